@@ -1,0 +1,22 @@
+//! The MQTT codec: bytes of MQTT 3.1, 3.1.1 and 5.0 to packets and back.
+//!
+//! All versions become the same [`Packet`] here, at the edge: what a version cannot say has the meaning that the
+//! specification gives to its absence (a 3.1.1 session that is not clean never expires, a 3.1.1 subscription
+//! sends retained messages, and so on). Nothing behind the codec asks which version a packet came in.
+//!
+//! Topic and payload of a PUBLISH are slices of the read buffer, so a message travels through the engine without
+//! being copied until it is written into a subscriber's buffer.
+
+pub mod packet;
+pub mod properties;
+pub mod reason;
+pub mod text;
+
+pub use packet::{
+    Ack, Auth, ConnAck, Connect, Diagnostics, Disconnect, Packet, PacketId, Publish, QoS, RetainHandling,
+    SubAck, Subscribe, Subscription, SubscriptionId, SubscriptionOptions, UnsubAck, Unsubscribe,
+    UserProperty, Version, Will,
+};
+pub use properties::{MessageProperties, MessageProperty};
+pub use reason::ReasonCode;
+pub use text::Text;

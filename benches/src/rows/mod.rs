@@ -1,0 +1,103 @@
+//! The rows of the table, each from the load to its figures.
+
+use clap::ValueEnum;
+
+use crate::Bench;
+use crate::report::{Cell, Row};
+use crate::target::{Server, Target};
+
+mod connections;
+mod messages;
+mod relation;
+mod requests;
+mod start;
+
+/// What `--only` chooses from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowName {
+    /// QoS 0, ten pairs.
+    Qos0Pairs,
+    /// QoS 0, one publisher and fifty subscribers.
+    Qos0FanOut,
+    /// QoS 1, ten pairs.
+    Qos1Pairs,
+    /// QoS 1, fifty publishers and one subscriber.
+    Qos1FanIn,
+    /// Connections made with a client's secret.
+    Connect,
+    /// Memory of a connection that does nothing.
+    Idle,
+    /// A relation check.
+    Relation,
+    /// Creation of a client.
+    Create,
+    /// View of a client.
+    View,
+    /// Pages of a long list.
+    Listing,
+    /// Start, memory and size.
+    Start,
+}
+
+impl RowName {
+    /// In the order of the table.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Qos0Pairs,
+        Self::Qos0FanOut,
+        Self::Qos1Pairs,
+        Self::Qos1FanIn,
+        Self::Connect,
+        Self::Idle,
+        Self::Relation,
+        Self::Create,
+        Self::View,
+        Self::Listing,
+        Self::Start,
+    ];
+}
+
+/// Measures the rows of that name. What fails is said in the cell where the figure would be.
+///
+/// Rows that no peer has are left out of a run without Trunkline.
+pub(crate) async fn measure(name: RowName, bench: &Bench) -> Vec<Row> {
+    let ours_alone = matches!(name, RowName::Relation | RowName::Create | RowName::View | RowName::Listing);
+    if ours_alone && !bench.targets.contains(&Target::Trunkline) {
+        return Vec::new();
+    }
+    match name {
+        RowName::Qos0Pairs => vec![messages::row(bench, &messages::QOS0_PAIRS).await],
+        RowName::Qos0FanOut => vec![messages::row(bench, &messages::QOS0_FAN_OUT).await],
+        RowName::Qos1Pairs => vec![messages::row(bench, &messages::QOS1_PAIRS).await],
+        RowName::Qos1FanIn => vec![messages::row(bench, &messages::QOS1_FAN_IN).await],
+        RowName::Connect => connections::connect_rows(bench).await,
+        RowName::Idle => connections::idle_rows(bench).await,
+        RowName::Relation => vec![relation::row().await],
+        RowName::Create => requests::create_rows(bench).await,
+        RowName::View => vec![requests::view_row(bench).await],
+        RowName::Listing => requests::listing_rows(bench).await,
+        RowName::Start => start::rows(bench).await,
+    }
+}
+
+/// Starts a server and prepares it for loads.
+async fn prepared(target: &Target, bench: &Bench) -> anyhow::Result<Server> {
+    let mut server = target.start(&bench.build).await?;
+    server.prepare().await?;
+    Ok(server)
+}
+
+/// The words of an error for a cell.
+fn words(error: &anyhow::Error) -> String {
+    let mut text = format!("{error:#}");
+    const LONGEST: usize = 160;
+    if let Some((cut, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
+}
+
+/// A cell of what was measured.
+fn cell<T>(measured: &anyhow::Result<T>, figure: impl FnOnce(&T) -> Cell) -> Cell {
+    measured.as_ref().map_err(words).and_then(figure)
+}

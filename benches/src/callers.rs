@@ -16,6 +16,14 @@ use crate::process::Process;
 /// What counts only from here on; connections and caches have warmed up.
 const WARM_UP: Duration = Duration::from_millis(300);
 
+/// An empty record of latencies in µs, up to a minute, to three digits.
+///
+/// # Errors
+/// Never for these bounds.
+pub(crate) fn latencies() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_max(60_000_000, 3)?)
+}
+
 /// What all callers of a run did.
 pub(crate) struct Outcome {
     /// Requests answered while measuring.
@@ -83,7 +91,7 @@ where
     let tally = Rc::new(Tally {
         count: Cell::new(0),
         stop: Cell::new(false),
-        latencies_us: RefCell::new(Histogram::new(3)?),
+        latencies_us: RefCell::new(latencies()?),
     });
     let mut tasks = JoinSet::new();
     for index in 0..callers {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpSocket;
+use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::mqtt::{self, Incoming, Party};
@@ -24,22 +24,17 @@ pub(crate) struct Link {
 impl Link {
     /// Connects as `party` and waits for the server's yes. `buffer` is how many bytes one read may take.
     ///
-    /// `source` picks the loopback address to come from: each has its own range of ports, of which a run
-    /// with many connections needs several.
-    ///
     /// # Errors
     /// When the server refuses, or does not answer in time.
-    pub(crate) async fn open(server: SocketAddr, source: u8, party: &Party, buffer: usize) -> Result<Self> {
-        tokio::time::timeout(HANDSHAKE_LIMIT, Self::shake_hands(server, source, party, buffer))
+    pub(crate) async fn open(server: SocketAddr, party: &Party, buffer: usize) -> Result<Self> {
+        tokio::time::timeout(HANDSHAKE_LIMIT, Self::shake_hands(server, party, buffer))
             .await
             .context("no answer to CONNECT")?
     }
 
-    async fn shake_hands(server: SocketAddr, source: u8, party: &Party, buffer: usize) -> Result<Self> {
+    async fn shake_hands(server: SocketAddr, party: &Party, buffer: usize) -> Result<Self> {
         const KEEP_ALIVE_S: u16 = 600;
-        let socket = TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::from(([127, 0, 0, source], 0)))?;
-        let stream = socket.connect(server).await.with_context(|| format!("connect to {server}"))?;
+        let stream = TcpStream::connect(server).await.with_context(|| format!("connect to {server}"))?;
         stream.set_nodelay(true)?;
         let (reader, writer) = stream.into_split();
         let mut link =
@@ -69,9 +64,7 @@ impl Link {
     /// # Errors
     /// When the connection is already broken.
     pub(crate) async fn close(mut self) -> Result<()> {
-        self.writer.write_all(&mqtt::DISCONNECT).await?;
-        self.writer.shutdown().await?;
-        Ok(())
+        Ok(self.writer.write_all(&mqtt::DISCONNECT).await?)
     }
 }
 

@@ -144,14 +144,14 @@ pub(crate) async fn run(shape: Shape, server: &Server, extent: Extent) -> Result
     let mut tasks = JoinSet::new();
     for index in 0..shape.subscribers {
         let topic = server.topic(shape.topic(index));
-        let mut link = Link::open(server.mqtt, 1, &server.party(index)?, READ_BUFFER).await?;
+        let mut link = Link::open(server.mqtt, &server.party(index)?, READ_BUFFER).await?;
         link.subscribe(&topic, shape.qos).await?;
         tasks.spawn_local(receive(Rc::clone(&board), link, topic));
     }
     for index in 0..shape.publishers {
         let topic = server.topic(shape.topic(index));
         let party = server.party(shape.subscribers + index)?;
-        let link = Link::open(server.mqtt, 1, &party, READ_BUFFER).await?;
+        let link = Link::open(server.mqtt, &party, READ_BUFFER).await?;
         let batch = Batch::new(&topic, shape.qos, PAYLOAD, shape.batch)?;
         tasks.spawn_local(publish(Rc::clone(&board), index, link, batch));
     }

@@ -20,8 +20,6 @@ use crate::target::{Server, Target};
 const CALLERS: usize = 32;
 /// No answer in these rows is longer than a CONNACK or SUBACK.
 const BUFFER: usize = 64;
-/// Loopback addresses to come from; each has some 28,000 ports, which stay reserved for a minute after use.
-const SOURCES: usize = 200;
 
 /// CPU time of each connection, and how many there can be in a second.
 pub(super) async fn connect_rows(bench: &Bench) -> Vec<Row> {
@@ -73,8 +71,7 @@ async fn connect(target: &Target, bench: &Bench) -> Result<Outcome> {
 }
 
 async fn open(server: &Server, number: usize) -> Result<Link> {
-    let source = 1 + (number % SOURCES) as u8;
-    Link::open(server.mqtt, source, &server.party(number)?, BUFFER).await
+    Link::open(server.mqtt, &server.party(number)?, BUFFER).await
 }
 
 /// Growth of resident memory for each of many connections that do nothing, and for a subscription each.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{cell, prepared};
 use crate::Bench;
-use crate::callers::{self, Outcome};
+use crate::callers::{self, Outcome, latencies};
 use crate::http::{Http, Request};
 use crate::meter::Extent;
 use crate::report::{Better, Cell, Figure, Row, number};
@@ -182,7 +182,7 @@ async fn listing(bench: &Bench) -> Result<Listing> {
         let path = platform.path(&format!("/clients?offset={}&limit={PAGE}", (number - 1) * PAGE));
         Request::new("GET", &path, Some(&platform.token), None)
     };
-    let mut listing = Listing { first_us: Histogram::new(3)?, late_us: Histogram::new(3)?, filled_in };
+    let mut listing = Listing { first_us: latencies()?, late_us: Histogram::new(3)?, filled_in };
     let (first, late) = (page(1), page(late_page(bench)));
     // In turn, so that a slow moment of the machine meets both.
     for _ in 0..REQUESTS {

@@ -1,0 +1,132 @@
+//! Conditions of a list query, as many as the caller gave.
+
+use kernel::PageRequest;
+
+use crate::Val;
+
+/// A WHERE clause that grows, with the values for its placeholders.
+///
+/// Conditions are fixed texts of the store, with a `?` for each value; what callers send is only ever bound.
+///
+/// ```
+/// let name: Option<&str> = Some("boiler");
+/// let mut filter = db::Filter::new().and("domain_id = ?", "d1").and_opt("name_contains(name, ?)", name);
+/// let sql = format!("SELECT id FROM channels{}{}", filter.sql(), " ORDER BY id");
+/// assert_eq!(sql, "SELECT id FROM channels WHERE domain_id = $1 AND name_contains(name, $2) ORDER BY id");
+/// assert_eq!(filter.bind(10_i64), "$3");
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Filter {
+    sql: String,
+    params: Vec<Val>,
+}
+
+impl Filter {
+    /// No condition: every row.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// And this condition with its one value.
+    #[must_use]
+    pub fn and(self, condition: &str, value: impl Into<Val>) -> Self {
+        self.and_all(condition, [value.into()])
+    }
+
+    /// And this condition, if there is a value for it.
+    #[must_use]
+    pub fn and_opt(self, condition: &str, value: Option<impl Into<Val>>) -> Self {
+        match value {
+            Some(value) => self.and(condition, value),
+            None => self,
+        }
+    }
+
+    /// And this condition with several values, or with none.
+    #[must_use]
+    pub fn and_all(mut self, condition: &str, values: impl IntoIterator<Item = Val>) -> Self {
+        self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
+        let mut values = values.into_iter();
+        let mut rest = condition;
+        while let Some((before, after)) = rest.split_once('?') {
+            self.sql.push_str(before);
+            let placeholder = values.next().map_or_else(|| "NULL".to_owned(), |value| self.bind(value));
+            self.sql.push_str(&placeholder);
+            rest = after;
+        }
+        self.sql.push_str(rest);
+        self
+    }
+
+    /// And `column` is one of these; no row where there is none.
+    ///
+    /// The number of placeholders is rounded up to a power of two with the last value, so that lists of many lengths
+    /// share few prepared statements.
+    #[must_use]
+    pub fn and_in(self, column: &str, values: impl IntoIterator<Item = Val>) -> Self {
+        let mut values: Vec<Val> = values.into_iter().collect();
+        let Some(last) = values.last().cloned() else { return self.and_all("FALSE", []) };
+        values.resize(values.len().next_power_of_two(), last);
+        let marks = vec!["?"; values.len()].join(", ");
+        self.and_all(&format!("{column} IN ({marks})"), values)
+    }
+
+    /// Adds a value for a later part of the statement; returns its placeholder.
+    pub fn bind(&mut self, value: impl Into<Val>) -> String {
+        self.params.push(value.into());
+        format!("${}", self.params.len())
+    }
+
+    /// Binds the limits of a page; returns ` LIMIT $n OFFSET $m`.
+    pub fn page(&mut self, page: &PageRequest) -> String {
+        let limit = self.bind(page.limit);
+        let offset = self.bind(page.offset);
+        format!(" LIMIT {limit} OFFSET {offset}")
+    }
+
+    /// ` WHERE a AND b`, or nothing.
+    pub fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// The values, for `$1` onward.
+    pub fn params(&self) -> &[Val] {
+        &self.params
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_condition_is_no_where() {
+        assert_eq!(Filter::new().and_opt("a = ?", None::<i64>).sql(), "");
+    }
+
+    #[test]
+    fn values_are_numbered_in_order() {
+        let filter = Filter::new()
+            .and("a = ?", 1_i64)
+            .and_all("(b = ? OR c = ?)", [Val::Int(2), Val::Int(3)])
+            .and_all("d IS NOT NULL", []);
+        assert_eq!(filter.sql(), " WHERE a = $1 AND (b = $2 OR c = $3) AND d IS NOT NULL");
+        assert_eq!(filter.params(), [Val::Int(1), Val::Int(2), Val::Int(3)]);
+    }
+
+    #[test]
+    fn a_list_of_values_is_padded_and_an_empty_one_matches_nothing() {
+        let filter = Filter::new().and_in("id", [Val::from("x"), Val::from("y"), Val::from("z")]);
+        assert_eq!(filter.sql(), " WHERE id IN ($1, $2, $3, $4)");
+        assert_eq!(filter.params().last(), Some(&Val::from("z")));
+        assert_eq!(Filter::new().and_in("id", []).sql(), " WHERE FALSE");
+    }
+
+    #[test]
+    fn a_page_comes_after_the_conditions() {
+        let mut filter = Filter::new().and("a = ?", 1_i64);
+        let page = PageRequest::new(Some(20), Some(5), false).unwrap();
+        assert_eq!(filter.page(&page), " LIMIT $2 OFFSET $3");
+        assert_eq!(filter.params().len(), 3);
+    }
+}

@@ -1,0 +1,158 @@
+//! PostgreSQL: a pool of connections, each job on one of them.
+
+mod bind;
+mod session;
+mod tls;
+
+use std::{collections::HashMap, str::FromStr};
+
+use deadpool_postgres::{
+    Client, Hook, HookError, Manager, ManagerConfig, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts,
+};
+use kernel::{Error, Result};
+use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+pub(crate) use bind::StoredCell;
+pub(crate) use session::Session;
+
+use crate::{
+    BoxFuture, Options, Tx, Val, error,
+    migrate::{LEDGER, NOTE, Plan, SEEN},
+    tx,
+};
+
+/// The advisory lock under which migrations run: `trunkl` in ASCII.
+const MIGRATION_LOCK: i64 = 0x7472_756e_6b6c;
+
+/// A PostgreSQL database.
+#[derive(Clone)]
+pub(crate) struct Postgres {
+    pool: Pool,
+}
+
+impl Postgres {
+    /// Opens the pool and one connection, so that a wrong address is reported at once.
+    pub(crate) async fn open(url: &str, options: &Options) -> Result<Self> {
+        let (url, trust) = tls::Trust::split_from(url)?;
+        // The driver's error may repeat the URL's parts, and one of them is the password.
+        let mut config = Config::from_str(&url).map_err(|_| {
+            Error::invalid(
+                "the database URL cannot be read: expected `postgres://user:password@host:port/name`",
+            )
+        })?;
+        config.ssl_mode(trust.mode()).connect_timeout(options.wait);
+        if config.get_application_name().is_none() {
+            config.application_name("trunkline");
+        }
+        let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = match trust.client_config()? {
+            None => Manager::from_config(config, NoTls, manager_config),
+            Some(tls) => Manager::from_config(config, MakeRustlsConnect::new(tls), manager_config),
+        };
+        let limits = format!("SET statement_timeout = {}", options.statement_timeout.as_millis());
+        let pool = Pool::builder(manager)
+            .config(PoolConfig {
+                max_size: options.connections,
+                timeouts: Timeouts {
+                    wait: Some(options.wait),
+                    create: Some(options.wait),
+                    recycle: Some(options.wait),
+                },
+                ..PoolConfig::default()
+            })
+            .post_create(Hook::async_fn(move |client, _| {
+                let limits = limits.clone();
+                Box::pin(async move { client.batch_execute(&limits).await.map_err(HookError::Backend) })
+            }))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(Error::internal)?;
+        let postgres = Self { pool };
+        drop(postgres.client().await?);
+        Ok(postgres)
+    }
+
+    pub(crate) async fn migrate(&self, plan: Plan) -> Result<()> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(|e| error::postgres("begin", &e))?;
+        let failed = |error| error::postgres("prepare the migrations", &error);
+        transaction
+            .batch_execute(&format!(
+                "SET LOCAL statement_timeout = 0; SET LOCAL client_min_messages = warning;
+                 SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
+            ))
+            .await
+            .map_err(failed)?;
+        transaction.batch_execute(LEDGER).await.map_err(failed)?;
+        let rows = transaction.query(SEEN, &[]).await.map_err(failed)?;
+        let seen = rows
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect::<Result<HashMap<String, String>, _>>()
+            .map_err(failed)?;
+        let now = kernel::Clock::system().now();
+        for step in plan.pending(seen)? {
+            let what = format!("run the migration `{}`", step.id);
+            transaction.batch_execute(&step.sql).await.map_err(|error| error::postgres(&what, &error))?;
+            let note = [Val::from(step.id), Val::from(&step.checksum), Val::from(now)];
+            transaction
+                .execute(NOTE, &bind::arguments(&note))
+                .await
+                .map_err(|error| error::postgres(&what, &error))?;
+        }
+        transaction.commit().await.map_err(|error| error::postgres("commit the migrations", &error))
+    }
+
+    pub(crate) async fn read<T>(
+        &self,
+        job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
+    ) -> Result<T> {
+        self.run(job, None).await
+    }
+
+    pub(crate) async fn scan<T>(
+        &self,
+        job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
+    ) -> Result<T> {
+        self.run(job, Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await
+    }
+
+    pub(crate) async fn write<T>(
+        &self,
+        job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
+    ) -> Result<T> {
+        self.run(job, Some("BEGIN")).await
+    }
+
+    pub(crate) fn close(&self) {
+        self.pool.close();
+    }
+
+    async fn client(&self) -> Result<Client> {
+        self.pool.get().await.map_err(|error| error::pool(&error))
+    }
+
+    async fn run<T>(
+        &self,
+        job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
+        begin: Option<&'static str>,
+    ) -> Result<T> {
+        let mut tx = Tx::new(tx::Session::Postgres(Session::new(self.client().await?, begin)));
+        let outcome = job(&mut tx).await;
+        let outcome = tx.settle(outcome);
+        let hooks = tx.take_hooks();
+        let tx::Session::Postgres(session) = tx.session else { return outcome };
+        match outcome {
+            Ok(value) => {
+                session.commit().await?;
+                hooks.into_iter().for_each(|hook| hook());
+                Ok(value)
+            }
+            Err(error) => {
+                session.roll_back().await;
+                Err(error)
+            }
+        }
+    }
+}

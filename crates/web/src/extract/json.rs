@@ -1,0 +1,101 @@
+//! JSON, both ways.
+
+use axum::{
+    extract::{FromRequest, Request},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, header};
+use kernel::Kind;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::error::Category;
+
+use super::payload;
+use crate::Error;
+
+/// A JSON body. As an answer it is one document followed by a newline (reference 01 §1.3).
+///
+/// As a request it needs a content type that contains `application/json` (415); an empty body or anything that is not
+/// the JSON of a `T` is a 400 whose `error` field says where and why. Where a type of the kernel refuses a value, its
+/// own message comes first. Unknown fields and bytes after the first document are ignored (reference 01 §1.2).
+#[derive(Debug, Clone, Copy)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        if !is_json(request.headers()) {
+            let error = kernel::Error::new(Kind::MediaType, "unsupported content type");
+            return Err(Error::from(error).detail("send the body as `Content-Type: application/json`"));
+        }
+        let bytes = payload::read(request.into_body()).await?;
+        let mut document = serde_json::Deserializer::from_slice(&bytes);
+        T::deserialize(&mut document).map(Self).map_err(|_| explain::<T>(&bytes))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        let mut text = Vec::with_capacity(256);
+        if let Err(error) = serde_json::to_writer(&mut text, &self.0) {
+            return Error::from(kernel::Error::internal(error)).into_response();
+        }
+        text.push(b'\n');
+        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
+    }
+}
+
+/// Any of the header's occurrences will do: SDKs send it twice (reference 07 §10.1).
+fn is_json(headers: &HeaderMap) -> bool {
+    let wanted = b"application/json";
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    types.any(|value| value.as_bytes().windows(wanted.len()).any(|part| part.eq_ignore_ascii_case(wanted)))
+}
+
+/// Reads the body a second time, now with an eye on where it goes wrong. The good case need not pay for that.
+fn explain<T: DeserializeOwned>(bytes: &[u8]) -> Error {
+    let not_json = || kernel::Error::invalid("request body is not a valid JSON, expecting a valid JSON");
+    if bytes.is_empty() {
+        return Error::from(not_json()).detail("the body is empty");
+    }
+    let mut document = serde_json::Deserializer::from_slice(bytes);
+    let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut document) else {
+        return not_json().into();
+    };
+    let path = error.path().to_string();
+    let field = if path == "." { String::new() } else { format!("`{path}`: ") };
+    let error = error.into_inner();
+    let whole = error.to_string();
+    let text = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(text, _)| text);
+    if error.classify() == Category::Data && !is_serdes_own(text) {
+        return Error::from(kernel::Error::invalid(text.to_owned())).detail(format!("{field}not accepted"));
+    }
+    Error::from(not_json()).detail(format!("{field}{}", without_type_names(&whole)))
+}
+
+/// Whether the text comes from serde itself rather than from a type's own check. Serde's texts are fixed by the default
+/// methods of `serde::de::Error` and by serde_json; no message of the contract starts like one of them.
+fn is_serdes_own(text: &str) -> bool {
+    const STARTS: [&str; 8] = [
+        "invalid type: ",
+        "invalid value: ",
+        "invalid length ",
+        "missing field `",
+        "unknown field `",
+        "unknown variant `",
+        "duplicate field `",
+        "data did not match any variant",
+    ];
+    STARTS.iter().any(|start| text.starts_with(start))
+}
+
+/// Serde says `expected struct NewClient`; callers know objects.
+fn without_type_names(text: &str) -> String {
+    for what in ["struct ", "enum ", "tuple struct ", "unit struct ", "newtype struct "] {
+        let Some((before, after)) = text.split_once(&format!("expected {what}")) else { continue };
+        let rest = after.find(' ').and_then(|end| after.get(end..)).unwrap_or_default();
+        let better = if what == "struct " { "an object" } else { "one of the documented values" };
+        return format!("{before}expected {better}{rest}");
+    }
+    text.to_owned()
+}

@@ -1,0 +1,15 @@
+//! What handlers take from a request. Whatever does not fit is refused with the contract's words.
+
+mod bearer;
+mod json;
+mod path;
+mod payload;
+pub(crate) mod query;
+mod query_value;
+
+pub use bearer::Bearer;
+pub use json::Json;
+pub use path::Path;
+pub use payload::Payload;
+pub(crate) use payload::too_large;
+pub use query::Query;

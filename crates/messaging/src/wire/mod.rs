@@ -7,16 +7,30 @@
 //! Topic and payload of a PUBLISH are slices of the read buffer, so a message travels through the engine without
 //! being copied until it is written into a subscriber's buffer.
 
+pub mod decode;
+mod decode_connect;
+mod decode_publish;
+mod decode_subscribe;
+pub mod encode;
+pub mod frame;
+pub mod message_properties;
 pub mod packet;
-pub mod properties;
+mod property;
+mod reader;
 pub mod reason;
 pub mod text;
+mod topic;
+pub mod violation;
 
+pub use decode::{Decoder, Side};
+pub use encode::{EncodeError, encode};
+pub use frame::{Delivery, Frame};
+pub use message_properties::{MessageProperties, MessageProperty};
 pub use packet::{
     Ack, Auth, ConnAck, Connect, Diagnostics, Disconnect, Packet, PacketId, Publish, QoS, RetainHandling,
     SubAck, Subscribe, Subscription, SubscriptionId, SubscriptionOptions, UnsubAck, Unsubscribe,
     UserProperty, Version, Will,
 };
-pub use properties::{MessageProperties, MessageProperty};
 pub use reason::ReasonCode;
 pub use text::Text;
+pub use violation::Violation;

@@ -8,7 +8,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use bytes::Bytes;
 use kernel::Secret;
 
-use super::properties::MessageProperties;
+use super::message_properties::MessageProperties;
 use super::reason::ReasonCode;
 use super::text::Text;
 

@@ -5,6 +5,8 @@ use std::str;
 
 use bytes::Bytes;
 
+use super::violation::Violation;
+
 /// A UTF-8 string without U+0000, at most 65,535 bytes long when it came from the wire (MQTT 5.0 §1.5.4).
 ///
 /// It shares the read buffer: a clone is a reference count. Whoever keeps one for long should keep
@@ -15,7 +17,7 @@ pub struct Text(Bytes);
 impl Text {
     /// Checks bytes: valid UTF-8 and no U+0000 ([MQTT-1.5.4-1], [MQTT-1.5.4-2]); `None` otherwise.
     pub fn from_utf8(bytes: Bytes) -> Option<Self> {
-        is_text(&bytes).then_some(Self(bytes))
+        check_text(&bytes).is_ok().then_some(Self(bytes))
     }
 
     /// Text that is known at compile time.
@@ -50,17 +52,43 @@ impl Text {
         Self(Bytes::copy_from_slice(&self.0))
     }
 
-    /// Wraps bytes that the caller has checked with [`is_text`].
+    /// Wraps bytes that the caller has checked with [`check_text`].
     pub(super) fn from_checked(bytes: Bytes) -> Self {
         Self(bytes)
     }
 }
 
-/// Whether bytes are valid UTF-8 without U+0000.
-pub(super) fn is_text(bytes: &[u8]) -> bool {
-    // U+0000 is the only character with a zero byte in UTF-8. The fold has no early exit, so it is vectorised.
-    let has_zero = bytes.iter().fold(false, |seen, &byte| seen | (byte == 0));
-    !has_zero && str::from_utf8(bytes).is_ok()
+/// What one walk over the bytes of a string found out.
+pub(super) struct Scan {
+    /// No byte above 0x7F, so the string is valid UTF-8.
+    is_ascii: bool,
+    /// A zero byte, which in UTF-8 is U+0000 and nothing else.
+    has_zero: bool,
+    /// `+` or `#`.
+    pub(super) has_wildcard: bool,
+}
+
+/// Walks over a string once, without an early exit, so that the compiler can use vector instructions.
+fn scan(bytes: &[u8]) -> Scan {
+    let (mut high, mut zero, mut wildcard) = (0_u8, 0_u8, 0_u8);
+    for &byte in bytes {
+        high |= byte;
+        zero |= u8::from(byte == 0);
+        wildcard |= u8::from(byte == b'+') | u8::from(byte == b'#');
+    }
+    Scan { is_ascii: high < 0x80, has_zero: zero != 0, has_wildcard: wildcard != 0 }
+}
+
+/// Checks a string: valid UTF-8 ([MQTT-1.5.4-1]) without U+0000 ([MQTT-1.5.4-2]).
+pub(super) fn check_text(bytes: &[u8]) -> Result<Scan, Violation> {
+    let scan = scan(bytes);
+    if scan.has_zero {
+        return Err(Violation::NullCharacter);
+    }
+    if !scan.is_ascii && str::from_utf8(bytes).is_err() {
+        return Err(Violation::Utf8Invalid);
+    }
+    Ok(scan)
 }
 
 impl From<&str> for Text {

@@ -108,7 +108,7 @@ fn put_property(out: &mut BytesMut, property: MessageProperty<'_>) {
         MessageProperty::ResponseTopic(value) => put_fields(out, RESPONSE_TOPIC, &[value.as_bytes()]),
         MessageProperty::CorrelationData(value) => put_fields(out, CORRELATION_DATA, &[value]),
         MessageProperty::User(name, value) => {
-            put_fields(out, USER_PROPERTY, &[name.as_bytes(), value.as_bytes()])
+            put_fields(out, USER_PROPERTY, &[name.as_bytes(), value.as_bytes()]);
         }
     }
 }

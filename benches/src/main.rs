@@ -11,6 +11,7 @@
 //! The generator is one thread, and only the server's CPU is counted.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -49,8 +50,8 @@ struct Arguments {
     /// Rounds of each message row; the table has the median.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Messages in one write of a publisher.
-    #[arg(long, default_value_t = 64)]
+    /// Messages in one write of a publisher: 1 is a device, more a gateway that has collected some.
+    #[arg(long, default_value_t = 8)]
     batch: u64,
     /// Clients in the domain of the listing row.
     #[arg(long, default_value_t = 20_000)]
@@ -79,10 +80,20 @@ struct Bench {
     quick: bool,
 }
 
-fn main() -> Result<()> {
+#[expect(clippy::print_stderr, reason = "a program says why it fails")]
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, until_stopped(measure(arguments)))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = runtime
+        .context("start the runtime")
+        .and_then(|runtime| LocalSet::new().block_on(&runtime, until_stopped(measure(arguments))));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Runs `work` to its end, or to a signal to stop; then everything that it started is dropped.

@@ -243,7 +243,6 @@ pub(crate) struct Server {
     pub(crate) platform: Option<Platform>,
     http: Option<SocketAddr>,
     /// The process first, so that it is gone when its directory is removed.
-    #[expect(dead_code, reason = "kept for the end that it makes of both")]
     running: Option<(Running, TempDir)>,
 }
 
@@ -265,6 +264,16 @@ impl Server {
     /// For peers, which have none.
     pub(crate) fn platform(&self) -> Result<&Platform> {
         self.platform.as_ref().context("not a platform")
+    }
+
+    /// Kills Trunkline in the middle of whatever it does, and starts it again on the same data.
+    ///
+    /// # Errors
+    /// When it does not start any more, or is another's process.
+    pub(crate) async fn restart(self, build: &Build) -> Result<Self> {
+        let (running, dir) = self.running.context("not started here")?;
+        drop(running);
+        Target::Trunkline.start_trunkline(&build.binary, build, dir).await.context("restart")
     }
 
     /// A topic of the load. Peers get one of the same form and length, which costs them as much to match.

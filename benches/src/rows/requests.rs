@@ -139,6 +139,13 @@ pub(super) async fn listing_rows(bench: &Bench) -> Vec<Row> {
         page(format!("Listing page 1 of a domain with {clients} clients"), |listing| &listing.first_us),
         page(format!("Listing page {} of the same", late_page(bench)), |listing| &listing.late_us),
         Row {
+            what: format!("Start to ready with {clients} clients, after a kill"),
+            unit: "ms",
+            better: Better::Less,
+            budget: Some(1_000.0),
+            cells: ours(cell(&measured, |listing| Ok(Figure::of(listing.restarted_in.as_secs_f64() * 1e3)))),
+        },
+        Row {
             what: "Listing, late page to first".into(),
             unit: "×",
             better: Better::Less,
@@ -162,6 +169,7 @@ struct Listing {
     first_us: Histogram<u64>,
     late_us: Histogram<u64>,
     filled_in: Duration,
+    restarted_in: Duration,
 }
 
 async fn listing(bench: &Bench) -> Result<Listing> {
@@ -182,13 +190,19 @@ async fn listing(bench: &Bench) -> Result<Listing> {
         let path = platform.path(&format!("/clients?offset={}&limit={PAGE}", (number - 1) * PAGE));
         Request::new("GET", &path, Some(&platform.token), None)
     };
-    let mut listing = Listing { first_us: latencies()?, late_us: Histogram::new(3)?, filled_in };
+    let mut listing = Listing {
+        first_us: latencies()?,
+        late_us: Histogram::new(3)?,
+        filled_in,
+        restarted_in: Duration::ZERO,
+    };
     let (first, late) = (page(1), page(late_page(bench)));
     // In turn, so that a slow moment of the machine meets both.
     for _ in 0..REQUESTS {
         listing.first_us.saturating_record(page_us(&mut connection, &first).await?);
         listing.late_us.saturating_record(page_us(&mut connection, &late).await?);
     }
+    listing.restarted_in = server.restart(&bench.build).await?.ready_after;
     Ok(listing)
 }
 

@@ -41,12 +41,16 @@ mod error;
 mod filter;
 mod job;
 pub mod json;
+mod list;
 mod migrate;
 mod postgres;
 mod row;
 mod sqlite;
+pub mod tally;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod val;
 
@@ -54,6 +58,7 @@ pub use engine::{Db, Engine, Options};
 pub use error::violated;
 pub use filter::Filter;
 pub use job::BoxFuture;
+pub use list::List;
 pub use migrate::Migration;
 pub use row::{Cell, Column, FromVal, Row};
 pub use tx::Tx;

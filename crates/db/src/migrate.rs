@@ -47,8 +47,11 @@ pub(crate) const LEDGER: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
 pub(crate) const SEEN: &str = "SELECT id, checksum FROM schema_migrations ORDER BY id";
 pub(crate) const NOTE: &str = "INSERT INTO schema_migrations (id, checksum, applied_at) VALUES ($1, $2, $3)";
 
-/// The functions that PostgreSQL lacks come first.
-const OWN: Migration = Migration { id: "db/0001", sql: include_str!("../migrations/0001_functions.sql") };
+/// The functions that PostgreSQL lacks and the counts come first.
+const OWN: &[Migration] = &[
+    Migration { id: "db/0001", sql: include_str!("../migrations/0001_functions.sql") },
+    Migration { id: "db/0002", sql: include_str!("../migrations/0002_tallies.sql") },
+];
 
 /// The migrations of this program in the dialect of one engine.
 pub(crate) struct Plan {
@@ -63,7 +66,8 @@ pub(crate) struct Step {
 
 impl Plan {
     pub(crate) fn new(migrations: &[Migration], engine: Engine) -> Self {
-        let steps = std::iter::once(&OWN)
+        let steps = OWN
+            .iter()
             .chain(migrations)
             .map(|migration| Step {
                 id: migration.id,

@@ -112,6 +112,15 @@ impl Tx {
         self.hooks.push(Box::new(hook));
     }
 
+    /// What a SELECT ends with to hold its rows against other writers until the transaction ends. SQLite has one writer,
+    /// so there is nothing to say.
+    pub const fn for_update(&self) -> &'static str {
+        match self.engine() {
+            Engine::Sqlite => "",
+            Engine::Postgres => " FOR UPDATE",
+        }
+    }
+
     /// Which database this is, for the few statements that differ.
     pub const fn engine(&self) -> Engine {
         match self.session {

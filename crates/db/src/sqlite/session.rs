@@ -131,7 +131,7 @@ fn rows(statement: &mut Statement<'_>, text: &Text, params: &[Val]) -> rusqlite:
     let columns = match text.columns.get() {
         Some(columns) if columns.len() == width => Arc::clone(columns),
         _ => {
-            let names: Arc<[Box<str>]> = statement.column_names().into_iter().map(Into::into).collect();
+            let names: Arc<[Box<str>]> = statement.column_names().map(Into::into).collect();
             Arc::clone(text.columns.get_or_init(|| names))
         }
     };

@@ -212,7 +212,7 @@ impl Work {
             let _ = self.control("ROLLBACK");
         }
         for job in jobs {
-            job.answer(commit.as_ref().map(|()| ()).map_err(again));
+            job.answer(commit.as_ref().copied().map_err(again));
         }
     }
 

@@ -1,0 +1,296 @@
+//! Transactions: all or nothing, hooks, failures, and what happens to neighbours.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use kernel::{Error, Kind, Result};
+
+use crate::{Db, Migration, Options, Tx, both_databases, params, testing::TestDb, violated};
+
+const ITEMS: Migration = Migration {
+    id: "items/0001",
+    sql: "CREATE TABLE items (id TEXT NOT NULL PRIMARY KEY, place BIGINT NOT NULL, label TEXT UNIQUE, half TEXT);
+          CREATE UNIQUE INDEX items_place_half ON items (place, half);
+          CREATE UNIQUE INDEX items_lower_label ON items (lower(label));
+          -- sqlite
+          CREATE TABLE numbered (id INTEGER PRIMARY KEY);
+          -- end
+          -- postgres
+          CREATE TABLE numbered (id BIGINT PRIMARY KEY);
+          -- end",
+};
+
+async fn insert(tx: &mut Tx, id: &str, place: i64) -> Result<()> {
+    tx.execute("INSERT INTO items (id, place, half) VALUES ($1, $2, '')", params![id, place]).await.map(drop)
+}
+
+async fn put(db: &Db, id: String, place: i64) -> Result<()> {
+    db.write(move |tx| Box::pin(async move { insert(tx, &id, place).await })).await
+}
+
+async fn count(db: &Db) -> i64 {
+    db.read(|tx| Box::pin(async move { tx.one("SELECT count(*) FROM items", &[]).await?.get(0) }))
+        .await
+        .unwrap()
+}
+
+both_databases! {
+    async fn a_failed_job_leaves_nothing_and_its_neighbours_alone(db: TestDb) {
+        db.migrate(&[ITEMS]).await.unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        for place in 0..60 {
+            let db = db.db();
+            tasks.spawn(async move {
+                db.write(move |tx| Box::pin(async move {
+                    insert(tx, &place.to_string(), place).await?;
+                    if place % 3 == 0 { Err(Error::conflict("no")) } else { Ok(place) }
+                })).await
+            });
+        }
+        let outcomes = tasks.join_all().await;
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 40);
+        assert!(outcomes.iter().filter_map(|o| o.as_ref().err()).all(|error| error.to_string() == "no"));
+        assert_eq!(count(&db).await, 40);
+    }
+
+    async fn a_taken_key_has_the_same_name_on_both(db: TestDb) {
+        db.migrate(&[ITEMS]).await.unwrap();
+        for (sql, key) in [
+            ("INSERT INTO items (id, place, half) VALUES ('a', 1, '')", "items_pkey"),
+            ("INSERT INTO items (id, place, label) VALUES ('a', 1, 'L')", "items_pkey"),
+            ("INSERT INTO items (id, place, label) VALUES ('b', 1, 'X')", "items_label_key"),
+            ("INSERT INTO items (id, place, half) VALUES ('c', 5, 'h')", "items_place_half"),
+            ("INSERT INTO items (id, place, label) VALUES ('d', 1, 'x')", "items_lower_label"),
+            ("INSERT INTO numbered (id) VALUES (7)", "numbered_pkey"),
+        ] {
+            let error = db.write(move |tx| Box::pin(async move {
+                tx.execute("INSERT INTO items (id, place, label, half) VALUES ('a', 5, 'X', 'h')", &[]).await?;
+                tx.execute("INSERT INTO numbered (id) VALUES (7)", &[]).await?;
+                tx.execute(sql, &[]).await
+            })).await.unwrap_err();
+            assert_eq!(violated(&error), Some(key), "{sql}: {error:?}");
+            assert_eq!(error.kind(), Kind::Conflict);
+        }
+        assert_eq!(violated(&Error::not_found()), None);
+        assert_eq!(count(&db).await, 0);
+    }
+
+    async fn a_job_that_ignores_a_failed_statement_fails(db: TestDb) {
+        db.migrate(&[ITEMS]).await.unwrap();
+        let outcome = db.write(|tx| Box::pin(async move {
+            insert(tx, "a", 1).await?;
+            let _ignored = insert(tx, "a", 2).await;
+            Ok(())
+        })).await;
+        assert_eq!(outcome.unwrap_err().kind(), Kind::Internal);
+        let outcome = db.write(|tx| Box::pin(async move {
+            let _ignored = insert(tx, "a", 1).await.and(insert(tx, "a", 2).await);
+            insert(tx, "b", 3).await
+        })).await;
+        assert!(outcome.unwrap_err().chain().contains("follows one that failed"));
+        assert_eq!(count(&db).await, 0);
+        put(&db, "a".to_owned(), 1).await.unwrap();
+    }
+
+    async fn hooks_run_after_the_commit_and_before_the_answer(db: TestDb) {
+        db.migrate(&[ITEMS]).await.unwrap();
+        let ran = Arc::new(AtomicUsize::new(0));
+        for (fails, expected) in [(false, 1), (true, 1), (false, 2)] {
+            let hook = Arc::clone(&ran);
+            let outcome = db.write(move |tx| Box::pin(async move {
+                tx.execute("DELETE FROM items", &[]).await?;
+                tx.on_commit(move || { hook.fetch_add(1, Ordering::SeqCst); });
+                if fails { Err(Error::not_found()) } else { Ok(()) }
+            })).await;
+            assert_eq!(outcome.is_err(), fails);
+            assert_eq!(ran.load(Ordering::SeqCst), expected);
+        }
+    }
+
+    async fn an_answered_write_is_seen_by_the_next_read(db: TestDb) {
+        db.migrate(&[ITEMS]).await.unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..8_i64 {
+            let db = db.db();
+            tasks.spawn(async move {
+                for n in 0..25 {
+                    let id = format!("{task}-{n}");
+                    put(&db, id.clone(), task * 100 + n).await.unwrap();
+                    let found = db.read(move |tx| Box::pin(async move {
+                        tx.one_or_none("SELECT id FROM items WHERE id = $1", params![id]).await
+                    })).await.unwrap();
+                    assert!(found.is_some());
+                }
+            });
+        }
+        tasks.join_all().await;
+        assert_eq!(count(&db).await, 200);
+    }
+
+    async fn a_scan_sees_one_snapshot_and_cannot_write(db: TestDb) {
+        db.migrate(&[ITEMS]).await.unwrap();
+        put(&db, "a".to_owned(), 1).await.unwrap();
+        let (before, after) = {
+            let (seen, wait) = tokio::sync::oneshot::channel();
+            let (go, gone) = std::sync::mpsc::channel::<()>();
+            let handle = db.db();
+            let scan = tokio::spawn(async move {
+                handle.scan(move |tx| Box::pin(async move {
+                    let before: i64 = tx.one("SELECT count(*) FROM items", &[]).await?.get(0)?;
+                    seen.send(()).unwrap();
+                    tokio::task::block_in_place(|| gone.recv().unwrap());
+                    let after: i64 = tx.one("SELECT count(*) FROM items", &[]).await?.get(0)?;
+                    Ok((before, after))
+                })).await
+            });
+            wait.await.unwrap();
+            put(&db, "b".to_owned(), 2).await.unwrap();
+            go.send(()).unwrap();
+            scan.await.unwrap().unwrap()
+        };
+        assert_eq!((before, after), (1, 1));
+        let outcome = db.scan(|tx| Box::pin(async move { insert(tx, "c", 3).await })).await;
+        assert_eq!(outcome.unwrap_err().kind(), Kind::Internal);
+        assert_eq!(count(&db).await, 2);
+    }
+
+    async fn a_statement_sent_later_counts_and_its_failure_too(db: TestDb) {
+        db.migrate(&[ITEMS]).await.unwrap();
+        let later = "INSERT INTO items (id, place) VALUES ($1, 1)";
+        db.write(move |tx| Box::pin(async move {
+            tx.execute_later(later, params!["a"]).await?;
+            tx.execute_later(later, params!["b"]).await
+        })).await.unwrap();
+        assert_eq!(count(&db).await, 2);
+        for then_one_more in [false, true] {
+            let error = db.write(move |tx| Box::pin(async move {
+                insert(tx, "c", 9).await?;
+                tx.execute_later(later, params!["a"]).await?;
+                if then_one_more {
+                    insert(tx, "d", 10).await?;
+                }
+                Ok(())
+            })).await.unwrap_err();
+            assert_eq!(violated(&error), Some("items_pkey"));
+        }
+        assert_eq!(count(&db).await, 2);
+    }
+
+    async fn a_closed_database_is_unavailable_and_opens_again(db: TestDb) {
+        let mut db = db;
+        db.migrate(&[ITEMS]).await.unwrap();
+        put(&db, "a".to_owned(), 1).await.unwrap();
+        let old = db.db();
+        db.reopen().await;
+        assert_eq!(count(&db).await, 1);
+        assert_eq!(old.ping().await.unwrap_err().kind(), Kind::Unavailable);
+        assert_eq!(put(&old, "b".to_owned(), 2).await.unwrap_err().kind(), Kind::Unavailable);
+        db.ping().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_panicking_job_does_not_stop_the_writer() {
+    let db = TestDb::sqlite().await;
+    db.migrate(&[ITEMS]).await.unwrap();
+    let outcome: Result<()> = db
+        .write(|tx| {
+            Box::pin(async move {
+                insert(tx, "a", 1).await?;
+                panic!("a job's own mistake");
+            })
+        })
+        .await;
+    assert_eq!(outcome.unwrap_err().kind(), Kind::Internal);
+    assert_eq!(count(&db).await, 0);
+    put(&db, "a".to_owned(), 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_anything_else_is_rolled_back() {
+    let db = TestDb::sqlite().await;
+    db.migrate(&[ITEMS]).await.unwrap();
+    let outcome = db
+        .write(|tx| {
+            Box::pin(async move {
+                insert(tx, "a", 1).await?;
+                tokio::task::yield_now().await;
+                Ok(())
+            })
+        })
+        .await;
+    assert_eq!(outcome.unwrap_err().kind(), Kind::Internal);
+    assert_eq!(count(&db).await, 0);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_leaves_no_transaction_behind() {
+    let owner = TestDb::postgres().await;
+    let options = Options { connections: 1, ..Options::default() };
+    let db = Db::open(owner.url(), options).await.unwrap();
+    db.migrate(&[ITEMS]).await.unwrap();
+    let (reached, wait) = tokio::sync::oneshot::channel();
+    let handle = db.clone();
+    let caller = tokio::spawn(async move {
+        handle
+            .write(|tx| {
+                Box::pin(async move {
+                    insert(tx, "a", 1).await?;
+                    let _ = reached.send(());
+                    std::future::pending().await
+                })
+            })
+            .await
+            .map(|(): ()| ())
+    });
+    wait.await.unwrap();
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    // The only connection comes back, and the row is not there.
+    put(&db, "b".to_owned(), 2).await.unwrap();
+    assert_eq!(count(&db).await, 1);
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_unavailable() {
+    let owner = TestDb::postgres().await;
+    let options = Options { statement_timeout: Duration::from_millis(50), ..Options::default() };
+    let db = Db::open(owner.url(), options).await.unwrap();
+    let outcome =
+        db.read(|tx| Box::pin(async move { tx.all("SELECT pg_sleep(30)::text", &[]).await.map(drop) })).await;
+    assert_eq!(outcome.unwrap_err().kind(), Kind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_database_is_opened_by_one_process_at_a_time() {
+    let db = TestDb::sqlite().await;
+    let options = Options { wait: Duration::ZERO, ..Options::default() };
+    let error = Db::open(db.url(), options.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unprocessable);
+    assert!(error.to_string().contains("another process has opened"), "{error}");
+    db.close().await;
+    Db::open(db.url(), options).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_that_leads_nowhere_is_reported_without_its_password() {
+    let port = testkit::ports::free();
+    let options = || Options { wait: Duration::from_secs(1), ..Options::default() };
+    let gone = format!("postgres://u:hunter2@127.0.0.1:{port}/d");
+    for (url, kind) in [
+        (gone.as_str(), Kind::Unavailable),
+        ("postgres://u:hunter2@[", Kind::Invalid),
+        ("mysql://u:hunter2@h/d", Kind::Invalid),
+        ("sqlite:", Kind::Invalid),
+        ("sqlite:/nowhere/at/all.db", Kind::Unavailable),
+    ] {
+        let error = Db::open(url, options()).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error:?}");
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+}

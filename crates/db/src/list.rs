@@ -57,7 +57,7 @@ impl List {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{both_databases, params};
+    use crate::{both_databases, params, testing::TestDb};
 
     both_databases! {
         async fn pages_follow_each_other_and_ties_are_broken_by_id(db: TestDb) {

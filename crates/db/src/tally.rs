@@ -31,6 +31,18 @@ pub async fn add(
     Ok(())
 }
 
+/// The change that so many new things with these statuses make.
+pub fn per_status(statuses: impl Iterator<Item = Status>) -> Vec<(Status, i64)> {
+    let mut changes: Vec<(Status, i64)> = Vec::new();
+    for status in statuses {
+        match changes.iter_mut().find(|change| change.0 == status) {
+            Some(change) => change.1 += 1,
+            None => changes.push((status, 1)),
+        }
+    }
+    changes
+}
+
 /// How many there are.
 pub async fn sum(tx: &mut Tx, kind: &'static str, domain: DomainId, status: StatusFilter) -> Result<u64> {
     let sql = "SELECT CAST(coalesce(sum(n), 0) AS BIGINT) AS n FROM tallies
@@ -47,7 +59,7 @@ mod tests {
     use kernel::Rng;
 
     use super::*;
-    use crate::both_databases;
+    use crate::{both_databases, testing::TestDb};
 
     both_databases! {
         async fn a_sum_is_what_was_added_whatever_the_stripe(db: TestDb) {

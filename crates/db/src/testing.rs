@@ -62,7 +62,7 @@ impl Deref for TestDb {
     }
 }
 
-/// Runs each test twice: `name::sqlite` and `name::postgres`.
+/// Runs each test twice, as `name::sqlite` and `name::postgres`. The crate needs `tokio` for it.
 ///
 /// ```ignore
 /// db::both_databases! {
@@ -73,9 +73,9 @@ impl Deref for TestDb {
 /// ```
 #[macro_export]
 macro_rules! both_databases {
-    ($($(#[$meta:meta])* async fn $name:ident($db:ident: TestDb) $body:block)*) => {$(
+    ($($(#[$meta:meta])* async fn $name:ident($db:ident: $type:ty) $body:block)*) => {$(
         $(#[$meta])*
-        async fn $name($db: $crate::testing::TestDb) $body
+        async fn $name($db: $type) $body
 
         mod $name {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,7 +21,7 @@ fn document() -> impl Strategy<Value = Value> {
     scalar.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map("[ab]", inner, 0..3).prop_map(|map| Value::from_iter(map)),
+            prop::collection::btree_map("[ab]", inner, 0..3).prop_map(Value::from_iter),
         ]
     })
 }

@@ -45,8 +45,21 @@ impl Process {
     /// When the program cannot be started, naming it: most likely it is not installed.
     #[track_caller]
     pub fn start(name: &str, command: &mut Command) -> Self {
+        Self::spawn(name, command.stdin(Stdio::null()))
+    }
+
+    /// As [`Process::start`], with an input that [`Process::say`] writes to.
+    ///
+    /// # Panics
+    /// As [`Process::start`].
+    #[track_caller]
+    pub fn start_with_input(name: &str, command: &mut Command) -> Self {
+        Self::spawn(name, command.stdin(Stdio::piped()))
+    }
+
+    #[track_caller]
+    fn spawn(name: &str, command: &mut Command) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
@@ -60,6 +73,17 @@ impl Process {
         capture(&transcript, Stream::Out, child.stdout.take().expect("stdout is piped"));
         capture(&transcript, Stream::Err, child.stderr.take().expect("stderr is piped"));
         Self { name: name.to_owned(), child, transcript }
+    }
+
+    /// Writes a line to the input of a process that was started with one.
+    ///
+    /// # Panics
+    /// When the process has no input, or has closed it.
+    #[track_caller]
+    pub fn say(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().unwrap_or_else(|| panic!("{} has no input", self.name));
+        writeln!(input, "{line}")
+            .unwrap_or_else(|error| panic!("{}: {error}; it said:\n{}", self.name, self.log()));
     }
 
     /// The process id.
@@ -226,6 +250,15 @@ mod tests {
         process.signal("TERM");
         assert_eq!(process.wait_for_line("caught"), "caught");
         assert!(process.wait().success());
+    }
+
+    #[test]
+    fn what_is_said_to_a_process_arrives_line_by_line() {
+        let mut process = Process::start_with_input("cat", &mut Command::new("cat"));
+        process.say("one");
+        process.wait_for_line("one");
+        process.say("two");
+        process.wait_for_line("two");
     }
 
     #[test]

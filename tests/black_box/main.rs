@@ -1,0 +1,21 @@
+//! Black-box tests of the whole program, over real sockets, with clients that others wrote: curl, Mosquitto's,
+//! Eclipse Paho and mqtt.js. One file per promise.
+//!
+//! [`platform::Platform`] is the common ground: a running server with a tenant in it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests, helpers included"
+)]
+
+mod bad_input;
+mod clients;
+mod crash;
+mod platform;
+mod probe;
+mod quickstart;
+mod refusals;
+mod revocation;
+mod startup;
+mod tour;

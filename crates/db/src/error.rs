@@ -14,7 +14,8 @@ const TAKEN: &str = "entity already exists";
 /// The name of the unique index, primary key or UNIQUE constraint that an error is about, the same on both engines.
 ///
 /// An index has the name that its `CREATE UNIQUE INDEX` gives it, a primary key is `<table>_pkey`, and a constraint
-/// without a name of its own is `<table>_<columns>_key`.
+/// without a name of its own is `<table>_<columns>_key`. Where a row breaks several at once, it is the engine's choice
+/// which one it names.
 pub fn violated(error: &Error) -> Option<&str> {
     let mut next = error.source();
     while let Some(cause) = next {

@@ -53,13 +53,11 @@ impl Writer {
     /// Starts the thread, which owns the connection and the lock on the file until it ends.
     pub(super) fn start(session: Session, lock: Lock) -> Result<Self> {
         let (orders, queue) = channel();
-        let work = Work { queue, held: None, tx: Tx::new(tx::Session::Sqlite(session)), dirty: false };
+        let work =
+            Work { queue, held: None, tx: Tx::new(tx::Session::Sqlite(session)), dirty: false, _lock: lock };
         std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || {
-                work.until_closed();
-                drop(lock);
-            })
+            .spawn(move || work.until_closed())
             .map_err(Error::unavailable)?;
         Ok(Self { orders, room: Arc::new(Semaphore::new(QUEUE)) })
     }
@@ -156,6 +154,8 @@ struct Work {
     tx: Tx,
     /// Whether the log holds what the database file does not.
     dirty: bool,
+    /// Released after the connection is closed: fields are dropped in this order.
+    _lock: Lock,
 }
 
 impl Work {

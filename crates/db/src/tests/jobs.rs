@@ -14,9 +14,9 @@ use crate::{Db, Migration, Options, Tx, both_databases, params, testing::TestDb,
 
 const ITEMS: Migration = Migration {
     id: "items/0001",
-    sql: "CREATE TABLE items (id TEXT NOT NULL PRIMARY KEY, place BIGINT NOT NULL, label TEXT UNIQUE, half TEXT);
+    sql: "CREATE TABLE items (id TEXT NOT NULL PRIMARY KEY, place BIGINT NOT NULL, label TEXT UNIQUE, half TEXT, note TEXT);
           CREATE UNIQUE INDEX items_place_half ON items (place, half);
-          CREATE UNIQUE INDEX items_lower_label ON items (lower(label));
+          CREATE UNIQUE INDEX items_lower_note ON items (lower(note));
           -- sqlite
           CREATE TABLE numbered (id INTEGER PRIMARY KEY);
           -- end
@@ -62,14 +62,13 @@ both_databases! {
         db.migrate(&[ITEMS]).await.unwrap();
         for (sql, key) in [
             ("INSERT INTO items (id, place, half) VALUES ('a', 1, '')", "items_pkey"),
-            ("INSERT INTO items (id, place, label) VALUES ('a', 1, 'L')", "items_pkey"),
-            ("INSERT INTO items (id, place, label) VALUES ('b', 1, 'X')", "items_label_key"),
+                        ("INSERT INTO items (id, place, label) VALUES ('b', 1, 'X')", "items_label_key"),
             ("INSERT INTO items (id, place, half) VALUES ('c', 5, 'h')", "items_place_half"),
-            ("INSERT INTO items (id, place, label) VALUES ('d', 1, 'x')", "items_lower_label"),
+            ("INSERT INTO items (id, place, note) VALUES ('d', 1, 'n')", "items_lower_note"),
             ("INSERT INTO numbered (id) VALUES (7)", "numbered_pkey"),
         ] {
             let error = db.write(move |tx| Box::pin(async move {
-                tx.execute("INSERT INTO items (id, place, label, half) VALUES ('a', 5, 'X', 'h')", &[]).await?;
+                tx.execute("INSERT INTO items VALUES ('a', 5, 'X', 'h', 'N')", &[]).await?;
                 tx.execute("INSERT INTO numbered (id) VALUES (7)", &[]).await?;
                 tx.execute(sql, &[]).await
             })).await.unwrap_err();
@@ -270,11 +269,11 @@ async fn a_statement_that_takes_too_long_is_unavailable() {
 async fn a_database_is_opened_by_one_process_at_a_time() {
     let db = TestDb::sqlite().await;
     let options = Options { wait: Duration::ZERO, ..Options::default() };
-    let error = Db::open(db.url(), options.clone()).await.unwrap_err();
+    let error = Db::open(db.url(), options).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unprocessable);
     assert!(error.to_string().contains("another process has opened"), "{error}");
     db.close().await;
-    Db::open(db.url(), options).await.unwrap();
+    Db::open(db.url(), Options::default()).await.unwrap();
 }
 
 #[tokio::test]

@@ -150,3 +150,46 @@ fn finish(mut process: Process) -> Outcome {
     let status = process.wait();
     Outcome { code: status.code().unwrap_or(-1), log: process.log() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+    use crate::{ports, wait_until};
+
+    /// Mosquitto's own broker, which lets in everyone who comes from this machine.
+    fn broker() -> (Process, SocketAddr) {
+        let port = ports::free();
+        // Debian installs it where only root's path looks.
+        let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
+        let mut command = Command::new("mosquitto");
+        let process = Process::start("mosquitto", command.args(["-p", &port.to_string()]).env("PATH", path));
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        wait_until("the broker listens", || TcpStream::connect(address).is_ok());
+        (process, address)
+    }
+
+    #[test]
+    fn a_message_goes_from_publisher_to_subscriber() {
+        let (_broker, address) = broker();
+        for version in Version::ALL {
+            let login = Login { broker: address, version, username: "u".into(), password: "p".into() };
+            let subscriber = subscribe(&login, "a/#", &[]);
+            let outcome = publish(&login, "a/b", 1, "hello", &[]);
+            assert_eq!(outcome.code, 0, "{}", outcome.log);
+            assert_eq!(subscriber.wait_for_message("hello"), "a/b hello");
+            assert_eq!(subscriber.messages(), ["a/b hello"]);
+        }
+    }
+
+    #[test]
+    fn a_broker_that_is_gone_ends_the_client_with_a_code() {
+        let (mut broker, address) = broker();
+        broker.kill();
+        let login =
+            Login { broker: address, version: Version::V5, username: "u".into(), password: "p".into() };
+        let outcome = publish(&login, "a/b", 1, "hello", &[]);
+        assert_ne!(outcome.code, 0, "{}", outcome.log);
+    }
+}

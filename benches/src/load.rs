@@ -274,3 +274,83 @@ async fn receive(board: Rc<Board>, link: Link, topic: String) -> Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt as _, BufStream};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    const PAIR: Shape = Shape { publishers: 1, subscribers: 1, qos: 0, window: 64, batch: 8 };
+
+    /// One packet: first byte and body; lengths in these tests take at most two bytes.
+    async fn packet(from: &mut BufStream<TcpStream>) -> Result<(u8, Vec<u8>)> {
+        let (first, mut length) = (from.read_u8().await?, usize::from(from.read_u8().await?));
+        if length > 127 {
+            length += usize::from(from.read_u8().await?) * 128 - 128;
+        }
+        let mut body = vec![0; length];
+        from.read_exact(&mut body).await?;
+        Ok((first, body))
+    }
+
+    async fn greeted(listener: &TcpListener) -> Result<BufStream<TcpStream>> {
+        let mut link = BufStream::new(listener.accept().await?.0);
+        packet(&mut link).await?;
+        link.write_all(&[0x20, 2, 0, 0]).await?;
+        link.flush().await?;
+        Ok(link)
+    }
+
+    /// A server for one pair that passes message number `n` on `copies(n)` times.
+    async fn relay(listener: TcpListener, copies: fn(u64) -> u64) -> Result<()> {
+        let mut subscriber = greeted(&listener).await?;
+        packet(&mut subscriber).await?;
+        subscriber.write_all(&[0x90, 3, 0, 1, 0]).await?;
+        subscriber.flush().await?;
+        let mut publisher = greeted(&listener).await?;
+        for number in 0.. {
+            let (first, body) = packet(&mut publisher).await?;
+            let length = [(body.len() % 128) as u8 | 128, (body.len() / 128) as u8];
+            for _ in 0..copies(number) {
+                subscriber.write_all(&[&[first], &length[..], &body].concat()).await?;
+            }
+            subscriber.flush().await?;
+        }
+        Ok(())
+    }
+
+    fn run_against(copies: fn(u64) -> u64) -> Outcome {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            let server = Server::at(listener.local_addr().unwrap(), None);
+            tokio::task::spawn_local(relay(listener, copies));
+            let extent = Extent { cpu: Duration::MAX, wall: Duration::from_millis(200) };
+            run(PAIR, &server, extent).await.unwrap()
+        })
+    }
+
+    #[test]
+    fn a_faithful_server_loses_and_repeats_nothing() {
+        let outcome = run_against(|_| 1);
+        assert!(outcome.delivered > 0, "{outcome:?}");
+        assert_eq!((outcome.lost, outcome.duplicates), (0, 0));
+    }
+
+    #[test]
+    fn a_message_that_never_comes_is_counted_as_lost() {
+        let outcome = run_against(|number| u64::from(number != 100));
+        assert_eq!((outcome.lost, outcome.duplicates), (1, 0));
+    }
+
+    #[test]
+    fn a_message_that_comes_twice_is_counted_as_a_duplicate() {
+        let outcome = run_against(|number| if number == 100 { 2 } else { 1 });
+        assert_eq!((outcome.lost, outcome.duplicates), (0, 1));
+    }
+}

@@ -102,14 +102,7 @@ impl Target {
     /// "not installed", or what kept it from starting.
     pub(crate) async fn start(&self, build: &Build) -> Result<Server> {
         if let Self::Address(mqtt, pid) = *self {
-            return Ok(Server {
-                mqtt,
-                http: None,
-                process: pid.map(|pid| Process { pid }),
-                ready_after: Duration::ZERO,
-                platform: None,
-                running: None,
-            });
+            return Ok(Server::at(mqtt, pid.map(|pid| Process { pid })));
         }
         let program = self.program(build).context("not installed")?;
         let dir = tempfile::Builder::new().prefix("trunkline-bench-").tempdir()?;
@@ -247,6 +240,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// One that already runs.
+    pub(crate) fn at(mqtt: SocketAddr, process: Option<Process>) -> Self {
+        Self { mqtt, process, ready_after: Duration::ZERO, platform: None, http: None, running: None }
+    }
+
     /// Creates what loads need on a server that checks who may do what.
     ///
     /// # Errors

@@ -1,1 +1,228 @@
-//! (being written)
+//! Who may do what: keys and tokens, accounts, relations, roles, and the permission table.
+//!
+//! Rules that hold here and that everything above relies on:
+//!
+//! - Deny by default: what no rule allows is refused, and an error on the way is a refusal.
+//! - A right is asked for by *operation*; the permission table says which permission of the schema that takes, and the
+//!   relation engine decides who has it.
+//! - A decision never uses data older than the last commit of this process: every write invalidates what it touches
+//!   before its caller is answered ([`cache`], [`graph`]).
+//! - Secrets are sealed or digested before they reach the database ([`crypto`]).
+//!
+//! One walk through it: an HTTP handler takes a [`Context`]; extracting it verifies the token ([`identity::tokens`])
+//! and the account behind it. The use case calls [`Context::authorize`], which passes the domain's gate
+//! ([`gates`]), looks the permission up ([`permission`]) and asks the graph ([`graph`]). The [`Permit`] it returns is
+//! what [`roles`] wants to see before it changes anybody's rights.
+//!
+//! What it does not do yet: personal access tokens, role management by users, groups' hierarchy in lists.
+
+mod cache;
+pub mod context;
+pub mod crypto;
+pub mod gates;
+pub mod graph;
+pub mod identity;
+pub mod limits;
+pub mod object;
+pub mod permission;
+pub mod platform;
+pub mod roles;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use db::{Db, Tx};
+use events::{Event, Outbox};
+use kernel::{Clock, Operation, Result, Rng, Secret, Timestamp};
+
+pub use context::{Context, Permit, RequestInfo, Visible};
+pub use object::Object;
+
+use crypto::{Digester, MasterKey, Passwords, Sealer};
+use gates::Gates;
+use graph::Graph;
+use identity::{
+    accounts::Accounts,
+    keys::Keys,
+    tokens::{Purpose, Tokens, Verified},
+};
+use limits::FailureLimit;
+use permission::Permissions;
+
+/// The tables of this crate.
+pub const MIGRATIONS: &[db::Migration] =
+    &[db::Migration { id: "access/0001", sql: include_str!("../migrations/0001_access.sql") }];
+
+/// What an operator can set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long an access token is valid.
+    pub access_token_life: Duration,
+    /// How long a session can be refreshed.
+    pub refresh_token_life: Duration,
+    /// Whether users whose e-mail address is not verified may work.
+    pub allow_unverified_users: bool,
+    /// A permission table in place of the one that comes with the program.
+    pub permissions_file: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            access_token_life: Duration::from_secs(3600),
+            refresh_token_life: Duration::from_secs(24 * 3600),
+            allow_unverified_users: true,
+            permissions_file: None,
+        }
+    }
+}
+
+/// Everything that decides who may do what; cheap to clone.
+#[derive(Clone)]
+pub struct Access(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    outbox: Outbox,
+    clock: Clock,
+    rng: Rng,
+    settings: Settings,
+    sealer: Arc<Sealer>,
+    digester: Digester,
+    passwords: Passwords,
+    tokens: Tokens,
+    accounts: Accounts,
+    gates: Gates,
+    graph: Graph,
+    permissions: Permissions,
+    failures: FailureLimit,
+}
+
+/// What [`Access::open`] stands on.
+pub struct Ground {
+    /// The database, migrated.
+    pub db: Db,
+    /// Where events go.
+    pub outbox: Outbox,
+    /// The key from which all others are derived.
+    pub master: MasterKey,
+    /// The time.
+    pub clock: Clock,
+    /// Ids.
+    pub rng: Rng,
+}
+
+impl Access {
+    /// Opens it. Makes the signing key at the first start; checks that `operations` are in the permission table.
+    pub async fn open(ground: Ground, settings: Settings, operations: &[Operation]) -> Result<Self> {
+        let Ground { db, outbox, master, clock, rng } = ground;
+        let graph = Graph::open(db.clone())?;
+        let permissions =
+            Permissions::load(settings.permissions_file.as_deref(), graph.schema(), operations)?;
+        let sealer = Arc::new(Sealer::new(&master)?);
+        let keys = Keys::load(&db, &sealer, &clock, &rng).await?;
+        Ok(Self(Arc::new(Inner {
+            digester: Digester::new(&master)?,
+            passwords: Passwords::new()?,
+            tokens: Tokens::new(keys),
+            accounts: Accounts::new(),
+            gates: Gates::new(),
+            failures: FailureLimit::new(),
+            permissions,
+            graph,
+            sealer,
+            settings,
+            outbox,
+            clock,
+            rng,
+            db,
+        })))
+    }
+
+    /// The database.
+    pub fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Where ids come from.
+    pub fn rng(&self) -> &Rng {
+        &self.0.rng
+    }
+
+    /// What the operator has set.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Seals secrets that must be shown again.
+    pub fn sealer(&self) -> &Sealer {
+        &self.0.sealer
+    }
+
+    /// Digests secrets that are looked up.
+    pub fn digester(&self) -> &Digester {
+        &self.0.digester
+    }
+
+    /// Hashes passwords.
+    pub fn passwords(&self) -> &Passwords {
+        &self.0.passwords
+    }
+
+    /// Makes and reads tokens.
+    pub fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    /// The accounts behind tokens.
+    pub fn accounts(&self) -> &Accounts {
+        &self.0.accounts
+    }
+
+    /// The gates of domains.
+    pub fn gates(&self) -> &Gates {
+        &self.0.gates
+    }
+
+    /// The relation engine over the database.
+    pub fn graph(&self) -> &Graph {
+        &self.0.graph
+    }
+
+    /// Operation → permission.
+    pub fn permissions(&self) -> &Permissions {
+        &self.0.permissions
+    }
+
+    /// Limits failed logins.
+    pub fn failures(&self) -> &FailureLimit {
+        &self.0.failures
+    }
+
+    /// Whose token this is, if it is valid for `purpose` at `now`.
+    pub async fn verify(
+        &self,
+        token: &Secret<String>,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Arc<Verified>> {
+        self.0.tokens.verify(&self.0.db, &self.0.accounts, token, purpose, now).await
+    }
+
+    /// Announces what this transaction does, if it commits.
+    pub async fn emit(&self, tx: &mut Tx, event: Event) -> Result<()> {
+        self.0.outbox.push(tx, event).await
+    }
+}
+
+/// An event with what all events of users' changes have in common (reference 03 §8).
+pub fn event(operation: &'static str, entity: String, permit: &Permit, request: &str) -> Event {
+    Event::new(operation, entity, permit.at())
+        .with("user_id", permit.actor())
+        .with("token_type", "access token")
+        .with("request_id", request)
+}

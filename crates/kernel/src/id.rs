@@ -112,8 +112,8 @@ fn uuid_schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
 pub struct RoleId(Box<str>);
 
 impl RoleId {
-    /// The longest role id that is accepted; the invitations table of upstream keeps 36.
-    pub const MAX_LEN: usize = 64;
+    /// The longest role id that is accepted: upstream keeps 36 in invitations, the relation engine takes 38.
+    pub const MAX_LEN: usize = 38;
 
     /// A new id for a role on a thing of `kind` (`domain`, `group`, `client`, `channel`, `rule`, `report`).
     pub fn generate(kind: &str, rng: &Rng) -> Self {

@@ -1,1 +1,21 @@
-//! (being written)
+//! Users: people and programs that manage things, and how they log in.
+//!
+//! The rules that hold here: a password is only ever kept as an Argon2id hash; an answer never tells whether an account
+//! exists; a caller cannot choose its own role; disabling a user or changing a password ends all sessions at once
+//! (the account behind the tokens is access's, and changes in the same transaction).
+//!
+//! Start reading at [`service`]; logins are in [`login`], the wire shapes in [`http`], the promises in reference 01.
+//! Registration mail, search, profile changes and personal access tokens come with the whole control plane.
+
+mod events;
+pub mod http;
+pub mod login;
+pub mod model;
+pub mod service;
+mod store;
+
+pub use service::{Settings, Users};
+
+/// The tables of this crate.
+pub const MIGRATIONS: &[db::Migration] =
+    &[db::Migration { id: "users/0001", sql: include_str!("../migrations/0001_users.sql") }];

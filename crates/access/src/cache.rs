@@ -1,0 +1,86 @@
+//! A cache that never serves what was true before the last commit of this process.
+//!
+//! The race to win: a reader loads an old row, a writer commits and forgets the key, and only then the reader stores
+//! what it read. Each key belongs to a slot with a counter that [`Fresh::forget`] raises; a reader notes it before it
+//! reads, and stores its answer only where it has not moved. Comparing and storing happen under the slot's lock.
+
+use std::{
+    future::Future,
+    hash::{BuildHasher, Hash},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use kernel::Result;
+use quick_cache::sync::Cache;
+
+/// Slots per cache: a write to one key makes a load of 1 key in 256 run once more, no more.
+const SLOTS: usize = 256;
+
+/// A bounded cache in front of the database.
+pub(crate) struct Fresh<K, V> {
+    cache: Cache<K, V>,
+    changes: Box<[Mutex<u64>]>,
+    hasher: std::hash::RandomState,
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> Fresh<K, V> {
+    /// A cache of at most `capacity` entries.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            cache: Cache::new(capacity),
+            changes: (0..SLOTS).map(|_| Mutex::new(0)).collect(),
+            hasher: std::hash::RandomState::new(),
+        }
+    }
+
+    /// The value of `key`, loaded where it is not known.
+    pub(crate) async fn get_or_load<F>(&self, key: K, load: impl FnOnce() -> F) -> Result<V>
+    where
+        F: Future<Output = Result<V>>,
+    {
+        if let Some(value) = self.cache.get(&key) {
+            return Ok(value);
+        }
+        let before = self.slot(&key).map(|changes| *changes);
+        let value = load().await?;
+        if let (Some(changes), Some(before)) = (self.slot(&key), before)
+            && *changes == before
+        {
+            self.cache.insert(key.clone(), value.clone());
+        }
+        Ok(value)
+    }
+
+    /// Drops `key`; called after the commit that changed it and before the caller of that commit is answered.
+    pub(crate) fn forget(&self, key: &K) {
+        if let Some(mut changes) = self.slot(key) {
+            *changes += 1;
+            self.cache.remove(key);
+        }
+    }
+
+    fn slot(&self, key: &K) -> Option<MutexGuard<'_, u64>> {
+        let hash = usize::try_from(self.hasher.hash_one(key) % (SLOTS as u64)).unwrap_or_default();
+        self.changes.get(hash).map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_load_that_raced_with_a_commit_is_not_kept() {
+        let cache = Fresh::new(10);
+        let old = cache
+            .get_or_load(1, || async {
+                cache.forget(&1);
+                Ok("old")
+            })
+            .await
+            .unwrap();
+        assert_eq!(old, "old");
+        assert_eq!(cache.get_or_load(1, || async { Ok("new") }).await.unwrap(), "new");
+        assert_eq!(cache.get_or_load(1, || async { Ok("never asked") }).await.unwrap(), "new");
+    }
+}

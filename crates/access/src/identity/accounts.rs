@@ -1,0 +1,88 @@
+//! What authentication must know of a user at every request; kept in memory, dropped at each change.
+
+use std::sync::Arc;
+
+use db::{Tx, params};
+use kernel::{Result, UserId};
+
+use crate::cache::Fresh;
+
+/// The account of one user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    /// Whether the user may act at all.
+    pub enabled: bool,
+    /// Whether the e-mail address is verified.
+    pub verified: bool,
+    /// Tokens of an older generation are void.
+    pub generation: i64,
+}
+
+/// Accounts by user, read through a cache.
+#[derive(Clone)]
+pub struct Accounts(Arc<Fresh<UserId, Option<Account>>>);
+
+/// How many accounts are kept in memory; about 100 bytes each.
+const CAPACITY: usize = 20_000;
+
+impl Accounts {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Fresh::new(CAPACITY)))
+    }
+
+    /// The account of `user`, if there is such a user.
+    pub async fn get(&self, db: &db::Db, user: UserId) -> Result<Option<Account>> {
+        self.0.get_or_load(user, || db.read(move |tx| Box::pin(async move { select(tx, user).await }))).await
+    }
+
+    /// Makes the account of a new user.
+    pub async fn create(&self, tx: &mut Tx, user: UserId, account: Account) -> Result<()> {
+        tx.execute(
+            "INSERT INTO accounts (user_id, enabled, verified, generation) VALUES ($1, $2, $3, $4)",
+            params![user, i64::from(account.enabled), i64::from(account.verified), account.generation],
+        )
+        .await?;
+        self.forget(tx, user);
+        Ok(())
+    }
+
+    /// Enables or disables; disabling voids every token of the user.
+    pub async fn set_enabled(&self, tx: &mut Tx, user: UserId, enabled: bool) -> Result<()> {
+        tx.execute(
+            "UPDATE accounts SET enabled = $2, generation = generation + 1 WHERE user_id = $1",
+            params![user, i64::from(enabled)],
+        )
+        .await?;
+        super::sessions::delete_of(tx, user).await?;
+        self.forget(tx, user);
+        Ok(())
+    }
+
+    /// Ends every session and voids every token of the user.
+    pub async fn end_sessions(&self, tx: &mut Tx, user: UserId) -> Result<()> {
+        tx.execute("UPDATE accounts SET generation = generation + 1 WHERE user_id = $1", params![user])
+            .await?;
+        super::sessions::delete_of(tx, user).await?;
+        self.forget(tx, user);
+        Ok(())
+    }
+
+    fn forget(&self, tx: &mut Tx, user: UserId) {
+        let cache = Arc::clone(&self.0);
+        tx.on_commit(move || cache.forget(&user));
+    }
+}
+
+async fn select(tx: &mut Tx, user: UserId) -> Result<Option<Account>> {
+    let row = tx
+        .one_or_none("SELECT enabled, verified, generation FROM accounts WHERE user_id = $1", params![user])
+        .await?;
+    row.map(|row| {
+        Ok(Account {
+            enabled: row.get::<i64>("enabled")? == 1,
+            verified: row.get::<i64>("verified")? == 1,
+            generation: row.get("generation")?,
+        })
+    })
+    .transpose()
+}

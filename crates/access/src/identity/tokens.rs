@@ -1,0 +1,185 @@
+//! Tokens: JWTs with the claims of reference 01 §2.2, each good for its one purpose only.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use jsonwebtoken::{Algorithm, Validation};
+use kernel::{Error, Result, Secret, Timestamp, UserId};
+use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use super::{Caller, Role, accounts::Accounts, keys::Keys};
+
+/// Who issues tokens (reference 01 §1.1).
+const ISSUER: &str = "magistrala.auth";
+
+/// How far another node's clock may be ahead (reference 01 §13 item 21).
+const SKEW: Duration = Duration::from_secs(5);
+
+/// How many verified tokens are remembered; about 200 bytes each.
+const REMEMBERED: usize = 20_000;
+
+/// What a token is for. The numbers are the contract's (reference 01 §2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Calls the API.
+    Access,
+    /// Is exchanged for a new pair.
+    Refresh,
+}
+
+impl Purpose {
+    const fn claim(self) -> u8 {
+        match self {
+            Self::Access => 0,
+            Self::Refresh => 1,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    iat: i64,
+    exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<String>,
+    r#type: u8,
+    role: u8,
+    verified: bool,
+    /// The generation of the account when the token was made: our own claim, which others ignore.
+    #[serde(rename = "gen")]
+    generation: i64,
+}
+
+/// A valid token.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// Whose it is.
+    pub caller: Caller,
+    /// Its own id; refresh tokens have one.
+    pub id: Option<String>,
+    /// When it expires.
+    pub expires_at: Timestamp,
+    issued_at: Timestamp,
+    purpose: u8,
+    generation: i64,
+}
+
+/// What a new token says.
+#[derive(Debug, Clone, Copy)]
+pub struct Grant<'a> {
+    /// Whose it is.
+    pub user: UserId,
+    /// The role on the platform.
+    pub role: Role,
+    /// Whether the e-mail address is verified.
+    pub verified: bool,
+    /// The account's generation.
+    pub generation: i64,
+    /// The token's own id; for refresh tokens.
+    pub id: Option<&'a str>,
+}
+
+/// Makes and verifies tokens.
+#[derive(Clone)]
+pub struct Tokens {
+    keys: Keys,
+    remembered: Arc<Cache<[u8; 32], Arc<Verified>>>,
+}
+
+impl Tokens {
+    pub(crate) fn new(keys: Keys) -> Self {
+        Self { keys, remembered: Arc::new(Cache::new(REMEMBERED)) }
+    }
+
+    /// The public keys, for `/keys/.well-known/jwks.json`.
+    pub fn public_keys(&self) -> super::keys::KeySet {
+        self.keys.public()
+    }
+
+    /// A new token that is valid from `now` for `life`.
+    pub fn issue(
+        &self,
+        purpose: Purpose,
+        grant: Grant<'_>,
+        now: Timestamp,
+        life: Duration,
+    ) -> Result<Secret<String>> {
+        self.keys
+            .sign(&Claims {
+                iss: ISSUER.to_owned(),
+                sub: grant.user.to_string(),
+                iat: now.seconds(),
+                exp: now.after(life).seconds(),
+                jti: grant.id.map(str::to_owned),
+                r#type: purpose.claim(),
+                role: grant.role.claim(),
+                verified: grant.verified,
+                generation: grant.generation,
+            })
+            .map(Secret::new)
+    }
+
+    /// Who sent `token`, if it is one of ours for this purpose, has not expired, and its account still stands.
+    pub async fn verify(
+        &self,
+        db: &db::Db,
+        accounts: &Accounts,
+        token: &Secret<String>,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Arc<Verified>> {
+        let verified = self.read(token)?;
+        let from_the_future = verified.issued_at > now.after(SKEW);
+        if verified.purpose != purpose.claim() || verified.expires_at <= now || from_the_future {
+            return Err(Error::unauthenticated());
+        }
+        match accounts.get(db, verified.caller.user).await? {
+            Some(account) if account.enabled && account.generation == verified.generation => Ok(verified),
+            _ => Err(Error::unauthenticated()),
+        }
+    }
+
+    /// Reads a token; remembers the ones whose signature held, since that check costs more than a whole request.
+    fn read(&self, token: &Secret<String>) -> Result<Arc<Verified>> {
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(digest(&SHA256, token.expose().as_bytes()).as_ref());
+        if let Some(known) = self.remembered.get(&fingerprint) {
+            return Ok(known);
+        }
+        let verified = Arc::new(self.read_signed(token.expose())?);
+        self.remembered.insert(fingerprint, Arc::clone(&verified));
+        Ok(verified)
+    }
+
+    fn read_signed(&self, token: &str) -> Result<Verified> {
+        let refused = |e: jsonwebtoken::errors::Error| Error::unauthenticated().cause(e);
+        let header = jsonwebtoken::decode_header(token).map_err(refused)?;
+        let kid = header.kid.ok_or_else(Error::unauthenticated)?;
+        // Expiry is checked by `verify` against our own clock.
+        let mut rules = Validation::new(Algorithm::EdDSA);
+        rules.set_issuer(&[ISSUER]);
+        rules.validate_exp = false;
+        rules.validate_aud = false;
+        let claims = self
+            .keys
+            .with_key(&kid, |key| jsonwebtoken::decode::<Claims>(token, key, &rules).map_err(refused))?
+            .claims;
+        let role = Role::from_claim(claims.role).ok_or_else(Error::unauthenticated)?;
+        let user = claims.sub.parse().map_err(|e: Error| Error::unauthenticated().cause(e))?;
+        Ok(Verified {
+            caller: Caller { user, role, verified: claims.verified },
+            id: claims.jti,
+            issued_at: seconds(claims.iat),
+            expires_at: seconds(claims.exp),
+            purpose: claims.r#type,
+            generation: claims.generation,
+        })
+    }
+}
+
+const fn seconds(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(seconds.saturating_mul(1_000_000))
+}

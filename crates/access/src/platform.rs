@@ -1,0 +1,24 @@
+//! Who belongs to the platform, and who administers it.
+
+use db::{Tx, params};
+use kernel::{Result, UserId};
+
+use crate::{Access, Permit, graph::PLATFORM_ID, identity::Role};
+
+/// Makes a user a member of the platform, and an administrator with [`Role::Admin`].
+pub async fn admit(tx: &mut Tx, access: &Access, _permit: &Permit, user: UserId, role: Role) -> Result<()> {
+    let relations: &[&str] = match role {
+        Role::User => &["member"],
+        Role::Admin => &["member", "administrator"],
+    };
+    for relation in relations {
+        tx.execute(
+            "INSERT INTO relations (object_kind, object_id, relation, subject_kind, subject_id)
+             VALUES ('platform', $1, $2, 'user', $3)
+             ON CONFLICT DO NOTHING",
+            params![PLATFORM_ID, *relation, user],
+        )
+        .await?;
+    }
+    access.graph().platform_changed(tx, user)
+}

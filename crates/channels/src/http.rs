@@ -1,0 +1,456 @@
+//! The channels' routes and wire shapes (reference 03 §6).
+
+use access::Context;
+use axum::extract::State;
+use clients::connections::{ConnectionType, Connections};
+use http::StatusCode;
+use kernel::{
+    ChannelId, ClientId, DomainId, Metadata, Name, Page, Result, Status, Tags, Timestamp, UserId,
+    metadata::TagFilter, page::PageRequest,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use web::{Created, Empty, Json, Path, Query, Route, Routes, Rule};
+
+use crate::{
+    Channels,
+    model::{self, Channel},
+    operations,
+};
+
+/// The table.
+pub fn routes(channels: Channels) -> Routes {
+    registry().merge(connecting()).with(channels)
+}
+
+fn registry() -> Routes<Channels> {
+    Routes::new("channels")
+        .add(
+            Route::post("/{domain}/channels", create)
+                .named("register_channels")
+                .rule(Rule::Operations(&[operations::CREATE]))
+                .summary("Create a channel")
+                .takes::<NewChannel>()
+                .answers::<ChannelView>(201),
+        )
+        .add(
+            Route::post("/{domain}/channels/bulk", create_bulk)
+                .named("register_channels_bulk")
+                .rule(Rule::Operations(&[operations::CREATE]))
+                .summary("Create up to 1000 channels, all or none")
+                .takes_list::<NewChannel>()
+                .answers::<CreatedChannels>(200),
+        )
+        .add(
+            Route::get("/{domain}/channels", list)
+                .named("list_channels")
+                .rule(Rule::Operations(&[operations::LIST]))
+                .summary("List the channels that you may see")
+                .queries::<ListQuery>()
+                .answers::<ChannelPage>(200),
+        )
+        .add(
+            Route::get("/{domain}/channels/{channel}", view)
+                .named("view_channel")
+                .rule(Rule::Operations(&[operations::VIEW]))
+                .summary("View a channel")
+                .answers::<ChannelView>(200),
+        )
+        .add(
+            Route::patch("/{domain}/channels/{channel}", update)
+                .named("update_channel")
+                .rule(Rule::Operations(&[operations::UPDATE]))
+                .summary("Change a channel's name or metadata")
+                .takes::<ChannelChange>()
+                .answers::<ChannelView>(200),
+        )
+        .add(
+            Route::patch("/{domain}/channels/{channel}/tags", update_tags)
+                .named("update_channel_tags")
+                .rule(Rule::Operations(&[operations::UPDATE_TAGS]))
+                .summary("Replace a channel's tags")
+                .takes::<NewTags>()
+                .answers::<ChannelView>(200),
+        )
+        .add(
+            Route::post("/{domain}/channels/{channel}/enable", enable)
+                .named("enable_channel")
+                .rule(Rule::Operations(&[operations::ENABLE]))
+                .summary("Let messages pass again")
+                .answers::<ChannelView>(200),
+        )
+        .add(
+            Route::post("/{domain}/channels/{channel}/disable", disable)
+                .named("disable_channel")
+                .rule(Rule::Operations(&[operations::DISABLE]))
+                .summary("Let no message pass")
+                .answers::<ChannelView>(200),
+        )
+        .add(
+            Route::delete("/{domain}/channels/{channel}", delete)
+                .named("delete_channel")
+                .rule(Rule::Operations(&[operations::DELETE]))
+                .summary("Remove a channel and its connections")
+                .answers_empty(204),
+        )
+}
+
+const CONNECT: Rule = Rule::Operations(&[operations::CONNECT, clients::operations::CONNECT]);
+const DISCONNECT: Rule = Rule::Operations(&[operations::DISCONNECT, clients::operations::DISCONNECT]);
+
+fn connecting() -> Routes<Channels> {
+    Routes::new("channels")
+        .add(
+            Route::post("/{domain}/channels/connect", connect)
+                .named("connect")
+                .rule(CONNECT)
+                .summary("Connect clients to channels")
+                .description(
+                    "Every client to every channel with every type; what is connected already stays.",
+                )
+                .takes::<ManyConnections>()
+                .answers_empty(201),
+        )
+        .add(
+            Route::post("/{domain}/channels/disconnect", disconnect)
+                .named("disconnect")
+                .rule(DISCONNECT)
+                .summary("Disconnect clients from channels")
+                .description("Takes effect on open connections within a second.")
+                .takes::<ManyConnections>()
+                .answers_empty(204),
+        )
+        .add(
+            Route::post("/{domain}/channels/{channel}/connect", connect_one)
+                .named("connect_channel")
+                .rule(CONNECT)
+                .summary("Connect clients to a channel")
+                .takes::<ChannelConnections>()
+                .answers_empty(201),
+        )
+        .add(
+            Route::post("/{domain}/channels/{channel}/disconnect", disconnect_one)
+                .named("disconnect_channel")
+                .rule(DISCONNECT)
+                .summary("Disconnect clients from a channel")
+                .takes::<ChannelConnections>()
+                .answers_empty(204),
+        )
+}
+
+/// What it takes to make a channel; everything is optional.
+#[derive(Debug, Deserialize, ToSchema)]
+struct NewChannel {
+    /// An id of your choice; made where absent.
+    id: Option<ChannelId>,
+    /// What people call it.
+    #[serde(default)]
+    name: Name,
+    /// What topics may call it instead of its id; cannot be changed later.
+    #[serde(default)]
+    route: Option<String>,
+    #[serde(default)]
+    tags: Option<Tags>,
+    #[serde(default)]
+    metadata: Metadata,
+    /// `enabled` or `disabled`.
+    #[serde(default)]
+    status: Status,
+}
+
+impl NewChannel {
+    fn parse(self) -> Result<model::NewChannel> {
+        Ok(model::NewChannel {
+            id: self.id,
+            name: self.name,
+            route: self.route.filter(|route| !route.is_empty()).map(|route| route.parse()).transpose()?,
+            tags: self.tags.unwrap_or_default(),
+            metadata: self.metadata,
+            status: self.status,
+        })
+    }
+}
+
+/// What can be changed; what is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+struct ChannelChange {
+    name: Option<Name>,
+    metadata: Option<Metadata>,
+}
+
+/// The tags that replace the present ones.
+#[derive(Debug, Deserialize, ToSchema)]
+struct NewTags {
+    #[serde(default)]
+    tags: Option<Tags>,
+}
+
+/// Clients, channels and what to let the clients do there.
+#[derive(Debug, Deserialize, ToSchema)]
+struct ManyConnections {
+    #[serde(default)]
+    channel_ids: Vec<ChannelId>,
+    #[serde(default)]
+    client_ids: Vec<ClientId>,
+    /// `publish`, `subscribe` or both.
+    #[serde(default)]
+    types: Vec<ConnectionType>,
+}
+
+/// Clients, and what to let them do on the channel.
+#[derive(Debug, Deserialize, ToSchema)]
+struct ChannelConnections {
+    #[serde(default)]
+    client_ids: Vec<ClientId>,
+    /// `publish`, `subscribe` or both.
+    #[serde(default)]
+    types: Vec<ConnectionType>,
+}
+
+/// A channel as it is shown.
+#[derive(Debug, Serialize, ToSchema)]
+struct ChannelView {
+    id: ChannelId,
+    #[serde(skip_serializing_if = "Name::is_empty")]
+    name: Name,
+    #[serde(skip_serializing_if = "Tags::is_empty")]
+    tags: Tags,
+    domain_id: DomainId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<kernel::Route>,
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    metadata: Metadata,
+    created_by: UserId,
+    created_at: Timestamp,
+    #[serde(with = "kernel::time::or_never")]
+    #[schema(value_type = Timestamp)]
+    updated_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_by: Option<UserId>,
+    status: Status,
+}
+
+impl From<Channel> for ChannelView {
+    fn from(channel: Channel) -> Self {
+        Self {
+            id: channel.id,
+            name: channel.name,
+            tags: channel.tags,
+            domain_id: channel.domain,
+            route: channel.route,
+            metadata: channel.metadata,
+            created_by: channel.created_by,
+            created_at: channel.created_at,
+            updated_at: channel.updated_at,
+            updated_by: channel.updated_by,
+            status: channel.status,
+        }
+    }
+}
+
+/// The channels that one request created.
+#[derive(Debug, Serialize, ToSchema)]
+struct CreatedChannels {
+    total: usize,
+    channels: Vec<ChannelView>,
+}
+
+/// A page of channels.
+#[derive(Debug, Serialize, ToSchema)]
+struct ChannelPage {
+    total: u64,
+    offset: u64,
+    limit: u64,
+    channels: Vec<ChannelView>,
+}
+
+impl From<Page<Channel>> for ChannelPage {
+    fn from(page: Page<Channel>) -> Self {
+        Self {
+            total: page.total,
+            offset: page.request.offset,
+            limit: page.request.limit,
+            channels: page.items.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// Which channels to list.
+#[derive(Debug, Deserialize, IntoParams)]
+struct ListQuery {
+    /// Rows to pass over.
+    offset: Option<u64>,
+    /// Rows on a page, 1 to 100.
+    limit: Option<u64>,
+    /// `name`, `created_at` or `updated_at`.
+    order: Option<String>,
+    /// `asc` or `desc`.
+    dir: Option<String>,
+    /// `enabled`, `disabled`, `deleted` or `all`.
+    status: Option<String>,
+    /// Part of the name.
+    name: Option<String>,
+    /// Exactly this channel.
+    id: Option<ChannelId>,
+    /// `a,b`: any of the tags; `a+b` (the plus sent as %2B): all of them.
+    tags: Option<String>,
+    /// A JSON object that the metadata contains.
+    #[serde(default, deserialize_with = "web::json_value")]
+    #[param(value_type = Option<String>)]
+    metadata: Option<Metadata>,
+    /// Only channels to which this client is connected.
+    client: Option<ClientId>,
+    /// With `client`: `publish` or `subscribe`.
+    connection_type: Option<String>,
+    /// Only the number of channels.
+    #[serde(default)]
+    only_total: bool,
+}
+
+impl ListQuery {
+    fn parse(self) -> Result<model::Query> {
+        Ok(model::Query {
+            page: PageRequest::new(self.offset, self.limit, self.only_total)?,
+            order: self.order.as_deref().unwrap_or_default().parse()?,
+            direction: self.dir.as_deref().unwrap_or_default().parse()?,
+            status: self.status.as_deref().unwrap_or_default().parse()?,
+            name: self.name.filter(|name| !name.is_empty()),
+            id: self.id,
+            tags: self.tags.as_deref().and_then(TagFilter::parse),
+            metadata: self.metadata,
+            client: self.client,
+            connection_type: self.connection_type.as_deref().map(str::parse).transpose()?,
+        })
+    }
+}
+
+async fn create(
+    State(channels): State<Channels>,
+    cx: Context,
+    Path(domain): Path<DomainId>,
+    Json(body): Json<NewChannel>,
+) -> web::Result<Created<ChannelView>> {
+    let created = channels.create(&cx, domain, vec![body.parse()?]).await?;
+    let channel =
+        created.into_iter().next().ok_or_else(|| kernel::Error::internal("no channel was created"))?;
+    Ok(Created(format!("/channels/{}", channel.id), channel.into()))
+}
+
+async fn create_bulk(
+    State(channels): State<Channels>,
+    cx: Context,
+    Path(domain): Path<DomainId>,
+    Json(body): Json<Vec<NewChannel>>,
+) -> web::Result<Json<CreatedChannels>> {
+    let new = body.into_iter().map(NewChannel::parse).collect::<Result<Vec<_>>>()?;
+    let created = channels.create(&cx, domain, new).await?;
+    Ok(Json(CreatedChannels {
+        total: created.len(),
+        channels: created.into_iter().map(Into::into).collect(),
+    }))
+}
+
+async fn list(
+    State(channels): State<Channels>,
+    cx: Context,
+    Path(domain): Path<DomainId>,
+    Query(query): Query<ListQuery>,
+) -> web::Result<Json<ChannelPage>> {
+    Ok(Json(channels.list(&cx, domain, query.parse()?).await?.into()))
+}
+
+async fn view(
+    State(channels): State<Channels>,
+    cx: Context,
+    Path((domain, id)): Path<(DomainId, ChannelId)>,
+) -> web::Result<Json<ChannelView>> {
+    Ok(Json(channels.view(&cx, domain, id).await?.into()))
+}
+
+async fn update(
+    State(channels): State<Channels>,
+    cx: Context,
+    Path((domain, id)): Path<(DomainId, ChannelId)>,
+    Json(body): Json<ChannelChange>,
+) -> web::Result<Json<ChannelView>> {
+    let change = model::Change { name: body.name, metadata: body.metadata, tags: None };
+    Ok(Json(channels.update(&cx, domain, id, change).await?.into()))
+}
+
+async fn update_tags(
+    State(channels): State<Channels>,
+    cx: Context,
+    Path((domain, id)): Path<(DomainId, ChannelId)>,
+    Json(body): Json<NewTags>,
+) -> web::Result<Json<ChannelView>> {
+    Ok(Json(channels.update_tags(&cx, domain, id, body.tags.unwrap_or_default()).await?.into()))
+}
+
+async fn enable(
+    State(channels): State<Channels>,
+    cx: Context,
+    Path((domain, id)): Path<(DomainId, ChannelId)>,
+) -> web::Result<Json<ChannelView>> {
+    Ok(Json(channels.enable(&cx, domain, id).await?.into()))
+}
+
+async fn disable(
+    State(channels): State<Channels>,
+    cx: Context,
+    Path((domain, id)): Path<(DomainId, ChannelId)>,
+) -> web::Result<Json<ChannelView>> {
+    Ok(Json(channels.disable(&cx, domain, id).await?.into()))
+}
+
+async fn delete(
+    State(channels): State<Channels>,
+    cx: Context,
+    Path((domain, id)): Path<(DomainId, ChannelId)>,
+) -> web::Result<Empty> {
+    channels.delete(&cx, domain, id).await?;
+    Ok(Empty(StatusCode::NO_CONTENT))
+}
+
+async fn connect(
+    State(channels): State<Channels>,
+    cx: Context,
+    Path(domain): Path<DomainId>,
+    Json(body): Json<ManyConnections>,
+) -> web::Result<Empty> {
+    let connections = Connections::new(body.channel_ids, body.client_ids, body.types)?;
+    channels.connect(&cx, domain, connections).await?;
+    Ok(Empty(StatusCode::CREATED))
+}
+
+async fn disconnect(
+    State(channels): State<Channels>,
+    cx: Context,
+    Path(domain): Path<DomainId>,
+    Json(body): Json<ManyConnections>,
+) -> web::Result<Empty> {
+    let connections = Connections::new(body.channel_ids, body.client_ids, body.types)?;
+    channels.disconnect(&cx, domain, connections).await?;
+    Ok(Empty(StatusCode::NO_CONTENT))
+}
+
+async fn connect_one(
+    State(channels): State<Channels>,
+    cx: Context,
+    Path((domain, channel)): Path<(DomainId, ChannelId)>,
+    Json(body): Json<ChannelConnections>,
+) -> web::Result<Empty> {
+    let connections = Connections::new(vec![channel], body.client_ids, body.types)?;
+    channels.connect(&cx, domain, connections).await?;
+    Ok(Empty(StatusCode::CREATED))
+}
+
+async fn disconnect_one(
+    State(channels): State<Channels>,
+    cx: Context,
+    Path((domain, channel)): Path<(DomainId, ChannelId)>,
+    Json(body): Json<ChannelConnections>,
+) -> web::Result<Empty> {
+    let connections = Connections::new(vec![channel], body.client_ids, body.types)?;
+    channels.disconnect(&cx, domain, connections).await?;
+    Ok(Empty(StatusCode::NO_CONTENT))
+}

@@ -1,0 +1,228 @@
+//! Connections: which client may publish or subscribe on which channel.
+//!
+//! The rows live with the clients, so that a client and its connections go in one transaction; the rules for making
+//! them are the channels crate's, which calls the functions below inside its own transactions.
+
+use std::str::FromStr;
+
+use db::{Filter, Tx, Val, params};
+use kernel::{ChannelId, ClientId, DomainId, Error, Result};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// What a connection lets a client do (reference 03 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+pub enum ConnectionType {
+    /// Send messages to the channel.
+    Publish,
+    /// Receive the channel's messages.
+    Subscribe,
+}
+
+impl ConnectionType {
+    /// The number that the database and gRPC use.
+    pub const fn code(self) -> i64 {
+        match self {
+            Self::Publish => 1,
+            Self::Subscribe => 2,
+        }
+    }
+
+    /// The permission that a user needs for the same.
+    pub const fn permission(self) -> &'static str {
+        match self {
+            Self::Publish => "publish_permission",
+            Self::Subscribe => "subscribe_permission",
+        }
+    }
+}
+
+impl FromStr for ConnectionType {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        if word.eq_ignore_ascii_case("publish") {
+            Ok(Self::Publish)
+        } else if word.eq_ignore_ascii_case("subscribe") {
+            Ok(Self::Subscribe)
+        } else {
+            Err(Error::invalid("invalid connection type, expected publish or subscribe"))
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ConnectionType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        word.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Every one of the clients on every one of the channels, with every one of the types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connections {
+    channels: Vec<ChannelId>,
+    clients: Vec<ClientId>,
+    types: Vec<ConnectionType>,
+}
+
+impl Connections {
+    /// The most connections that one request changes.
+    pub const MAX: usize = 10_000;
+
+    /// Fails where one of the lists is empty, or there are too many connections. Repeated entries count once.
+    pub fn new(
+        mut channels: Vec<ChannelId>,
+        mut clients: Vec<ClientId>,
+        mut types: Vec<ConnectionType>,
+    ) -> Result<Self> {
+        if channels.is_empty() || clients.is_empty() {
+            return Err(Error::invalid("missing entity id"));
+        }
+        if types.is_empty() {
+            return Err(Error::invalid("missing connection type"));
+        }
+        channels.sort_unstable();
+        channels.dedup();
+        clients.sort_unstable();
+        clients.dedup();
+        types.sort_unstable_by_key(|kind| kind.code());
+        types.dedup();
+        if channels.len().saturating_mul(clients.len()).saturating_mul(types.len()) > Self::MAX {
+            return Err(Error::invalid(format!(
+                "too many connections in one request, at most {}",
+                Self::MAX
+            )));
+        }
+        Ok(Self { channels, clients, types })
+    }
+
+    /// The channels, each once, in order.
+    pub fn channels(&self) -> &[ChannelId] {
+        &self.channels
+    }
+
+    /// The clients, each once, in order.
+    pub fn clients(&self) -> &[ClientId] {
+        &self.clients
+    }
+
+    /// The types, each once.
+    pub fn types(&self) -> &[ConnectionType] {
+        &self.types
+    }
+
+    /// Each single connection.
+    pub fn each(&self) -> impl Iterator<Item = (ChannelId, ClientId, ConnectionType)> {
+        self.channels.iter().flat_map(move |channel| {
+            self.clients
+                .iter()
+                .flat_map(move |client| self.types.iter().map(move |kind| (*channel, *client, *kind)))
+        })
+    }
+}
+
+/// Makes the connections that are missing; returns how many those were.
+pub async fn connect(tx: &mut Tx, domain: DomainId, connections: &Connections) -> Result<u64> {
+    let rows = connections
+        .each()
+        .map(|(channel, client, kind)| vec![channel.into(), client.into(), kind.code().into(), domain.into()])
+        .collect();
+    tx.insert_many(
+        "INSERT INTO connections (channel_id, client_id, type, domain_id) VALUES ON CONFLICT DO NOTHING",
+        rows,
+    )
+    .await
+}
+
+/// Removes the connections that are there; returns how many those were.
+pub async fn disconnect(tx: &mut Tx, domain: DomainId, connections: &Connections) -> Result<u64> {
+    let filter = Filter::new()
+        .and("domain_id = ?", domain)
+        .and_in("channel_id", connections.channels().iter().map(Val::from))
+        .and_in("client_id", connections.clients().iter().map(Val::from))
+        .and_in("type", connections.types().iter().map(|kind| Val::Int(kind.code())));
+    tx.execute(&format!("DELETE FROM connections{}", filter.sql()), filter.params()).await
+}
+
+/// Removes every connection of a channel.
+pub async fn forget_channel(tx: &mut Tx, channel: ChannelId) -> Result<()> {
+    tx.execute("DELETE FROM connections WHERE channel_id = $1", params![channel]).await?;
+    Ok(())
+}
+
+/// Removes every connection of a client.
+pub(crate) async fn forget_client(tx: &mut Tx, client: ClientId) -> Result<()> {
+    tx.execute("DELETE FROM connections WHERE client_id = $1", params![client]).await?;
+    Ok(())
+}
+
+/// Whether the client is connected to the channel with this right.
+pub async fn is_connected(
+    tx: &mut Tx,
+    client: ClientId,
+    domain: DomainId,
+    channel: ChannelId,
+    kind: ConnectionType,
+) -> Result<bool> {
+    let row = tx
+        .one_or_none(
+            "SELECT 1 AS connected FROM connections
+              WHERE channel_id = $1 AND client_id = $2 AND type = $3 AND domain_id = $4",
+            params![channel, client, kind.code(), domain],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
+/// And the column that holds a channel's id names one to which `client` is connected, with `kind` where it is given.
+pub fn of_client(filter: Filter, column: &str, client: ClientId, kind: Option<ConnectionType>) -> Filter {
+    related(filter, column, ("channel_id", "client_id"), client.into(), kind)
+}
+
+/// And the column that holds a client's id names one that is connected to `channel`, with `kind` where it is given.
+pub(crate) fn of_channel(
+    filter: Filter,
+    column: &str,
+    channel: ChannelId,
+    kind: Option<ConnectionType>,
+) -> Filter {
+    related(filter, column, ("client_id", "channel_id"), channel.into(), kind)
+}
+
+fn related(
+    filter: Filter,
+    column: &str,
+    (wanted, by): (&str, &str),
+    id: Val,
+    kind: Option<ConnectionType>,
+) -> Filter {
+    let rows = format!("{column} IN (SELECT {wanted} FROM connections WHERE {by} = ?");
+    match kind {
+        None => filter.and(&format!("{rows})"), id),
+        Some(kind) => filter.and_all(&format!("{rows} AND type = ?)"), [id, kind.code().into()]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_entries_count_once() {
+        let rng = kernel::Rng::seeded(1);
+        let (channel, client) = (ChannelId::generate(&rng), ClientId::generate(&rng));
+        let types = vec![ConnectionType::Subscribe, ConnectionType::Publish, ConnectionType::Subscribe];
+        let connections = Connections::new(vec![channel, channel], vec![client], types).unwrap();
+        assert_eq!(
+            connections.each().collect::<Vec<_>>(),
+            [(channel, client, ConnectionType::Publish), (channel, client, ConnectionType::Subscribe)]
+        );
+    }
+
+    #[test]
+    fn types_are_read_in_any_case() {
+        assert_eq!("pubLISH".parse::<ConnectionType>().unwrap(), ConnectionType::Publish);
+        assert!("read".parse::<ConnectionType>().is_err());
+        assert_eq!(serde_json::to_string(&ConnectionType::Subscribe).unwrap(), "\"Subscribe\"");
+    }
+}

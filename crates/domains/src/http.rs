@@ -1,0 +1,264 @@
+//! The domains' routes and wire shapes (reference 02 §1).
+
+use access::Context;
+use axum::extract::State;
+use http::StatusCode;
+use kernel::{
+    DomainId, Metadata, Name, Page, Result, Tags, Timestamp, UserId, metadata::TagFilter, page::PageRequest,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use web::{Empty, Json, Path, Query, Route, Routes, Rule};
+
+use crate::{Domains, model, operations};
+
+/// The table.
+pub fn routes(domains: Domains) -> Routes {
+    Routes::new("domains")
+        .add(
+            Route::post("/domains", create)
+                .named("create_domain")
+                .rule(Rule::SignedIn("any user may make a domain of its own"))
+                .summary("Create a domain")
+                .takes::<NewDomain>()
+                .answers::<DomainView>(201),
+        )
+        .add(
+            Route::get("/domains", list)
+                .named("list_domains")
+                .rule(Rule::SignedIn("shows the domains in which the caller holds a role"))
+                .summary("List the domains that you have a role in")
+                .queries::<ListQuery>()
+                .answers::<DomainPage>(200),
+        )
+        .add(
+            Route::get("/domains/{domain}", view)
+                .named("retrieve_domain")
+                .rule(Rule::Operations(&[operations::READ]))
+                .summary("View a domain")
+                .answers::<DomainView>(200),
+        )
+        .add(
+            Route::patch("/domains/{domain}", update)
+                .named("update_domain")
+                .rule(Rule::Operations(&[operations::UPDATE]))
+                .summary("Change a domain's name, tags or metadata")
+                .takes::<DomainChange>()
+                .answers::<DomainView>(200),
+        )
+        .add(
+            Route::post("/domains/{domain}/enable", enable)
+                .named("enable_domain")
+                .rule(Rule::Operations(&[operations::ENABLE]))
+                .summary("Open a domain")
+                .answers_empty(200),
+        )
+        .add(
+            Route::post("/domains/{domain}/disable", disable)
+                .named("disable_domain")
+                .rule(Rule::Operations(&[operations::DISABLE]))
+                .summary("Close a domain to all but its administrators")
+                .answers_empty(200),
+        )
+        .add(
+            Route::post("/domains/{domain}/freeze", freeze)
+                .named("freeze_domain")
+                .rule(Rule::SignedIn("administrators of the platform only"))
+                .summary("Close a domain to all but the platform's administrators")
+                .answers_empty(200),
+        )
+        .with(domains)
+}
+
+/// What it takes to make a domain.
+#[derive(Debug, Deserialize, ToSchema)]
+struct NewDomain {
+    /// An id of your choice; made where absent.
+    id: Option<DomainId>,
+    /// What people call it.
+    #[serde(default)]
+    name: Name,
+    /// What topics call it; cannot be changed later.
+    #[serde(default)]
+    route: String,
+    #[serde(default)]
+    tags: Option<Tags>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// What can be changed.
+#[derive(Debug, Deserialize, ToSchema)]
+struct DomainChange {
+    name: Option<Name>,
+    tags: Option<Tags>,
+    metadata: Option<Metadata>,
+}
+
+/// A domain as it is shown.
+#[derive(Debug, Serialize, ToSchema)]
+struct DomainView {
+    id: DomainId,
+    #[serde(skip_serializing_if = "Name::is_empty")]
+    name: Name,
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    metadata: Metadata,
+    #[serde(skip_serializing_if = "Tags::is_empty")]
+    tags: Tags,
+    route: kernel::Route,
+    /// `enabled`, `disabled` or `freezed`.
+    #[schema(value_type = String)]
+    status: model::Status,
+    created_by: UserId,
+    created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_by: Option<UserId>,
+    #[serde(with = "kernel::time::or_never")]
+    #[schema(value_type = Timestamp)]
+    updated_at: Option<Timestamp>,
+}
+
+impl From<model::Domain> for DomainView {
+    fn from(domain: model::Domain) -> Self {
+        Self {
+            id: domain.id,
+            name: domain.name,
+            metadata: domain.metadata,
+            tags: domain.tags,
+            route: domain.route,
+            status: domain.status,
+            created_by: domain.created_by,
+            created_at: domain.created_at,
+            updated_by: domain.updated_by,
+            updated_at: domain.updated_at,
+        }
+    }
+}
+
+/// A page of domains.
+#[derive(Debug, Serialize, ToSchema)]
+struct DomainPage {
+    total: u64,
+    offset: u64,
+    limit: u64,
+    domains: Vec<DomainView>,
+}
+
+impl From<Page<model::Domain>> for DomainPage {
+    fn from(page: Page<model::Domain>) -> Self {
+        Self {
+            total: page.total,
+            offset: page.request.offset,
+            limit: page.request.limit,
+            domains: page.items.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// Which domains to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Rows to pass over.
+    offset: Option<u64>,
+    /// Rows on a page, 1 to 100.
+    limit: Option<u64>,
+    /// `name`, `created_at` or `updated_at`.
+    order: Option<String>,
+    /// `asc` or `desc`.
+    dir: Option<String>,
+    /// `enabled`, `disabled`, `freezed`, `deleted` or `all`.
+    status: Option<String>,
+    /// Part of the name.
+    name: Option<String>,
+    /// Exactly this domain.
+    id: Option<DomainId>,
+    /// `a,b`: any of the tags; `a+b` (the plus sent as %2B): all of them.
+    tags: Option<String>,
+    /// A JSON object that the metadata contains.
+    #[serde(default, deserialize_with = "web::json_value")]
+    #[param(value_type = Option<String>)]
+    metadata: Option<Metadata>,
+    /// Only the number of domains.
+    #[serde(default)]
+    only_total: bool,
+}
+
+impl ListQuery {
+    fn parse(self) -> Result<model::Query> {
+        Ok(model::Query {
+            page: PageRequest::new(self.offset, self.limit, self.only_total)?,
+            order: self.order.as_deref().unwrap_or_default().parse()?,
+            direction: self.dir.as_deref().unwrap_or_default().parse()?,
+            status: self.status.as_deref().unwrap_or_default().parse()?,
+            name: self.name.filter(|name| !name.is_empty()),
+            id: self.id,
+            tags: self.tags.as_deref().and_then(TagFilter::parse),
+            metadata: self.metadata,
+        })
+    }
+}
+
+async fn create(
+    State(domains): State<Domains>,
+    cx: Context,
+    Json(body): Json<NewDomain>,
+) -> web::Result<Json<DomainView>> {
+    if body.route.is_empty() {
+        return Err(kernel::Error::invalid("missing route").into());
+    }
+    let new = model::NewDomain {
+        id: body.id,
+        name: body.name,
+        route: body.route.parse()?,
+        tags: body.tags.unwrap_or_default(),
+        metadata: body.metadata,
+    };
+    let domain = domains.create(&cx, new).await?;
+    Ok(Json(domain.into()))
+}
+
+async fn list(
+    State(domains): State<Domains>,
+    cx: Context,
+    Query(query): Query<ListQuery>,
+) -> web::Result<Json<DomainPage>> {
+    Ok(Json(domains.list(&cx, query.parse()?).await?.into()))
+}
+
+async fn view(
+    State(domains): State<Domains>,
+    cx: Context,
+    Path(id): Path<DomainId>,
+) -> web::Result<Json<DomainView>> {
+    Ok(Json(domains.view(&cx, id).await?.into()))
+}
+
+async fn update(
+    State(domains): State<Domains>,
+    cx: Context,
+    Path(id): Path<DomainId>,
+    Json(body): Json<DomainChange>,
+) -> web::Result<Json<DomainView>> {
+    let change = model::Change { name: body.name, tags: body.tags, metadata: body.metadata };
+    Ok(Json(domains.update(&cx, id, change).await?.into()))
+}
+
+async fn enable(State(domains): State<Domains>, cx: Context, Path(id): Path<DomainId>) -> web::Result<Empty> {
+    domains.enable(&cx, id).await?;
+    Ok(Empty(StatusCode::OK))
+}
+
+async fn disable(
+    State(domains): State<Domains>,
+    cx: Context,
+    Path(id): Path<DomainId>,
+) -> web::Result<Empty> {
+    domains.disable(&cx, id).await?;
+    Ok(Empty(StatusCode::OK))
+}
+
+async fn freeze(State(domains): State<Domains>, cx: Context, Path(id): Path<DomainId>) -> web::Result<Empty> {
+    domains.freeze(&cx, id).await?;
+    Ok(Empty(StatusCode::OK))
+}

@@ -1,0 +1,146 @@
+//! What a domain is.
+
+use std::str::FromStr;
+
+use access::gates::Gate;
+use kernel::{
+    DomainId, Error, Metadata, Name, Result, Route, Tags, Timestamp, UserId,
+    page::{Direction, Order, PageRequest},
+};
+use serde::{Serialize, Serializer};
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain {
+    /// Its id.
+    pub id: DomainId,
+    /// What people call it.
+    pub name: Name,
+    /// What topics call it; never changes.
+    pub route: Route,
+    /// The user's tags.
+    pub tags: Tags,
+    /// The user's own data.
+    pub metadata: Metadata,
+    /// Whether it is open.
+    pub status: Status,
+    /// Who made it.
+    pub created_by: UserId,
+    /// When.
+    pub created_at: Timestamp,
+    /// Who changed it last.
+    pub updated_by: Option<UserId>,
+    /// When it was changed last.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// Whether a domain is open: the gate of authorization under its public name (reference 02 §0.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status(pub Gate);
+
+impl Status {
+    /// The word that JSON uses; `freezed` is the contract's spelling.
+    pub const fn word(self) -> &'static str {
+        match self.0 {
+            Gate::Enabled => "enabled",
+            Gate::Disabled => "disabled",
+            Gate::Frozen => "freezed",
+            Gate::Deleted => "deleted",
+        }
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+/// The status that a list is limited to; none is all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusFilter(pub Option<Gate>);
+
+impl Default for StatusFilter {
+    fn default() -> Self {
+        Self(Some(Gate::Enabled))
+    }
+}
+
+impl FromStr for StatusFilter {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "" | "enabled" => Ok(Self(Some(Gate::Enabled))),
+            "disabled" => Ok(Self(Some(Gate::Disabled))),
+            "freezed" => Ok(Self(Some(Gate::Frozen))),
+            "deleted" => Ok(Self(Some(Gate::Deleted))),
+            "all" => Ok(Self(None)),
+            _ => Err(Error::invalid("invalid status")),
+        }
+    }
+}
+
+/// What a caller gives to make a domain.
+#[derive(Debug, Clone)]
+pub struct NewDomain {
+    /// An id of the caller's choice.
+    pub id: Option<DomainId>,
+    /// What people call it; not empty.
+    pub name: Name,
+    /// What topics call it.
+    pub route: Route,
+    /// The user's tags.
+    pub tags: Tags,
+    /// The user's own data.
+    pub metadata: Metadata,
+}
+
+/// What a caller changes; what is absent stays.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// A new name; an empty one is no change.
+    pub name: Option<Name>,
+    /// New tags, replacing all.
+    pub tags: Option<Tags>,
+    /// New data, replacing the whole object.
+    pub metadata: Option<Metadata>,
+}
+
+impl Change {
+    /// Applies the change.
+    pub fn apply(self, domain: &mut Domain, by: UserId, at: Timestamp) {
+        if let Some(name) = self.name.filter(|name| !name.is_empty()) {
+            domain.name = name;
+        }
+        if let Some(tags) = self.tags {
+            domain.tags = tags;
+        }
+        if let Some(metadata) = self.metadata {
+            domain.metadata = metadata;
+        }
+        domain.updated_by = Some(by);
+        domain.updated_at = Some(at);
+    }
+}
+
+/// Which domains are asked for, and in which order.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// The page.
+    pub page: PageRequest,
+    /// The column.
+    pub order: Order,
+    /// The direction.
+    pub direction: Direction,
+    /// The status.
+    pub status: StatusFilter,
+    /// Part of the name, whatever the case.
+    pub name: Option<String>,
+    /// Exactly this one.
+    pub id: Option<DomainId>,
+    /// Tags.
+    pub tags: Option<kernel::metadata::TagFilter>,
+    /// JSON that the metadata contains.
+    pub metadata: Option<Metadata>,
+}

@@ -1,0 +1,134 @@
+//! What can be done with domains: one function per use case.
+
+use std::sync::Arc;
+
+use access::{Access, Context, Object, Permit, gates::Gate, roles};
+use kernel::{DomainId, Error, Page, Result, Route};
+
+use crate::{
+    events,
+    model::{Change, Domain, NewDomain, Query, Status},
+    operations, store,
+};
+
+/// The domains service.
+#[derive(Clone)]
+pub struct Domains {
+    access: Access,
+}
+
+impl axum::extract::FromRef<Domains> for Access {
+    fn from_ref(domains: &Domains) -> Self {
+        domains.access.clone()
+    }
+}
+
+impl Domains {
+    /// The service on top of `access`.
+    pub const fn new(access: Access) -> Self {
+        Self { access }
+    }
+
+    /// Creates a domain; the caller holds its `admin` role. Emits `domain.create`.
+    ///
+    /// Conflict where the id or the route is taken.
+    pub async fn create(&self, cx: &Context, new: NewDomain) -> Result<Domain> {
+        let permit = cx.authorize_self();
+        if new.name.is_empty() {
+            return Err(Error::invalid("missing identity name"));
+        }
+        let domain = Domain {
+            id: new.id.unwrap_or_else(|| DomainId::generate(self.access.rng())),
+            name: new.name,
+            route: new.route,
+            tags: new.tags.checked()?,
+            metadata: new.metadata,
+            status: Status(Gate::Enabled),
+            created_by: permit.actor(),
+            created_at: permit.at(),
+            updated_by: None,
+            updated_at: None,
+        };
+        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
+        cx.write(move |tx| {
+            Box::pin(async move {
+                store::insert(tx, &domain).await?;
+                access.gates().set(tx, domain.id, Gate::Enabled).await?;
+                let role = roles::provision(tx, &access, &permit, Object::domain(domain.id)).await?;
+                access.emit(tx, events::created(&domain, &role, &permit, &request)).await?;
+                Ok(domain)
+            })
+        })
+        .await
+    }
+
+    /// One domain. Denied without `read` on it.
+    pub async fn view(&self, cx: &Context, id: DomainId) -> Result<Domain> {
+        cx.authorize(operations::READ, Object::domain(id)).await?;
+        cx.read(move |tx| Box::pin(async move { store::get(tx, id).await }))
+            .await?
+            .ok_or_else(Error::not_found)
+    }
+
+    /// The domains in which the caller holds a role; all of them for an administrator of the platform.
+    pub async fn list(&self, cx: &Context, query: Query) -> Result<Page<Domain>> {
+        let visible = cx.visible_domains().await?;
+        cx.scan(move |tx| Box::pin(async move { store::list(tx, &query, visible).await })).await
+    }
+
+    /// Changes name, tags or metadata. Emits `domain.update`.
+    pub async fn update(&self, cx: &Context, id: DomainId, change: Change) -> Result<Domain> {
+        let permit = cx.authorize(operations::UPDATE, Object::domain(id)).await?;
+        let change = Change { tags: change.tags.map(kernel::Tags::checked).transpose()?, ..change };
+        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
+        cx.write(move |tx| {
+            Box::pin(async move {
+                let mut domain = store::get_for_update(tx, id).await?.ok_or_else(Error::not_found)?;
+                change.apply(&mut domain, permit.actor(), permit.at());
+                store::update(tx, &domain).await?;
+                access.emit(tx, events::updated(&domain, &permit, &request)).await?;
+                Ok(domain)
+            })
+        })
+        .await
+    }
+
+    /// Opens a domain. Emits `domain.enable`. Enabling an enabled domain changes nothing (reference 02 §1.2).
+    pub async fn enable(&self, cx: &Context, id: DomainId) -> Result<()> {
+        let permit = cx.authorize(operations::ENABLE, Object::domain(id)).await?;
+        self.set_status(cx, id, Gate::Enabled, permit).await
+    }
+
+    /// Closes a domain to all but its administrators, and to messages. Emits `domain.disable`.
+    pub async fn disable(&self, cx: &Context, id: DomainId) -> Result<()> {
+        let permit = cx.authorize(operations::DISABLE, Object::domain(id)).await?;
+        self.set_status(cx, id, Gate::Disabled, permit).await
+    }
+
+    /// Closes a domain to all but the platform's administrators. Emits `domain.freeze`.
+    pub async fn freeze(&self, cx: &Context, id: DomainId) -> Result<()> {
+        let permit = cx.authorize_platform_admin().await?;
+        self.set_status(cx, id, Gate::Frozen, permit).await
+    }
+
+    async fn set_status(&self, cx: &Context, id: DomainId, gate: Gate, permit: Permit) -> Result<()> {
+        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
+        cx.write(move |tx| {
+            Box::pin(async move {
+                let mut domain = store::get_for_update(tx, id).await?.ok_or_else(Error::not_found)?;
+                domain.status = Status(gate);
+                domain.updated_by = Some(permit.actor());
+                domain.updated_at = Some(permit.at());
+                store::update(tx, &domain).await?;
+                access.gates().set(tx, id, gate).await?;
+                access.emit(tx, events::status_changed(&domain, &permit, &request)).await
+            })
+        })
+        .await
+    }
+
+    /// The domain that topics call `route`; for the message plane, which authorizes by itself.
+    pub async fn by_route(&self, route: Route) -> Result<Option<DomainId>> {
+        self.access.db().read(move |tx| Box::pin(async move { store::by_route(tx, &route).await })).await
+    }
+}

@@ -1,0 +1,111 @@
+//! The domains table.
+
+use access::{Visible, gates::Gate};
+use db::{Filter, List, Row, Tx, params};
+use kernel::{DomainId, Error, Page, Result, Route, metadata::TagFilter, page::Order};
+
+use crate::model::{Domain, Query, Status};
+
+const COLUMNS: &str =
+    "id, name, route, tags, metadata, status, created_by, created_at, updated_by, updated_at";
+
+fn read(row: &Row) -> Result<Domain> {
+    let id: DomainId = row.get("id")?;
+    let status = row.get("status")?;
+    Ok(Domain {
+        name: row.get("name")?,
+        route: row.get("route")?,
+        tags: row.get("tags")?,
+        metadata: row.get("metadata")?,
+        status: Gate::from_code(status)
+            .map(Status)
+            .ok_or_else(|| Error::internal(format!("domains.status is {status} for {id}")))?,
+        created_by: row.get("created_by")?,
+        created_at: row.get("created_at")?,
+        updated_by: row.get("updated_by")?,
+        updated_at: row.get("updated_at")?,
+        id,
+    })
+}
+
+/// Conflict where the id or the route is taken.
+pub(crate) async fn insert(tx: &mut Tx, domain: &Domain) -> Result<()> {
+    tx.execute(
+        "INSERT INTO domains (id, name, route, tags, metadata, status, created_by, created_at, changed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+        params![
+            domain.id,
+            &domain.name,
+            &domain.route,
+            &domain.tags,
+            &domain.metadata,
+            domain.status.0.code(),
+            domain.created_by,
+            domain.created_at
+        ],
+    )
+    .await
+    .map_err(|error| match db::violated(&error) {
+        Some("domains_route") => Error::conflict("route not available").cause(error),
+        Some(_) => Error::conflict("domain already exists").cause(error),
+        None => error,
+    })?;
+    Ok(())
+}
+
+pub(crate) async fn get(tx: &mut Tx, id: DomainId) -> Result<Option<Domain>> {
+    let sql = format!("SELECT {COLUMNS} FROM domains WHERE id = $1");
+    tx.one_or_none(&sql, params![id]).await?.as_ref().map(read).transpose()
+}
+
+/// The row, held against other writers until the transaction ends.
+pub(crate) async fn get_for_update(tx: &mut Tx, id: DomainId) -> Result<Option<Domain>> {
+    let sql = format!("SELECT {COLUMNS} FROM domains WHERE id = $1{}", tx.for_update());
+    tx.one_or_none(&sql, params![id]).await?.as_ref().map(read).transpose()
+}
+
+pub(crate) async fn by_route(tx: &mut Tx, route: &Route) -> Result<Option<DomainId>> {
+    let row = tx.one_or_none("SELECT id FROM domains WHERE route = $1", params![route]).await?;
+    row.map(|row| row.get("id")).transpose()
+}
+
+pub(crate) async fn update(tx: &mut Tx, domain: &Domain) -> Result<()> {
+    tx.execute(
+        "UPDATE domains
+            SET name = $2, tags = $3, metadata = $4, status = $5, updated_by = $6, updated_at = $7, changed_at = $7
+          WHERE id = $1",
+        params![
+            domain.id,
+            &domain.name,
+            &domain.tags,
+            &domain.metadata,
+            domain.status.0.code(),
+            domain.updated_by,
+            domain.updated_at
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A page of the domains that match, of those that are visible.
+pub(crate) async fn list(tx: &mut Tx, query: &Query, visible: Visible) -> Result<Page<Domain>> {
+    let mut filter = visible
+        .restrict(Filter::new(), "id")
+        .and_opt("status = ?", query.status.0.map(Gate::code))
+        .and_opt("id = ?", query.id)
+        .and_opt("name_contains(name, ?)", query.name.as_deref())
+        .and_opt("json_contains(metadata, ?)", query.metadata.as_ref());
+    filter = match &query.tags {
+        Some(TagFilter::Any(tags)) => filter.and("tags_any(tags, ?)", tags.iter().collect::<kernel::Tags>()),
+        Some(TagFilter::All(tags)) => filter.and("tags_all(tags, ?)", tags.iter().collect::<kernel::Tags>()),
+        None => filter,
+    };
+    let order = match query.order {
+        Order::Name => "name",
+        Order::CreatedAt => "created_at",
+        Order::UpdatedAt => "changed_at",
+    };
+    let list = List { table: "domains", columns: COLUMNS, order, direction: query.direction };
+    list.page(tx, filter, query.page, None, read).await
+}

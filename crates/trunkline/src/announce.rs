@@ -1,0 +1,100 @@
+//! What the program says on standard output: where it listens, and that it is ready.
+//!
+//! Scripts read the lines `listening <what> <address>` and `ready`, each alone on its line; the text around them is for
+//! people and may change.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use kernel::Secret;
+
+use crate::build_info;
+use crate::config::Settings;
+
+/// What a newcomer needs to know.
+pub(crate) struct Welcome<'a> {
+    /// The settings in force.
+    pub(crate) settings: &'a Settings,
+    /// The front door.
+    pub(crate) http: SocketAddr,
+    /// The ports of the separate services that are open.
+    pub(crate) compat: Vec<SocketAddr>,
+    /// Where MQTT is spoken; none where this node does not.
+    pub(crate) mqtt: Option<SocketAddr>,
+    /// The administrator's password, if this start has made it up.
+    pub(crate) generated_password: Option<&'a Secret<String>>,
+}
+
+impl Welcome<'_> {
+    /// Prints it. A closed standard output is no reason to stop serving.
+    pub(crate) fn print(&self) {
+        let mut out = io::stdout().lock();
+        let _ = write!(out, "{self}").and_then(|()| out.flush());
+    }
+}
+
+/// An address as one would type it on this machine.
+fn reachable(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
+}
+
+impl fmt::Display for Welcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = format!("http://{}", reachable(self.http));
+        writeln!(f, "Trunkline {}\n", build_info::version())?;
+        writeln!(f, "  API             {url}")?;
+        writeln!(f, "  Documentation   {url}/docs")?;
+        if let Some(mqtt) = self.mqtt {
+            writeln!(f, "  MQTT            mqtt://{}", reachable(mqtt))?;
+        }
+        writeln!(f, "  Data            {}", self.settings.node.data_dir.display())?;
+        writeln!(f, "  Administrator   {}", self.settings.admin.username)?;
+        if let Some(password) = self.generated_password {
+            writeln!(
+                f,
+                "  Password        {}   (made for this first start, not shown again)",
+                password.expose()
+            )?;
+        }
+        writeln!(f, "\n  See it work:    trunkline quickstart --url {url}\n")?;
+        writeln!(f, "listening http {}", self.http)?;
+        for compat in &self.compat {
+            writeln!(f, "listening compat {compat}")?;
+        }
+        if let Some(mqtt) = self.mqtt {
+            writeln!(f, "listening mqtt {mqtt}")?;
+        }
+        writeln!(f, "ready")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Layers};
+
+    #[test]
+    fn scripts_find_each_listener_and_the_password_is_shown_only_when_it_was_made_up() {
+        let settings = config::load(&Layers::default()).unwrap().settings;
+        let password = Secret::new("made-up".to_owned());
+        let mut welcome = Welcome {
+            settings: &settings,
+            http: "0.0.0.0:8080".parse().unwrap(),
+            compat: vec!["0.0.0.0:9001".parse().unwrap()],
+            mqtt: Some("127.0.0.1:1883".parse().unwrap()),
+            generated_password: Some(&password),
+        };
+        let text = welcome.to_string();
+        assert!(text.ends_with(
+            "\nlistening http 0.0.0.0:8080\nlistening compat 0.0.0.0:9001\nlistening mqtt 127.0.0.1:1883\nready\n"
+        ));
+        assert!(text.contains("http://localhost:8080/docs"), "{text}");
+        assert!(text.contains("made-up"), "{text}");
+
+        welcome.generated_password = None;
+        welcome.mqtt = None;
+        let text = welcome.to_string();
+        assert!(!text.contains("Password") && !text.contains("mqtt"), "{text}");
+    }
+}

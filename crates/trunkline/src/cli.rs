@@ -1,0 +1,213 @@
+//! The command line: commands, flags, help.
+//!
+//! The help of a flag comes from the table of settings, so that its default and its variable are never wrong. Answers go
+//! to standard output; an error is one sentence on standard error and exit code 1, wrong usage is exit code 2.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{self, Environment, Layers};
+use crate::quickstart::{self, QuickstartArgs};
+use crate::{build_info, help, serve};
+
+/// The whole of an IoT platform in one program: identity, access, devices, messages.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trunkline",
+    version = build_info::version(),
+    arg_required_else_help = true,
+    max_term_width = 110,
+    after_help = "`trunkline serve` needs no configuration; `trunkline quickstart` shows the platform at work."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the platform on this machine
+    Serve(SettingsArgs),
+    /// Take the tour against a running platform, and print each command and answer
+    Quickstart(QuickstartArgs),
+    /// Look at the configuration without starting anything
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the version and the commit
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print every setting with the value that counts and where it comes from; secrets are masked
+    Show(SettingsArgs),
+    /// Check the configuration and say all that is wrong
+    Check(SettingsArgs),
+    /// Print a configuration file with all settings, their documentation and defaults
+    Example,
+}
+
+/// Flags that set something; each with the key of its setting in [`help::FLAGS`].
+#[derive(Debug, Default, Args)]
+pub(crate) struct SettingsArgs {
+    /// Configuration file; without it `trunkline.toml` in the current directory, if it is there
+    /// [env: TRUNKLINE_CONFIG]
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    config: Option<PathBuf>,
+
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    data_dir: Option<String>,
+    #[arg(long, value_name = "URL", help_heading = "Data")]
+    database_url: Option<String>,
+
+    #[arg(long, value_name = "ADDR", help_heading = "Listeners")]
+    http: Option<String>,
+    #[arg(long, value_name = "ADDR", help_heading = "Listeners")]
+    mqtt: Option<String>,
+    /// Do not open the ports of the separate services (9001, 9002, …)
+    /// [env: TRUNKLINE_COMPAT_PORTS_ENABLED=false]
+    #[arg(long, help_heading = "Listeners")]
+    no_compat_ports: bool,
+    #[arg(long, value_name = "LIST", help_heading = "Listeners")]
+    only: Option<String>,
+
+    #[arg(long, value_name = "LEVEL", help_heading = "Log")]
+    log_level: Option<String>,
+    #[arg(long, value_name = "FORMAT", help_heading = "Log")]
+    log_format: Option<String>,
+}
+
+impl SettingsArgs {
+    fn layers(self, environment: Environment) -> Layers {
+        let compat_ports = self.no_compat_ports.then(|| "false".to_owned());
+        Layers::new(environment)
+            .with_file(self.config)
+            .with_flag("data_dir", "--data-dir", self.data_dir)
+            .with_flag("database_url", "--database-url", self.database_url)
+            .with_flag("http", "--http", self.http)
+            .with_flag("mqtt", "--mqtt", self.mqtt)
+            .with_flag("only", "--only", self.only)
+            .with_flag("compat_ports.enabled", "--no-compat-ports", compat_ports)
+            .with_flag("log.level", "--log-level", self.log_level)
+            .with_flag("log.format", "--log-format", self.log_format)
+    }
+}
+
+/// The command with the help that comes from the table of settings.
+pub(crate) fn command() -> clap::Command {
+    let config = |command: clap::Command| {
+        command.mut_subcommand("show", help::with_settings).mut_subcommand("check", help::with_settings)
+    };
+    Cli::command().mut_subcommand("serve", help::with_settings).mut_subcommand("config", config)
+}
+
+/// Runs the command that the arguments name, and gives the exit code of the process.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let parsed = command().try_get_matches_from(arguments).and_then(|matches| parse(&matches));
+    let outcome = match parsed {
+        Ok(cli) => execute(cli.command),
+        // Help and version are "errors" too; clap knows where each goes and which code it has.
+        Err(error) => error.exit(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if standard error is closed.
+            let _ = writeln!(std::io::stderr(), "trunkline: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(matches: &ArgMatches) -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(matches)
+}
+
+fn execute(command: Command) -> anyhow::Result<()> {
+    let environment = Environment::of_process();
+    match command {
+        Command::Serve(flags) => serve::run(&flags.layers(environment)),
+        Command::Quickstart(options) => quickstart::run(&options),
+        Command::Config(ConfigCommand::Show(flags)) => {
+            let loaded = config::load(&flags.layers(environment))?;
+            warn(&loaded.warnings)?;
+            print(&config::show(&loaded))
+        }
+        Command::Config(ConfigCommand::Check(flags)) => {
+            let loaded = config::load(&flags.layers(environment))?;
+            warn(&loaded.warnings)?;
+            print("the configuration is valid\n")
+        }
+        Command::Config(ConfigCommand::Example) => print(&config::example()),
+        Command::Version => print(&format!("trunkline {}\n", build_info::version())),
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+fn warn(warnings: &[String]) -> anyhow::Result<()> {
+    let mut err = std::io::stderr().lock();
+    for warning in warnings {
+        writeln!(err, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn help_of(path: &[&str]) -> String {
+        let mut command = command().term_width(110);
+        command.build();
+        let mut inner = &mut command;
+        for name in path {
+            inner = inner.find_subcommand_mut(name).unwrap();
+        }
+        inner.render_long_help().to_string()
+    }
+
+    #[test]
+    fn the_help_of_every_command_is_as_kept() {
+        insta::assert_snapshot!("help", help_of(&[]));
+        insta::assert_snapshot!("help_serve", help_of(&["serve"]));
+        insta::assert_snapshot!("help_quickstart", help_of(&["quickstart"]));
+        insta::assert_snapshot!("help_config", help_of(&["config"]));
+    }
+
+    #[test]
+    fn the_command_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_of_a_setting_has_its_help_from_the_table() {
+        let text = help_of(&["serve"]);
+        for &(_, key) in help::FLAGS {
+            let setting = config::table().into_iter().find(|setting| setting.key == key).unwrap();
+            assert!(text.contains(&format!("[env: {}]", setting.variable())), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_flags_that_scripts_rely_on_are_understood() {
+        let arguments = "trunkline serve --data-dir d --http 127.0.0.1:0 --mqtt 127.0.0.1:0 --no-compat-ports \
+                         --only mqtt,users --database-url sqlite:x";
+        let matches = command().try_get_matches_from(arguments.split_whitespace()).unwrap();
+        let Command::Serve(flags) = parse(&matches).unwrap().command else { panic!("not serve") };
+        let settings = config::load(&flags.layers(Environment::default())).unwrap().settings;
+        assert_eq!(settings.node.data_dir, PathBuf::from("d"));
+        assert_eq!(settings.node.http.to_string(), "127.0.0.1:0");
+        assert_eq!(settings.database_url(), "sqlite:x");
+        assert!(settings.compat_ports().is_empty());
+        assert!(!settings.node.only.serves(config::Capability::Clients));
+    }
+}

@@ -1,0 +1,228 @@
+//! Configuration: one table of settings, four layers, and errors that say what to do.
+//!
+//! The table is in [`settings`]. [`load`] takes the layers (flags, environment, file, defaults; the first that has a
+//! setting wins), checks every value, and gives the typed [`Settings`] together with where each value came from.
+//! What is wrong is collected, so that one run shows all of it. Names of older generations and the form of values
+//! follow reference 07 §1; unknown names are errors with the nearest known one.
+
+mod duration;
+mod environment;
+mod error;
+mod example;
+mod file;
+mod resolve;
+mod setting;
+mod settings;
+mod show;
+mod source;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use environment::Environment;
+pub use error::Problems;
+pub use example::example;
+pub(crate) use setting::{Section, Setting};
+pub use settings::{
+    AdminSettings, AuthSettings, CompatPortSettings, EventSettings, LogSettings, MessagingSettings,
+    NodeSettings, UserSettings, WebSettings,
+};
+pub use show::show;
+pub use source::Source;
+pub use value::{
+    Address, ByteSize, Capability, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat, LogLevel,
+    MasterKey, Only, Pattern, Ports, Words,
+};
+
+use environment::EnvironmentLayer;
+use error::Problem;
+use file::FileLayer;
+use resolve::{Effective, Given, Values};
+use setting::Group;
+
+/// The file that is read when none is named, if it is there.
+pub(crate) const DEFAULT_FILE: &str = "trunkline.toml";
+
+/// Every setting of the platform, by capability.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Data, listeners, process.
+    pub node: NodeSettings,
+    /// The first administrator.
+    pub admin: AdminSettings,
+    /// Ports of the separate services.
+    pub compat_ports: CompatPortSettings,
+    /// Tokens and permissions.
+    pub auth: AuthSettings,
+    /// Users.
+    pub users: UserSettings,
+    /// Events.
+    pub events: EventSettings,
+    /// HTTP.
+    pub web: WebSettings,
+    /// The message engine.
+    pub messaging: MessagingSettings,
+    /// The log.
+    pub log: LogSettings,
+}
+
+/// The sections of the file in their order.
+pub(crate) const SECTIONS: &[Section] = &[
+    NodeSettings::SECTION,
+    AdminSettings::SECTION,
+    CompatPortSettings::SECTION,
+    AuthSettings::SECTION,
+    UserSettings::SECTION,
+    EventSettings::SECTION,
+    WebSettings::SECTION,
+    MessagingSettings::SECTION,
+    LogSettings::SECTION,
+];
+
+/// The whole table.
+pub(crate) fn table() -> Vec<&'static Setting> {
+    SECTIONS.iter().flat_map(|section| section.table).collect()
+}
+
+impl Settings {
+    fn read(values: &Values) -> Result<Self, Problem> {
+        let settings = Self {
+            node: Group::read(values)?,
+            admin: Group::read(values)?,
+            compat_ports: Group::read(values)?,
+            auth: Group::read(values)?,
+            users: Group::read(values)?,
+            events: Group::read(values)?,
+            web: Group::read(values)?,
+            messaging: Group::read(values)?,
+            log: Group::read(values)?,
+        };
+        settings.fit_together(values)?;
+        Ok(settings)
+    }
+
+    /// What one setting alone cannot tell.
+    fn fit_together(&self, values: &Values) -> Result<(), Problem> {
+        let conflict = |key, reason| Err(Problem::Conflict { place: values.source(key), key, reason });
+        let auth = &self.auth;
+        if auth.keys_algorithm != KeysAlgorithm::EdDsa {
+            match &auth.secret_key {
+                None => return conflict("auth.keys_algorithm", "needs `auth.secret_key`; set it too"),
+                // The default of older documents, which everybody knows (reference 01 §2.3).
+                Some(key) if key.expose() == "secret" => {
+                    return conflict(
+                        "auth.secret_key",
+                        "is the word of the documentation; choose a secret one",
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        if auth.refresh_token_duration < auth.access_token_duration {
+            return conflict("auth.refresh_token_duration", "is shorter than `auth.access_token_duration`");
+        }
+        Ok(())
+    }
+
+    /// The database: the one that was named, else SQLite in the data directory.
+    pub fn database_url(&self) -> String {
+        match &self.node.database_url {
+            Some(url) => url.as_str().to_owned(),
+            None => format!("sqlite:{}", self.node.data_dir.join("trunkline.db").display()),
+        }
+    }
+
+    /// The ports of the separate services with the name under which `/health` answers there; none when switched off.
+    pub fn compat_ports(&self) -> Vec<(&'static str, u16)> {
+        let ports = &self.compat_ports;
+        if !ports.enabled {
+            return Vec::new();
+        }
+        let services = [
+            ("auth", &ports.auth),
+            ("users", &ports.users),
+            ("domains", &ports.domains),
+            ("groups", &ports.groups),
+            ("channels", &ports.channels),
+            ("clients", &ports.clients),
+            ("http", &ports.http_adapter),
+        ];
+        services.into_iter().flat_map(|(name, ports)| ports.0.iter().map(move |&port| (name, port))).collect()
+    }
+}
+
+/// The layers above the defaults.
+#[derive(Clone, Debug, Default)]
+pub struct Layers {
+    flags: BTreeMap<&'static str, Given>,
+    environment: Environment,
+    file: Option<PathBuf>,
+}
+
+impl Layers {
+    /// The environment, and the file that it names (`TRUNKLINE_CONFIG`); no flags.
+    pub fn new(environment: Environment) -> Self {
+        let file = environment.text("TRUNKLINE_CONFIG").map(PathBuf::from);
+        Self { flags: BTreeMap::new(), environment, file }
+    }
+
+    /// A configuration file that must be there.
+    #[must_use]
+    pub fn with_file(mut self, file: Option<PathBuf>) -> Self {
+        self.file = file.or(self.file);
+        self
+    }
+
+    /// A flag of the command line that sets `key`.
+    #[must_use]
+    pub fn with_flag(mut self, key: &'static str, flag: &str, value: Option<String>) -> Self {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            self.flags.insert(key, Given::value(value, Source::Flag(flag.to_owned())));
+        }
+        self
+    }
+}
+
+/// What [`load`] found.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings that count.
+    pub settings: Settings,
+    /// What the user should hear about.
+    pub warnings: Vec<String>,
+    /// What helps to find a mistake, for the log at debug level.
+    pub notes: Vec<String>,
+    pub(crate) effective: Vec<Effective>,
+}
+
+/// Puts the layers together. All that is wrong is reported at once.
+pub fn load(layers: &Layers) -> Result<Loaded, Problems> {
+    let table = table();
+    let mut problems = Vec::new();
+    let environment = EnvironmentLayer::read(&layers.environment, &table, &mut problems);
+    let default_file = Path::new(DEFAULT_FILE);
+    let file = match &layers.file {
+        Some(file) => FileLayer::read(file, &table, &mut problems),
+        None if default_file.exists() => FileLayer::read(default_file, &table, &mut problems),
+        None => FileLayer::default(),
+    };
+    let values = Values::resolve(&table, &layers.flags, &environment, &file, &mut problems);
+    Problems::check(problems)?;
+    let settings = Settings::read(&values)?;
+    let mut warnings = environment.warnings;
+    warnings.extend(weak_password(&settings));
+    Ok(Loaded { settings, warnings, notes: environment.notes, effective: values.into_effective(&table) })
+}
+
+/// The administrator's password that all documents print, on a node that others can reach (reference 07 §14.4).
+fn weak_password(settings: &Settings) -> Option<String> {
+    let known = settings.admin.password.as_ref().is_some_and(|password| password.expose() == "12345678");
+    (known && !settings.node.http.is_loopback()).then(|| {
+        "`admin.password` is the one of the documentation and this node is reachable from other machines; \
+         choose another"
+            .to_owned()
+    })
+}

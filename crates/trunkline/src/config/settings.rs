@@ -1,0 +1,245 @@
+//! The table of settings: every setting once, with its type, default, documentation and all its names.
+//!
+//! A row reads: documentation, `name: Type = "default"`, in brackets the names after `MG_` and `SMQ_` (reference 07
+//! §3), after `also` the complete names of older generations (reference 07 §1). A new setting is a new row here;
+//! the struct, the environment, the file, `config show`, `config example` and the help follow.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kernel::Secret;
+
+use super::setting::settings;
+use super::value::{
+    Address, ByteSize, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat, LogLevel, MasterKey, Only,
+    Pattern, Ports, Words,
+};
+
+settings! {
+    /// Where the node keeps its data and where it listens; the top of the file.
+    NodeSettings in "";
+
+    /// Directory of everything that the node keeps. It is made at the first start, readable by its owner only.
+    data_dir: PathBuf = "./data";
+
+    /// Front door: the whole HTTP API. Port 0 lets the system choose a free port.
+    http: Address = "0.0.0.0:8080" ["NGINX_HTTP_PORT"];
+
+    /// MQTT 3.1, 3.1.1 and 5 over TCP. Port 0 lets the system choose a free port.
+    mqtt: Address = "0.0.0.0:1883" ["MQTT_ADAPTER_MQTT_PORT", "NGINX_MQTT_PORT"];
+
+    /// Database: `sqlite:PATH` or `postgres://user:password@host:5432/name?sslmode=require`.
+    /// Without it SQLite in the data directory.
+    database_url: Option<DatabaseUrl> = "";
+
+    /// Capabilities that this node serves: `auth`, `users`, `domains`, `clients`, `channels`, `http-adapter`, `mqtt`.
+    /// `none` = all.
+    only: Only = "none";
+
+    /// Key that seals stored secrets: 64 hexadecimal digits. Without it one is made in the data directory.
+    /// All nodes of one database need the same key.
+    master_key: Option<MasterKey> = "";
+
+    /// Id of this process in `/health`; without it a random one at each start.
+    instance_id: Option<InstanceId> = ""
+        ["AUTH_ADAPTER_INSTANCE_ID", "USERS_INSTANCE_ID", "DOMAINS_INSTANCE_ID", "GROUPS_INSTANCE_ID",
+         "CHANNELS_INSTANCE_ID", "CLIENTS_INSTANCE_ID", "HTTP_ADAPTER_INSTANCE_ID", "MQTT_ADAPTER_INSTANCE_ID"]
+        also "Clients_INSTANCE_ID";
+
+    /// How long requests and messages in flight may take to end when the node is stopped.
+    shutdown_grace: Duration = "5s";
+}
+
+settings! {
+    /// The platform's administrator, made at the first start.
+    AdminSettings in "admin.";
+
+    /// Name to log in with.
+    username: String = "admin" ["USERS_ADMIN_USERNAME"];
+
+    /// E-mail address; may be used as a name too.
+    email: String = "admin@example.com" ["USERS_ADMIN_EMAIL"];
+
+    /// Password. Without it one is generated and printed at the first start only.
+    /// The password of an administrator who exists is never changed.
+    password: Option<Secret<String>> = "" ["USERS_ADMIN_PASSWORD"];
+
+    /// First name.
+    first_name: String = "super" ["USERS_ADMIN_FIRST_NAME"];
+
+    /// Last name.
+    last_name: String = "admin" ["USERS_ADMIN_LAST_NAME"];
+}
+
+settings! {
+    /// Ports of the separate services of SuperMQ and Magistrala: the whole API answers on each, so that
+    /// scripts find it where they look. A port that is taken is only a warning.
+    CompatPortSettings in "compat_ports.";
+
+    /// Whether to open them.
+    enabled: bool = "true";
+
+    /// Authentication: keys and personal access tokens.
+    auth: Ports = "9001,8189" ["AUTH_HTTP_PORT"];
+
+    /// Users.
+    users: Ports = "9002" ["USERS_HTTP_PORT"];
+
+    /// Domains.
+    domains: Ports = "9003" ["DOMAINS_HTTP_PORT"];
+
+    /// Groups.
+    groups: Ports = "9004" ["GROUPS_HTTP_PORT"];
+
+    /// Channels.
+    channels: Ports = "9005" ["CHANNELS_HTTP_PORT"];
+
+    /// Clients.
+    clients: Ports = "9006,9000" ["CLIENTS_HTTP_PORT"] also "Clients_HTTP_PORT";
+
+    /// Publishing over HTTP.
+    http_adapter: Ports = "8008" ["HTTP_ADAPTER_PORT"];
+}
+
+settings! {
+    /// Tokens and who may do what.
+    AuthSettings in "auth.";
+
+    /// Life of an access token.
+    access_token_duration: Duration = "1h" ["AUTH_ACCESS_TOKEN_DURATION"];
+
+    /// Life of a refresh token.
+    refresh_token_duration: Duration = "24h" ["AUTH_REFRESH_TOKEN_DURATION"];
+
+    /// Life of an invitation.
+    invitation_duration: Duration = "168h" ["AUTH_INVITATION_DURATION"];
+
+    /// How tokens are signed: `EdDSA` (the public key is published), or `HS256`, `HS384`, `HS512` with `secret_key`.
+    keys_algorithm: KeysAlgorithm = "EdDSA" ["AUTH_KEYS_ALGORITHM"];
+
+    /// Signing secret of the `HS…` algorithms.
+    secret_key: Option<Secret<String>> = "" ["AUTH_SECRET_KEY"];
+
+    /// Ed25519 private key (PEM, PKCS#8) of `EdDSA`. Without it one is made in the data directory.
+    keys_active_key_path: Option<PathBuf> = "" ["AUTH_KEYS_ACTIVE_KEY_PATH"];
+
+    /// Key that was active before: its tokens hold until they end.
+    keys_retiring_key_path: Option<PathBuf> = "" ["AUTH_KEYS_RETIRING_KEY_PATH"];
+
+    /// How long others may keep the published keys.
+    jwks_cache_max_age: Duration = "900s" ["AUTH_JWKS_CACHE_MAX_AGE"];
+
+    /// How long they may go on using them while they ask again.
+    jwks_cache_stale_while_revalidate: Duration = "60s" ["AUTH_JWKS_CACHE_STALE_WHILE_REVALIDATE"];
+
+    /// Accept tokens that SuperMQ has issued (`iss` = `supermq.auth`) with the same key.
+    accept_supermq_issuer: bool = "false";
+
+    /// File that replaces the built-in table of operations and the permission that each needs.
+    permissions_file: Option<PathBuf> = "" ["PERMISSIONS_FILE"];
+}
+
+settings! {
+    /// Rules for users.
+    UserSettings in "users.";
+
+    /// Regular expression that a new password must match.
+    password_regex: Pattern = "^.{8,}$" ["USERS_PASS_REGEX"];
+
+    /// Let anyone make an account without a token.
+    self_register: bool = "false" ["USERS_ALLOW_SELF_REGISTER"];
+
+    /// Let users in whose e-mail address is not verified.
+    allow_unverified: bool = "true" ["ALLOW_UNVERIFIED_USER"];
+}
+
+settings! {
+    /// Events.
+    EventSettings in "events.";
+
+    /// What the names of event streams begin with: `magistrala.` or `supermq.`.
+    prefix: String = "magistrala.";
+}
+
+settings! {
+    /// HTTP.
+    WebSettings in "web.";
+
+    /// Largest body of a request.
+    body_limit: ByteSize = "5MiB";
+
+    /// How long an answer may take.
+    request_timeout: Duration = "30s";
+
+    /// How long a caller may take to send the head of a request.
+    header_timeout: Duration = "5s"
+        ["AUTH_HTTP_SERVER_READ_HEADER_TIMEOUT", "USERS_HTTP_SERVER_READ_HEADER_TIMEOUT",
+         "DOMAINS_HTTP_SERVER_READ_HEADER_TIMEOUT", "CHANNELS_HTTP_SERVER_READ_HEADER_TIMEOUT",
+         "CLIENTS_HTTP_SERVER_READ_HEADER_TIMEOUT"];
+
+    /// How long a connection may stay open without a request.
+    idle_timeout: Duration = "60s"
+        ["AUTH_HTTP_SERVER_IDLE_TIMEOUT", "USERS_HTTP_SERVER_IDLE_TIMEOUT", "DOMAINS_HTTP_SERVER_IDLE_TIMEOUT",
+         "CHANNELS_HTTP_SERVER_IDLE_TIMEOUT", "CLIENTS_HTTP_SERVER_IDLE_TIMEOUT"];
+
+    /// Most open connections of one listener; further ones wait.
+    max_connections: Count = "10000";
+
+    /// Origins from which browsers may call, such as `https://console.example.org`; `none` = all.
+    allowed_origins: Words = "none";
+}
+
+settings! {
+    /// Bounds of the message engine.
+    MessagingSettings in "messaging.";
+
+    /// Largest MQTT packet.
+    max_packet: ByteSize = "1MiB";
+
+    /// Most open MQTT connections.
+    max_connections: Count = "100000";
+
+    /// Time from opening a connection to its CONNECT.
+    handshake_timeout: Duration = "10s";
+
+    /// Longest keep alive of a client.
+    max_keep_alive: Duration = "65535s";
+
+    /// Most subscriptions of one session.
+    max_subscriptions: Count = "1000";
+
+    /// Most QoS 1 and 2 messages that wait for one session; above it its publishers wait.
+    queue_messages: Count = "10000";
+
+    /// Most bytes that wait for one session; above it its publishers wait.
+    queue_bytes: ByteSize = "4MiB";
+
+    /// How long publishers wait for a subscriber that takes nothing before its connection is closed.
+    slow_subscriber_timeout: Duration = "10s";
+
+    /// Longest life of a session without a connection.
+    max_session_expiry: Duration = "24h";
+
+    /// Most sessions of the node, connected or not.
+    max_sessions: Count = "200000";
+
+    /// Most retained messages of the node.
+    retained_messages: Count = "100000";
+
+    /// Most bytes of the retained messages of the node.
+    retained_bytes: ByteSize = "256MiB";
+}
+
+settings! {
+    /// The log, on standard error.
+    LogSettings in "log.";
+
+    /// `debug`, `info`, `warn` or `error`.
+    level: LogLevel = "info"
+        ["AUTH_LOG_LEVEL", "USERS_LOG_LEVEL", "DOMAINS_LOG_LEVEL", "GROUPS_LOG_LEVEL", "CHANNELS_LOG_LEVEL",
+         "CLIENTS_LOG_LEVEL", "HTTP_ADAPTER_LOG_LEVEL", "MQTT_ADAPTER_LOG_LEVEL"]
+        also "Clients_LOG_LEVEL";
+
+    /// `text` for people, `json` for programs.
+    format: LogFormat = "text";
+}

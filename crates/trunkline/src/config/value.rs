@@ -1,0 +1,446 @@
+//! The types that settings have, and how each is read from text.
+//!
+//! Every layer (flag, environment, file) gives text; a list in the file is joined by commas. An empty text means that
+//! nothing is set and never reaches [`Value::parse`], except for optional values.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use kernel::Secret;
+
+use super::duration;
+
+/// How a value is written in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// In quotes.
+    Text,
+    /// A number, `true` or `false`, without quotes.
+    Bare,
+    /// A list of numbers.
+    Numbers,
+    /// A list of words.
+    Words,
+}
+
+/// A type of setting.
+pub(crate) trait Value: Sized {
+    /// What a value looks like, to end the sentence "expected …".
+    const EXPECTED: &'static str;
+    /// How the file writes it.
+    const FORM: Form = Form::Text;
+    /// Whether it must not be shown.
+    const SECRET: bool = false;
+
+    /// Reads it; `None` if this is no value of the type.
+    fn parse(text: &str) -> Option<Self>;
+
+    /// The text without what must not be shown.
+    fn shown(text: &str) -> String {
+        if Self::SECRET { "(secret)".to_owned() } else { text.to_owned() }
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+    const FORM: Form = T::FORM;
+    const SECRET: bool = T::SECRET;
+
+    fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() { Some(None) } else { T::parse(text).map(Some) }
+    }
+
+    fn shown(text: &str) -> String {
+        T::shown(text)
+    }
+}
+
+impl Value for String {
+    const EXPECTED: &'static str = "a text";
+
+    fn parse(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+}
+
+impl Value for PathBuf {
+    const EXPECTED: &'static str = "a path";
+
+    fn parse(text: &str) -> Option<Self> {
+        Some(Self::from(text))
+    }
+}
+
+impl Value for Secret<String> {
+    const EXPECTED: &'static str = "a text";
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Option<Self> {
+        Some(Self::new(text.to_owned()))
+    }
+}
+
+impl Value for bool {
+    const EXPECTED: &'static str = "`true` or `false`";
+    const FORM: Form = Form::Bare;
+
+    /// The words that Go's `strconv.ParseBool` takes (reference 07 §1).
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+            "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl Value for Duration {
+    const EXPECTED: &'static str = "a duration such as `90s`, `1h30m` or a number of seconds";
+
+    fn parse(text: &str) -> Option<Self> {
+        duration::parse(text)
+    }
+}
+
+impl Value for u32 {
+    const EXPECTED: &'static str = "a whole number from 0 to 4294967295";
+    const FORM: Form = Form::Bare;
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+/// An address to listen on: `host:port`, or a port on all interfaces. Port 0 lets the system choose a free one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// A name or an IP address; an IPv6 address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl Address {
+    /// Whether only this machine can reach it.
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    /// The same host with another port.
+    #[must_use]
+    pub fn with_port(&self, port: u16) -> Self {
+        Self { host: self.host.clone(), port }
+    }
+}
+
+impl Value for Address {
+    const EXPECTED: &'static str = "an address such as `0.0.0.0:8080`, `localhost:0` or a port";
+
+    fn parse(text: &str) -> Option<Self> {
+        if let Ok(port) = text.parse() {
+            return Some(Self { host: "0.0.0.0".to_owned(), port });
+        }
+        let (host, port) = text.rsplit_once(':')?;
+        let port = port.parse().ok()?;
+        let host = match host.strip_prefix('[').map(|inner| inner.strip_suffix(']')) {
+            Some(inner) => inner.filter(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())?,
+            None if host.contains(':') => return None,
+            None if host.is_empty() => "0.0.0.0",
+            None => host,
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
+        host.chars().all(plain).then(|| Self { host: host.to_owned(), port })
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// A number of bytes: `1048576`, `5MiB`, `64KiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub usize);
+
+impl Value for ByteSize {
+    const EXPECTED: &'static str = "a size such as `5MiB`, `64KiB` or a number of bytes";
+
+    fn parse(text: &str) -> Option<Self> {
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at_checked(digits)?;
+        let unit = match unit.trim_start() {
+            "" | "B" => 1,
+            "KiB" | "KB" | "k" => 1 << 10,
+            "MiB" | "MB" | "m" => 1 << 20,
+            "GiB" | "GB" | "g" => 1 << 30,
+            _ => return None,
+        };
+        number.parse::<usize>().ok()?.checked_mul(unit).map(Self)
+    }
+}
+
+/// Items with commas between them; `none` is the empty list.
+fn list<T>(text: &str, item: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    match text.trim() {
+        "none" | "" => Some(Vec::new()),
+        items => items.split(',').map(|part| item(part.trim())).collect(),
+    }
+}
+
+/// Ports that one service answers on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ports(pub Vec<u16>);
+
+impl Value for Ports {
+    const EXPECTED: &'static str = "ports such as `9001,8189`, or `none`";
+    const FORM: Form = Form::Numbers;
+
+    fn parse(text: &str) -> Option<Self> {
+        list(text, |port| port.parse().ok().filter(|&port| port != 0)).map(Self)
+    }
+}
+
+/// Words with commas between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words(pub Vec<String>);
+
+impl Value for Words {
+    const EXPECTED: &'static str = "a list with commas";
+    const FORM: Form = Form::Words;
+
+    fn parse(text: &str) -> Option<Self> {
+        list(text, |word| (!word.is_empty()).then(|| word.to_owned())).map(Self)
+    }
+}
+
+/// Reads one of the words of an enum, in any letter case.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident, $expected:literal { $($(#[$variant_doc:meta])* $variant:ident = $($word:literal)|+;)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl Value for $name {
+            const EXPECTED: &'static str = $expected;
+
+            fn parse(text: &str) -> Option<Self> {
+                match text.to_ascii_lowercase().as_str() {
+                    $($($word)|+ => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// What the log shows.
+    LogLevel, "`debug`, `info`, `warn` or `error`" {
+        /// Everything.
+        Debug = "debug";
+        /// What was done.
+        Info = "info";
+        /// What somebody should look at.
+        Warn = "warn";
+        /// What went wrong on our side.
+        Error = "error";
+    }
+}
+
+words! {
+    /// How a line of the log is written.
+    LogFormat, "`text` or `json`" {
+        /// For people.
+        Text = "text";
+        /// One JSON object per line with `time`, `level`, `msg` (reference 07 §7.4).
+        Json = "json";
+    }
+}
+
+words! {
+    /// How user tokens are signed.
+    ///
+    /// Upstream's RSA and ECDSA names mean "asymmetric" here: several of its services have `RS256` as a default that
+    /// they refuse themselves (reference 07 §14.1).
+    KeysAlgorithm, "`EdDSA`, `HS256`, `HS384` or `HS512`" {
+        /// Ed25519; the public key is published as JWKS.
+        EdDsa = "eddsa" | "rs256" | "rs384" | "rs512" | "ps256" | "ps384" | "ps512" | "es256" | "es384";
+        /// HMAC with SHA-256.
+        Hs256 = "hs256";
+        /// HMAC with SHA-384.
+        Hs384 = "hs384";
+        /// HMAC with SHA-512.
+        Hs512 = "hs512";
+    }
+}
+
+words! {
+    /// A part of the platform that a node can serve.
+    Capability, "one of `auth`, `users`, `domains`, `clients`, `channels`, `http-adapter`, `mqtt`" {
+        /// Signing keys (JWKS).
+        Auth = "auth";
+        /// Users and their tokens.
+        Users = "users";
+        /// Domains.
+        Domains = "domains";
+        /// Clients.
+        Clients = "clients";
+        /// Channels and connections.
+        Channels = "channels";
+        /// Publishing over HTTP.
+        HttpAdapter = "http-adapter" | "http_adapter" | "http";
+        /// MQTT over TCP.
+        Mqtt = "mqtt" | "mqtt-adapter";
+    }
+}
+
+/// The capabilities that this node serves; empty = all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Only(Vec<Capability>);
+
+impl Only {
+    /// Whether this node serves `capability`.
+    pub fn serves(&self, capability: Capability) -> bool {
+        self.0.is_empty() || self.0.contains(&capability)
+    }
+}
+
+impl Value for Only {
+    const EXPECTED: &'static str =
+        "a list of `auth`, `users`, `domains`, `clients`, `channels`, `http-adapter`, `mqtt`";
+    const FORM: Form = Form::Words;
+
+    fn parse(text: &str) -> Option<Self> {
+        list(text, Capability::parse).map(Self)
+    }
+}
+
+/// Where the database is; a password in the URL is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// The whole URL, with the password.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for DatabaseUrl {
+    const EXPECTED: &'static str = "`sqlite:PATH` or `postgres://user:password@host:5432/name`";
+
+    fn parse(text: &str) -> Option<Self> {
+        let known = ["sqlite:", "postgres://", "postgresql://"];
+        let given = known.iter().find_map(|scheme| text.strip_prefix(scheme))?;
+        (!given.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    /// Hides the password between `user:` and `@`, and one given as a parameter.
+    fn shown(text: &str) -> String {
+        let mut shown = text.to_owned();
+        if let Some((scheme, rest)) = text.split_once("://")
+            && let Some((login, place)) = rest.rsplit_once('@')
+        {
+            let user = login.split_once(':').map_or(login, |(user, _)| user);
+            let mask = if login.contains(':') { ":***" } else { "" };
+            shown = format!("{scheme}://{user}{mask}@{place}");
+        }
+        match shown.find("password=") {
+            Some(at) => {
+                let end =
+                    shown.get(at..).and_then(|rest| rest.find('&')).map_or(shown.len(), |length| at + length);
+                shown.replace_range(at..end, "password=***");
+                shown
+            }
+            None => shown,
+        }
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&Self::shown(&self.0))
+    }
+}
+
+/// The key that seals secrets: 32 bytes.
+#[derive(Clone, Debug)]
+pub struct MasterKey(Secret<[u8; 32]>);
+
+impl MasterKey {
+    /// The bytes.
+    pub fn bytes(&self) -> &Secret<[u8; 32]> {
+        &self.0
+    }
+}
+
+impl Value for MasterKey {
+    const EXPECTED: &'static str = "64 hexadecimal digits, as `openssl rand -hex 32` prints them";
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut key = [0_u8; 32];
+        let digits = text.as_bytes().chunks_exact(2);
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        for (byte, pair) in key.iter_mut().zip(digits) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(Secret::new(key)))
+    }
+}
+
+/// What passwords must match.
+#[derive(Clone, Debug)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// The regular expression.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for Pattern {
+    const EXPECTED: &'static str = "a regular expression";
+
+    fn parse(text: &str) -> Option<Self> {
+        regex::Regex::new(text).ok().map(|_| Self(text.to_owned()))
+    }
+}
+
+/// The id that this node shows; a UUID.
+#[derive(Clone, Debug)]
+pub struct InstanceId(pub String);
+
+impl Value for InstanceId {
+    const EXPECTED: &'static str = "a text without spaces, at most 64 characters";
+
+    fn parse(text: &str) -> Option<Self> {
+        let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
+        (text.len() <= 64 && text.chars().all(plain)).then(|| Self(text.to_owned()))
+    }
+}
+
+/// How many of something; at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(pub usize);
+
+impl Value for Count {
+    const EXPECTED: &'static str = "a whole number of at least 1";
+    const FORM: Form = Form::Bare;
+
+    fn parse(text: &str) -> Option<Self> {
+        usize::from_str(text).ok().filter(|&count| count > 0).map(Self)
+    }
+}

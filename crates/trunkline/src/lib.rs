@@ -1,0 +1,17 @@
+//! The program `trunkline`: commands, configuration, composition.
+//!
+//! The binary alone knows all capabilities. [`cli`] reads the command line, [`config`] turns flags, environment and file
+//! into typed settings, [`serve`] is the life of a node from its data directory to its last line in the log.
+
+mod announce;
+pub mod build_info;
+pub mod cli;
+mod compose;
+pub mod config;
+mod data_dir;
+mod doors;
+mod help;
+mod logging;
+mod quickstart;
+pub mod serve;
+mod signals;

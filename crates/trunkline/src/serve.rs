@@ -1,0 +1,68 @@
+//! `trunkline serve`: from settings to a running node, and to its end in good order.
+//!
+//! The steps: data directory, ports, capabilities, announcement, serving. Ports open before the database is touched, so
+//! that a second node started by mistake changes nothing. At a signal the ports close first, then what is in flight ends,
+//! then everything is brought to disk; after the grace period it is cut.
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::announce::Welcome;
+use crate::compose::Platform;
+use crate::config::{self, Layers, Settings};
+use crate::data_dir::DataDir;
+use crate::doors::HttpDoors;
+use crate::{logging, signals};
+
+/// Runs the node until it is told to stop.
+pub(crate) fn run(layers: &Layers) -> anyhow::Result<()> {
+    let loaded = config::load(layers)?;
+    logging::start(&loaded.settings.log);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    for note in &loaded.notes {
+        tracing::debug!("{note}");
+    }
+    // An error means that a provider is installed already, and there is only one in the program.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the threads of the node")?;
+    runtime.block_on(serve(loaded.settings))
+}
+
+/// The node from its first step to its last.
+pub async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    signals::watch(shutdown.clone())?;
+    let data = DataDir::open(&settings.node.data_dir)?;
+    let doors = HttpDoors::open(&settings).await?;
+    let Some(platform) =
+        shutdown.run_until_cancelled(Platform::compose(&settings, &data)).await.transpose()?
+    else {
+        return Ok(());
+    };
+
+    let welcome = Welcome {
+        settings: &settings,
+        http: doors.front.local_addr(),
+        compat: doors.compat.iter().map(web::Listener::local_addr).collect(),
+        mqtt: None,
+        generated_password: platform.generated_password.as_ref(),
+    };
+    let serving = TaskTracker::new();
+    for listener in std::iter::once(doors.front).chain(doors.compat) {
+        serving.spawn(listener.serve(platform.app.clone(), shutdown.clone()));
+    }
+    serving.close();
+    welcome.print();
+
+    shutdown.cancelled().await;
+    serving.wait().await;
+    platform.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}

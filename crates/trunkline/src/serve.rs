@@ -41,7 +41,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let data = DataDir::open(&settings.node.data_dir)?;
     let doors = HttpDoors::open(&settings).await?;
     let Some(platform) =
-        shutdown.run_until_cancelled(Platform::compose(&settings, &data)).await.transpose()?
+        shutdown.run_until_cancelled(Platform::compose(&settings, &data, &shutdown)).await.transpose()?
     else {
         return Ok(());
     };

@@ -14,7 +14,7 @@ pub mod model;
 pub mod service;
 mod store;
 
-pub use service::{Settings, Users};
+pub use service::{FirstAdmin, Settings, Users};
 
 /// The tables of this crate.
 pub const MIGRATIONS: &[db::Migration] =

@@ -13,7 +13,6 @@ pub use password::{PasswordHash, Passwords};
 pub use seal::{Digest, Digester, Sealer};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use kernel::{Error, Result, Secret};
 
 /// Fills an array with the operating system's randomness.
@@ -25,7 +24,33 @@ pub fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// A secret of 192 random bits that people can type and that no shell or URL needs quoted: 32 characters.
+/// Letters and digits: nothing that a shell, a URL or a command line would take for something else.
+const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// A secret of 32 letters and digits: 190 random bits.
 pub fn fresh_secret() -> Result<Secret<String>> {
-    Ok(Secret::new(BASE64_URL_SAFE_NO_PAD.encode(random::<24>()?)))
+    const LENGTH: usize = 32;
+    let mut secret = String::with_capacity(LENGTH);
+    while secret.len() < LENGTH {
+        // Bytes above the largest multiple of 62 are passed over, so that every character is equally likely.
+        let usable = random::<64>()?.into_iter().filter(|byte| usize::from(*byte) < 4 * ALPHABET.len());
+        let characters = usable.filter_map(|byte| ALPHABET.get(usize::from(byte) % ALPHABET.len()));
+        secret.extend(characters.take(LENGTH - secret.len()).map(|byte| char::from(*byte)));
+    }
+    Ok(Secret::new(secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_secret_needs_no_quotes() {
+        let secrets = [fresh_secret().unwrap(), fresh_secret().unwrap()];
+        assert!(secrets[0] != secrets[1]);
+        for secret in secrets {
+            assert_eq!(secret.expose().len(), 32);
+            assert!(secret.expose().bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        }
+    }
 }

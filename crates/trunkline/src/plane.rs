@@ -1,0 +1,179 @@
+//! The message plane's gate: who a device or user is, and what it may do on a channel, by the registry's own rules.
+
+use std::{str::FromStr, sync::Arc};
+
+use access::{
+    Access,
+    graph::Subject,
+    identity::{Role, tokens::Purpose},
+};
+use channels::Channels;
+use clients::{Clients, connections::ConnectionType, model};
+use db::BoxFuture;
+use domains::Domains;
+use kernel::{ChannelId, ClientId, DomainId, Error, Kind, Result, Route, Secret, Status};
+use messaging::{Action, Credentials, Gate, Identity};
+
+/// The registry, asked by the message engine.
+pub struct Registry {
+    access: Access,
+    domains: Domains,
+    clients: Clients,
+    channels: Channels,
+}
+
+/// What is remembered of a user for as long as a connection lives.
+struct User {
+    role: Role,
+}
+
+impl Registry {
+    /// The gate over these services.
+    pub const fn new(access: Access, domains: Domains, clients: Clients, channels: Channels) -> Self {
+        Self { access, domains, clients, channels }
+    }
+
+    /// A client by its id, or by the domain that its secret is unique in (reference 05 §3.1).
+    async fn client(&self, id: &str, secret: &str) -> Result<Option<Identity>> {
+        let secret = Secret::new(secret.to_owned());
+        if let Ok(client) = ClientId::from_str(id)
+            && let Some(known) = self.clients.authenticate(client, &secret).await?
+        {
+            return enabled(known).map(Some);
+        }
+        match self.domain(id).await? {
+            Some(domain) => match self.clients.authenticate_in(domain, &secret).await? {
+                Some(known) => enabled(known).map(Some),
+                None => Ok(None),
+            },
+            None => Ok(None),
+        }
+    }
+
+    /// A user by its access token.
+    async fn user(&self, token: &str) -> Result<Identity> {
+        let token = Secret::new(token.to_owned());
+        let verified = self.access.verify(&token, Purpose::Access, self.access.clock().now()).await?;
+        let caller = &verified.caller;
+        if !caller.verified && caller.role != Role::Admin && !self.access.settings().allow_unverified_users {
+            return Err(Error::new(Kind::Unauthenticated, "email not verified"));
+        }
+        Ok(Identity::User {
+            user: caller.user,
+            expires_at: Some(verified.expires_at),
+            credential: Arc::new(User { role: caller.role }),
+        })
+    }
+
+    /// The domain that an id or a route stands for.
+    async fn domain(&self, segment: &str) -> Result<Option<DomainId>> {
+        if let Ok(id) = DomainId::from_str(segment) {
+            return Ok(Some(id));
+        }
+        match Route::from_str(segment) {
+            Ok(route) => self.domains.by_route(route).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn authenticated(&self, credentials: Credentials<'_>) -> Result<Identity> {
+        match credentials {
+            Credentials::Password { password: [], .. } => Err(Error::unauthenticated()),
+            Credentials::Password { user_name, password } => {
+                let password = std::str::from_utf8(password).map_err(|_| Error::unauthenticated())?;
+                if user_name.is_empty() {
+                    return self.user(password).await;
+                }
+                self.client(user_name, password).await?.ok_or_else(Error::unauthenticated)
+            }
+            Credentials::Basic { id, secret, domain } => {
+                let id = if id.is_empty() { domain } else { id };
+                self.client(id, secret).await?.ok_or_else(Error::unauthenticated)
+            }
+            Credentials::Secret { secret, domain } => {
+                self.client(domain, secret).await?.ok_or_else(Error::unauthenticated)
+            }
+            Credentials::Bearer { token, user_name, domain } => match self.user(token).await {
+                Err(error) if error.kind() == Kind::Unauthenticated => {
+                    let id = if user_name.is_empty() { domain } else { user_name };
+                    self.client(id, token).await?.ok_or(error)
+                }
+                outcome => outcome,
+            },
+        }
+    }
+
+    async fn resolved(&self, domain: &str, channel: &str) -> Result<Option<(DomainId, ChannelId)>> {
+        if domain.is_empty() {
+            let Ok(channel) = ChannelId::from_str(channel) else { return Ok(None) };
+            return Ok(self.channels.domain_of(channel).await?.map(|domain| (domain, channel)));
+        }
+        let Some(domain) = self.domain(domain).await? else { return Ok(None) };
+        if let Ok(channel) = ChannelId::from_str(channel) {
+            return Ok(Some((domain, channel)));
+        }
+        let Ok(route) = Route::from_str(channel) else { return Ok(None) };
+        Ok(self.channels.by_route(domain, route).await?.map(|channel| (domain, channel)))
+    }
+
+    async fn authorized(
+        &self,
+        identity: &Identity,
+        domain: DomainId,
+        channel: ChannelId,
+        action: Action,
+    ) -> Result<bool> {
+        let kind = match action {
+            Action::Publish => ConnectionType::Publish,
+            Action::Subscribe => ConnectionType::Subscribe,
+        };
+        match identity {
+            Identity::Client { client, .. } => self.channels.may_client(*client, domain, channel, kind).await,
+            Identity::User { user, credential, .. } => {
+                let claims_admin = credential.downcast_ref::<User>().is_some_and(|user| user.role == Role::Admin);
+                let subject = if claims_admin && self.access.graph().is_platform_admin(*user).await? {
+                    Subject::PlatformAdmin(*user)
+                } else {
+                    Subject::Member(domain, *user)
+                };
+                self.channels.may_user(subject, domain, channel, kind).await
+            }
+        }
+    }
+}
+
+/// A client that may not connect is known, so it is told that it is denied rather than that its secret is wrong.
+fn enabled(client: model::Credentials) -> Result<Identity> {
+    match client.status {
+        Status::Enabled => Ok(Identity::Client { client: client.id, domain: client.domain }),
+        Status::Disabled | Status::Deleted => Err(Error::denied()),
+    }
+}
+
+impl Gate for Registry {
+    fn authenticate<'a>(&'a self, credentials: Credentials<'a>) -> BoxFuture<'a, Result<Identity>> {
+        Box::pin(self.authenticated(credentials))
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        domain: &'a str,
+        channel: &'a str,
+    ) -> BoxFuture<'a, Result<Option<(DomainId, ChannelId)>>> {
+        Box::pin(self.resolved(domain, channel))
+    }
+
+    fn resolve_domain<'a>(&'a self, domain: &'a str) -> BoxFuture<'a, Result<Option<DomainId>>> {
+        Box::pin(self.domain(domain))
+    }
+
+    fn authorize<'a>(
+        &'a self,
+        identity: &'a Identity,
+        domain: DomainId,
+        channel: ChannelId,
+        action: Action,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(self.authorized(identity, domain, channel, action))
+    }
+}

@@ -1,0 +1,46 @@
+//! From what the registry announces to what the message engine must ask anew.
+//!
+//! The race to win: a right that was taken away must end within a second, also on a connection that stays silent. The
+//! events come from the outbox, so that none is lost, and a consumer that missed some asks everything anew.
+
+use std::str::FromStr;
+
+use events::{Bus, Event, Received};
+use messaging::{Engine, Revocation};
+use serde_json::Value;
+
+/// Passes revocations to the engine until the bus closes.
+pub async fn run(bus: Bus, engine: Engine) {
+    let mut events = bus.subscribe();
+    loop {
+        match events.recv().await {
+            Received::Event(event) => of(&event).into_iter().for_each(|revocation| engine.revoke(revocation)),
+            Received::Missed(_) => engine.revoke(Revocation::Everything),
+            Received::Closed => return,
+        }
+    }
+}
+
+/// What an event takes away.
+fn of(event: &Event) -> Vec<Revocation> {
+    let id = event.payload().get("id");
+    let one = |revocation: Option<Revocation>| revocation.into_iter().collect();
+    match event.operation() {
+        "client.disable" | "client.remove" => one(parsed(id).map(Revocation::ClientGone)),
+        "client.update_secret" => one(parsed(id).map(Revocation::ClientSecret)),
+        "channel.enable" | "channel.disable" | "channel.remove" => one(parsed(id).map(Revocation::Channel)),
+        "channel.connect" | "channel.disconnect" => all(event, "channel_ids").map(Revocation::Channel).collect(),
+        "domain.enable" | "domain.disable" | "domain.freeze" => one(parsed(id).map(Revocation::Domain)),
+        "user.disable" | "user.update_secret" => one(parsed(id).map(Revocation::UserGone)),
+        _ => Vec::new(),
+    }
+}
+
+fn parsed<T: FromStr>(value: Option<&Value>) -> Option<T> {
+    value.and_then(Value::as_str).and_then(|text| text.parse().ok())
+}
+
+fn all<'e, T: FromStr + 'e>(event: &'e Event, field: &str) -> impl Iterator<Item = T> + 'e {
+    let values = event.payload().get(field).and_then(Value::as_array);
+    values.into_iter().flatten().filter_map(|value| parsed(Some(value)))
+}

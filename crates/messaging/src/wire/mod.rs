@@ -7,6 +7,8 @@
 //! Topic and payload of a PUBLISH are slices of the read buffer, so a message travels through the engine without
 //! being copied until it is written into a subscriber's buffer.
 
+#[cfg(test)]
+mod conformance;
 pub mod decode;
 mod decode_connect;
 mod decode_publish;

@@ -16,17 +16,27 @@
 //! may see, without a check per row.
 
 mod actions;
+#[cfg(test)]
+mod agreement;
 pub mod check;
+pub mod explain;
 pub mod graph;
 mod id;
 mod known;
+pub mod list;
+pub mod memory;
+#[cfg(test)]
+mod naive;
 pub mod schema;
+mod subjects;
 mod tuple;
 
 pub use actions::actions;
 pub use check::{Ask, AskError};
+pub use explain::Explanation;
 pub use graph::{Graph, Loaded, Outcome, Ticket};
 pub use id::{Id, IdError, Object, Subject};
+pub use list::{ListError, ListPath, Step};
 pub use schema::{ItemId, KindId, NameError, Position, RelationId, Schema, SchemaError};
 pub use tuple::{Edge, Fact, NodeKey, RelationSet, Tuple};
 

@@ -288,9 +288,9 @@ impl Schema {
         })
     }
 
-    /// The nodes in which a tuple stands: what [`crate::Graph::invalidate`] must be told after it was written or
+    /// The node in which a tuple stands: what [`crate::Graph::invalidate`] must be told after it was written or
     /// removed.
-    pub fn nodes_of(&self, tuple: &Tuple) -> NodeKey {
+    pub fn node_of(&self, tuple: &Tuple) -> NodeKey {
         let paired = self.kind_of(tuple.object.kind()).map_or(RelationSet::EMPTY, |kind| kind.paired);
         if paired.contains(tuple.relation) {
             NodeKey::Pair(tuple.object, tuple.subject.object)

@@ -65,7 +65,7 @@ impl Db {
         }
         let path = url.strip_prefix("sqlite:").unwrap_or(url);
         let path = path.strip_prefix("//").unwrap_or(path);
-        if path.is_empty() || path.contains("://") {
+        if path.is_empty() || path.contains("://") || path == ":memory:" {
             return Err(Error::invalid(
                 "the database is `sqlite:PATH`, a path, or `postgres://user@host/name`",
             ));

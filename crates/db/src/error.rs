@@ -46,6 +46,11 @@ pub(crate) fn taken(key: impl Into<String>) -> Error {
     Error::new(Kind::Conflict, TAKEN).cause(Violation { key: key.into() })
 }
 
+/// The error for a database that cannot be opened: whoever starts the program is told why.
+pub(crate) fn opening(error: &Error) -> Error {
+    Error::new(error.kind(), format!("the database cannot be opened: {}", error.chain()))
+}
+
 /// The error for a failure of SQLite while it did `what`.
 pub(crate) fn sqlite(what: &str, error: &rusqlite::Error) -> Error {
     use rusqlite::ErrorCode;

@@ -1,7 +1,7 @@
 //! The JSON questions that SQL asks, with the answers of PostgreSQL.
 //!
 //! On PostgreSQL these are operators (`@>`, `?|`); on SQLite the functions of the same name run this code. A property
-//! test holds the two together (`postgres/functions.rs`).
+//! test holds the two together (`tests/functions.rs`).
 
 use serde_json::{Number, Value};
 

@@ -69,7 +69,7 @@ impl Postgres {
             .build()
             .map_err(Error::internal)?;
         let postgres = Self { pool };
-        drop(postgres.client().await?);
+        drop(postgres.client().await.map_err(|error| error::opening(&error))?);
         Ok(postgres)
     }
 

@@ -47,6 +47,20 @@ impl Lock {
     }
 }
 
+/// Makes the database file, if it is not there, for the eyes of its owner only: it holds hashes and sealed keys. SQLite
+/// gives the files beside it the same permissions.
+pub(super) fn create_private(database: &Path) -> Result<()> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(database).map(drop).map_err(|error| unwritable(database, error))
+}
+
+fn unwritable(path: &Path, error: std::io::Error) -> Error {
+    Error::new(Kind::Unavailable, format!("cannot write to `{}`: {error}", path.display())).cause(error)
+}
+
 fn beside(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");

@@ -59,10 +59,12 @@ impl Sqlite {
     pub(crate) async fn open(path: PathBuf, options: &Options) -> Result<Self> {
         let wait = options.wait;
         let lock = Lock::take(&path, wait).await?;
+        lock::create_private(&path)?;
         let opening = path.clone();
         let connection = tokio::task::spawn_blocking(move || open_writer(&opening, wait))
             .await
-            .map_err(Error::internal)??;
+            .map_err(Error::internal)?
+            .map_err(|error| error::opening(&error))?;
         let writer = Writer::start(Session::new(connection), lock)?;
         let readers = Readers { path, wait, idle: Mutex::default(), closed: AtomicBool::new(false) };
         Ok(Self(Arc::new(Shared { writer, readers, scans: Semaphore::new(SCANS) })))
@@ -150,29 +152,35 @@ fn closed() -> Error {
 fn open_writer(path: &Path, wait: Duration) -> Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let what = || format!("open the database `{}`", path.display());
-    let connection = Connection::open_with_flags(path, flags).map_err(|e| error::sqlite(&what(), &e))?;
+    let failed = |error| error::sqlite(&format!("open `{}`", path.display()), &error);
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     // FULL: a COMMIT returns when the log is on disk. A checkpoint that becomes due under load runs in the writer at
     // 4,000 pages (16 MiB); when it is idle it empties the log earlier.
     let pragmas = format!(
-        "PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = FULL;
+        "PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -{WRITER_CACHE_KIB};
          PRAGMA temp_store = MEMORY;"
     );
-    prepare_connection(&connection, wait, &pragmas).map_err(|e| error::sqlite(&what(), &e))?;
+    prepare_connection(&connection, wait, &pragmas).map_err(failed)?;
+    // SQLite answers with the mode that it could set: without shared memory, as on some network file systems, the old.
+    let mode: String =
+        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
+    if mode != "wal" {
+        let cause = format!("open `{}`: the file system does not allow a write-ahead log", path.display());
+        return Err(Error::unavailable(cause));
+    }
     Ok(connection)
 }
 
 fn open_reader(path: &Path, wait: Duration) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let what = || format!("open the database `{}` for reading", path.display());
-    let connection = Connection::open_with_flags(path, flags).map_err(|e| error::sqlite(&what(), &e))?;
+    let failed = |error| error::sqlite(&format!("open `{}` for reading", path.display()), &error);
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     let pragmas = format!("PRAGMA cache_size = -{READER_CACHE_KIB}; PRAGMA temp_store = MEMORY;");
-    prepare_connection(&connection, wait, &pragmas).map_err(|e| error::sqlite(&what(), &e))?;
+    prepare_connection(&connection, wait, &pragmas).map_err(failed)?;
     Ok(connection)
 }
 

@@ -286,10 +286,90 @@ async fn an_address_that_leads_nowhere_is_reported_without_its_password() {
         ("postgres://u:hunter2@[", Kind::Invalid),
         ("mysql://u:hunter2@h/d", Kind::Invalid),
         ("sqlite:", Kind::Invalid),
+        ("sqlite::memory:", Kind::Invalid),
         ("sqlite:/nowhere/at/all.db", Kind::Unavailable),
     ] {
         let error = Db::open(url, options()).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error:?}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_unavailable_and_spoils_nothing() {
+    let db = TestDb::sqlite().await;
+    db.migrate(&[ITEMS]).await.unwrap();
+    // The most pages that the writer's connection may use stand in for the disk.
+    let limit = |pages: i64| {
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        db.write(move |tx| Box::pin(async move { tx.all(&sql, &[]).await.map(drop) }))
+    };
+    limit(60).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for place in 0..200 {
+        let db = db.db();
+        tasks.spawn(async move {
+            db.write(move |tx| {
+                Box::pin(async move {
+                    insert(tx, &place.to_string(), place).await?;
+                    tx.execute(
+                        "UPDATE items SET note = $2 WHERE place = $1",
+                        params![place, format!("{place} {}", "x".repeat(3000))],
+                    )
+                    .await
+                })
+            })
+            .await
+        });
+    }
+    let outcomes = tasks.join_all().await;
+    let stored = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert!(stored < 200);
+    for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+        assert_eq!(error.kind(), Kind::Unavailable, "{error:?}");
+    }
+    assert_eq!(usize::try_from(count(&db).await).unwrap(), stored);
+    limit(10_000).await.unwrap();
+    put(&db, "later".to_owned(), 1_000).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes.txt");
+    std::fs::write(&path, "these are notes, and no database, however long one reads ".repeat(100)).unwrap();
+    let error = Db::open(path.to_str().unwrap(), Options::default()).await.unwrap_err();
+    assert!(error.to_string().contains("notes.txt"), "{error}");
+    assert!(error.to_string().contains("not a database"), "{error}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_may_read_the_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let db = TestDb::sqlite().await;
+    db.migrate(&[ITEMS]).await.unwrap();
+    let path = db.url().strip_prefix("sqlite:").unwrap();
+    for file in [path.to_owned(), format!("{path}-wal"), format!("{path}-shm")] {
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_drops_its_connections_is_unavailable_until_the_next() {
+    let db = TestDb::postgres().await;
+    db.migrate(&[ITEMS]).await.unwrap();
+    put(&db, "a".to_owned(), 1).await.unwrap();
+    let outcome = db
+        .write(|tx| {
+            Box::pin(async move {
+                insert(tx, "b", 2).await?;
+                tx.execute("SELECT pg_terminate_backend(pg_backend_pid())", &[]).await?;
+                insert(tx, "c", 3).await
+            })
+        })
+        .await;
+    assert_eq!(outcome.unwrap_err().kind(), Kind::Unavailable);
+    put(&db, "d".to_owned(), 4).await.unwrap();
+    assert_eq!(count(&db).await, 2);
 }

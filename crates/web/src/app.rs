@@ -16,7 +16,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 
 use crate::{
     Cors, Metrics, Routes,
-    health::{self, Check, Platform},
+    health::{self, Platform, ReadinessCheck},
     openapi,
     routes::{RouteFacts, Row},
 };
@@ -45,8 +45,11 @@ pub struct AppOptions {
     pub cors: Cors,
     /// What `/metrics` shows; without it the path does not exist.
     pub metrics: Option<Metrics>,
-    checks: Vec<Check>,
-    others: Router,
+    /// The parts without which requests cannot be served; `/ready` asks each of them. See [`AppOptions::needs`].
+    pub checks: Vec<ReadinessCheck>,
+    /// Paths that are no table of [`Routes`], for example gRPC. They are bounded and logged, but neither guarded nor
+    /// counted nor documented.
+    pub others: Router,
 }
 
 impl Default for AppOptions {
@@ -70,15 +73,7 @@ impl AppOptions {
         F: Fn() -> A + Send + Sync + 'static,
         A: Future<Output = kernel::Result<()>> + Send + 'static,
     {
-        self.checks.push(Check::new(name, ask));
-        self
-    }
-
-    /// Adds a router that is no table of [`Routes`], for example gRPC. It is bounded and logged, but neither guarded nor
-    /// counted nor documented.
-    #[must_use]
-    pub fn others(mut self, router: Router) -> Self {
-        self.others = self.others.merge(router);
+        self.checks.push(ReadinessCheck::new(name, ask));
         self
     }
 }

@@ -23,7 +23,7 @@ use crate::{AppInfo, Connection, Json, Metrics, Route, Routes, Rule, docs};
 #[derive(Clone)]
 pub(crate) struct Platform {
     pub(crate) info: Arc<AppInfo>,
-    pub(crate) checks: Arc<[Check]>,
+    pub(crate) checks: Arc<[ReadinessCheck]>,
     pub(crate) draining: Arc<AtomicBool>,
     pub(crate) metrics: Option<Metrics>,
     pub(crate) openapi: Bytes,
@@ -33,13 +33,14 @@ type Ask = dyn Fn() -> BoxFuture<'static, kernel::Result<()>> + Send + Sync;
 
 /// One part without which the program cannot serve, and how to ask for it.
 #[derive(Clone)]
-pub(crate) struct Check {
+pub struct ReadinessCheck {
     name: &'static str,
     ask: Arc<Ask>,
 }
 
-impl Check {
-    pub(crate) fn new<F, A>(name: &'static str, ask: F) -> Self
+impl ReadinessCheck {
+    /// The part's name, as `/ready` shows it, and how to ask; the log has the error.
+    pub fn new<F, A>(name: &'static str, ask: F) -> Self
     where
         F: Fn() -> A + Send + Sync + 'static,
         A: Future<Output = kernel::Result<()>> + Send + 'static,
@@ -48,7 +49,7 @@ impl Check {
     }
 }
 
-impl fmt::Debug for Check {
+impl fmt::Debug for ReadinessCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }

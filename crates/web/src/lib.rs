@@ -43,6 +43,7 @@ pub use extract::{
     query::{json_value, parsed},
 };
 pub use guard::Guard;
+pub use health::ReadinessCheck;
 pub use listener::{Connection, Listener, ListenerOptions};
 pub use metrics::Metrics;
 pub use request_id::RequestId;

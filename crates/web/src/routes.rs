@@ -61,13 +61,26 @@ pub struct Unruled<S> {
 
 /// One route: method, path, handler, name, rule and what the documentation says about it.
 ///
-/// ```ignore
-/// Route::post("/{domain}/clients", create)
-///     .named("register_clients")
-///     .rule(Rule::Operations(&[CLIENTS_CREATE]))
-///     .summary("Create a client")
-///     .takes::<NewClient>()
-///     .answers::<ClientView>(201)
+/// ```
+/// # use web::{Json, Route, Routes, Rule};
+/// # const VIEW: kernel::Operation = kernel::Operation::new("clients", "view");
+/// # async fn view() -> Json<u8> { Json(7) }
+/// let routes: Routes = Routes::new("clients").add(
+///     Route::get("/{domain}/clients/{client}", view)
+///         .named("view_client")
+///         .rule(Rule::Operations(&[VIEW]))
+///         .summary("View a client")
+///         .answers::<u8>(200),
+/// );
+/// assert_eq!(routes.iter().count(), 1);
+/// ```
+///
+/// Without a rule it is no route:
+///
+/// ```compile_fail,E0308
+/// # use web::{Json, Route, Routes};
+/// # async fn view() -> Json<u8> { Json(7) }
+/// let routes: Routes = Routes::new("clients").add(Route::get("/clients", view).named("view_client"));
 /// ```
 pub struct Route<S> {
     route: Unnamed<S>,

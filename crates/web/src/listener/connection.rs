@@ -79,3 +79,79 @@ pub(super) async fn serve<IO>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        time::Instant,
+    };
+
+    use super::*;
+    use crate::AppInfo;
+
+    fn open() -> DuplexStream {
+        let (ours, theirs) = duplex(64 * 1024);
+        let [version, commit, build_time, instance_id] = [const { String::new() }; 4];
+        let app = App::new(Vec::new(), AppInfo { version, commit, build_time, instance_id });
+        let options = ListenerOptions::default();
+        tokio::spawn(serve(theirs, Connection::default(), app, options, CancellationToken::new()));
+        ours
+    }
+
+    async fn ends_after(stream: &mut DuplexStream) -> (Duration, String) {
+        let (start, mut text) = (Instant::now(), String::new());
+        stream.read_to_string(&mut text).await.unwrap();
+        (start.elapsed(), text)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_finish_its_head_is_cut() {
+        for start in ["", "GET /health HTTP/1.1\r\nHos"] {
+            let mut stream = open();
+            stream.write_all(start.as_bytes()).await.unwrap();
+            let (waited, answer) = ends_after(&mut stream).await;
+            assert!((5..=8).contains(&waited.as_secs()), "{waited:?}");
+            assert_eq!(answer, "");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_dribbles_its_head_is_cut_too() {
+        let mut stream = open();
+        let start = Instant::now();
+        while stream.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert!(start.elapsed().as_secs() <= 9, "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_kept_for_a_minute() {
+        let mut stream = open();
+        let request = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = vec![0; 16 * 1024];
+        let read = stream.read(&mut answer).await.unwrap();
+        assert!(String::from_utf8_lossy(&answer[..read]).starts_with("HTTP/1.1 200 OK"));
+
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        stream.write_all(request).await.unwrap();
+        let (waited, again) = ends_after(&mut stream).await;
+        assert!(again.starts_with("HTTP/1.1 200 OK"));
+        assert!((60..=63).contains(&waited.as_secs()), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_request_must_finish_its_head_as_well() {
+        let mut stream = open();
+        stream.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = vec![0; 16 * 1024];
+        assert!(stream.read(&mut answer).await.unwrap() > 0);
+        stream.write_all(b"GET /he").await.unwrap();
+        let (waited, _) = ends_after(&mut stream).await;
+        assert!((5..=8).contains(&waited.as_secs()), "{waited:?}");
+    }
+}

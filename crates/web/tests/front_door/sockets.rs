@@ -1,0 +1,115 @@
+//! Over real sockets: HTTP/1 and HTTP/2, and an orderly end.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Request, Version};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+use web::{App, Listener, ListenerOptions};
+
+use crate::sample::{Sample, app, info, routes};
+
+async fn serve(app: App) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+    let options = ListenerOptions { service: "channels", ..ListenerOptions::default() };
+    let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), options).await.unwrap();
+    let (address, shutdown) = (listener.local_addr(), CancellationToken::new());
+    let serving = tokio::spawn(listener.serve(app, shutdown.clone()));
+    (address, shutdown, serving)
+}
+
+fn request(path: &str) -> Request<Empty<Bytes>> {
+    Request::get(path).header("host", "localhost").body(Empty::new()).unwrap()
+}
+
+async fn text(response: http::Response<hyper::body::Incoming>) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn one_connection_serves_many_requests_and_knows_its_peer_and_port() {
+    let (address, shutdown, serving) = serve(app()).await;
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut client, connection) = http1::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    for _ in 0..3 {
+        let response = client.send_request(request("/whoami")).await.unwrap();
+        assert!(response.headers().contains_key("x-request-id"));
+        let body: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
+        assert_eq!((body["loopback"].as_bool(), body["service"].as_str()), (Some(true), Some("channels")));
+    }
+    let health = client.send_request(request("/health")).await.unwrap();
+    assert!(text(health).await.contains("channels service"));
+    shutdown.cancel();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn http2_is_spoken_with_prior_knowledge() {
+    let (address, shutdown, serving) = serve(app()).await;
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut client, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let uri = format!("http://{address}/health");
+    let head = Request::head(&uri).body(Empty::<Bytes>::new()).unwrap();
+    let response = client.send_request(head).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.version()), (200, Version::HTTP_2));
+    assert_eq!(text(response).await, "");
+    shutdown.cancel();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn shutdown_answers_what_is_in_flight_and_then_ends() {
+    let sample = Sample::default();
+    let app = App::new(vec![routes(sample.clone())], info());
+    let (address, shutdown, serving) = serve(app).await;
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut client, connection) = http1::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let idle = TcpStream::connect(address).await.unwrap();
+
+    let answer = tokio::spawn(async move { client.send_request(request("/slow")).await.unwrap().status() });
+    sample.entered.notified().await;
+    shutdown.cancel();
+    sample.go.notify_one();
+
+    assert_eq!(answer.await.unwrap(), 200);
+    serving.await.unwrap();
+    connection.await.unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err(), "the port is closed");
+    drop(idle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_outlives_the_grace_period_is_cut() {
+    let sample = Sample::default();
+    let (address, shutdown, serving) = serve(App::new(vec![routes(sample.clone())], info())).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    sample.entered.notified().await;
+    shutdown.cancel();
+    serving.await.unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap_or_default();
+    assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_refused() {
+    let (address, shutdown, serving) = serve(app()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"\x16\x03\x01 this is no request\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    shutdown.cancel();
+    serving.await.unwrap();
+}

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 
 use kernel::Secret;
 
-use crate::build_info;
 use crate::config::Settings;
+use crate::{build_info, quickstart};
 
 /// What a newcomer needs to know.
 pub(crate) struct Welcome<'a> {
@@ -31,6 +31,23 @@ impl Welcome<'_> {
     pub(crate) fn print(&self) {
         let mut out = io::stdout().lock();
         let _ = write!(out, "{self}").and_then(|()| out.flush());
+    }
+}
+
+impl Welcome<'_> {
+    /// The command that takes the tour of this node; what are its defaults is left out.
+    fn quickstart(&self, url: &str) -> String {
+        let mut command = "trunkline quickstart".to_owned();
+        if url != quickstart::DEFAULT_URL {
+            command.push_str(&format!(" --url {url}"));
+        }
+        if let Some(mqtt) = self.mqtt.filter(|mqtt| mqtt.port() != quickstart::DEFAULT_MQTT_PORT) {
+            command.push_str(&format!(" --mqtt {}", reachable(mqtt)));
+        }
+        if self.settings.admin.username != "admin" {
+            command.push_str(&format!(" --username {}", self.settings.admin.username));
+        }
+        command
     }
 }
 
@@ -57,7 +74,7 @@ impl fmt::Display for Welcome<'_> {
                 password.expose()
             )?;
         }
-        writeln!(f, "\n  See it work:    trunkline quickstart --url {url}\n")?;
+        writeln!(f, "\n  See it work:    {}\n", self.quickstart(&url))?;
         writeln!(f, "listening http {}", self.http)?;
         for compat in &self.compat {
             writeln!(f, "listening compat {compat}")?;
@@ -91,6 +108,11 @@ mod tests {
         ));
         assert!(text.contains("http://localhost:8080/docs"), "{text}");
         assert!(text.contains("made-up"), "{text}");
+
+        assert!(text.contains("trunkline quickstart\n"), "{text}");
+
+        welcome.mqtt = Some("127.0.0.1:1884".parse().unwrap());
+        assert!(welcome.to_string().contains("trunkline quickstart --mqtt 127.0.0.1:1884\n"), "{welcome}");
 
         welcome.generated_password = None;
         welcome.mqtt = None;

@@ -15,18 +15,23 @@ use crate::build_info;
 use crate::config::{Capability, Settings};
 use crate::data_dir::DataDir;
 
-/// The platform of this node, ready to serve.
-pub(crate) struct Platform {
-    /// The HTTP API.
-    pub(crate) app: App,
-    /// The administrator's password, if this start has made it up.
-    pub(crate) generated_password: Option<Secret<String>>,
-    db: Db,
-    relay: Relay,
+/// The services that hold what is registered: users, domains, clients, channels, and who may do what.
+#[derive(Clone)]
+pub struct Registry {
+    /// Keys, tokens, relations, roles.
+    pub access: Access,
+    /// Users and logins.
+    pub users: Users,
+    /// Tenants.
+    pub domains: Domains,
+    /// Devices and applications.
+    pub clients: Clients,
+    /// Channels and who is connected to them.
+    pub channels: Channels,
 }
 
 /// The tables of all capabilities, in the order in which they are made.
-const MIGRATIONS: &[&[Migration]] = &[
+pub const MIGRATIONS: &[&[Migration]] = &[
     events::MIGRATIONS,
     access::MIGRATIONS,
     users::MIGRATIONS,
@@ -39,6 +44,47 @@ const MIGRATIONS: &[&[Migration]] = &[
 const OPERATIONS: &[&[Operation]] =
     &[domains::operations::ALL, clients::operations::ALL, channels::operations::ALL];
 
+impl Registry {
+    /// The services over a database, which is migrated first.
+    pub async fn open(
+        ground: Ground,
+        settings: access::Settings,
+        rules: users::Settings,
+    ) -> kernel::Result<Self> {
+        ground.db.migrate(&MIGRATIONS.concat()).await?;
+        let access = Access::open(ground, settings, &OPERATIONS.concat()).await?;
+        Ok(Self {
+            users: Users::new(access.clone(), rules),
+            domains: Domains::new(access.clone()),
+            clients: Clients::new(access.clone()),
+            channels: Channels::new(access.clone()),
+            access,
+        })
+    }
+
+    /// The routes of the services that a node serves.
+    pub fn routes(&self, serves: impl Fn(Capability) -> bool) -> Vec<Routes> {
+        let all = [
+            (Capability::Auth, users::http::key_routes(self.users.clone())),
+            (Capability::Users, users::http::routes(self.users.clone())),
+            (Capability::Domains, domains::http::routes(self.domains.clone())),
+            (Capability::Clients, clients::http::routes(self.clients.clone())),
+            (Capability::Channels, channels::http::routes(self.channels.clone())),
+        ];
+        all.into_iter().filter_map(|(capability, routes)| serves(capability).then_some(routes)).collect()
+    }
+}
+
+/// The platform of this node, ready to serve.
+pub(crate) struct Platform {
+    /// The HTTP API.
+    pub(crate) app: App,
+    /// The administrator's password, if this start has made it up.
+    pub(crate) generated_password: Option<Secret<String>>,
+    db: Db,
+    relay: Relay,
+}
+
 impl Platform {
     /// Opens the database and wires the capabilities that this node serves.
     pub(crate) async fn compose(
@@ -48,48 +94,20 @@ impl Platform {
     ) -> anyhow::Result<Self> {
         let (clock, rng) = (Clock::system(), Rng::system());
         let db = Db::open(&database_url(settings, data), db::Options::default()).await?;
-        db.migrate(&MIGRATIONS.concat()).await?;
-
         let (outbox, bus) = (Outbox::new(), Bus::default());
-        let master = match &settings.node.master_key {
-            Some(key) => MasterKey::from_bytes(key.bytes().clone()),
-            None => MasterKey::load_or_create(&data.path().join("master.key"))?,
+        let ground = Ground {
+            db: db.clone(),
+            outbox: outbox.clone(),
+            master: master_key(settings, data)?,
+            clock: clock.clone(),
+            rng: rng.clone(),
         };
-        let ground =
-            Ground { db: db.clone(), outbox: outbox.clone(), master, clock: clock.clone(), rng: rng.clone() };
-        let access = Access::open(ground, access_settings(settings), &OPERATIONS.concat()).await?;
-
-        let users = Users::new(access.clone(), users_settings(settings)?);
-        let domains = Domains::new(access.clone());
-        let clients = Clients::new(access.clone());
-        let channels = Channels::new(access.clone());
-        let generated_password = users.ensure_admin(first_admin(settings)?).await?;
+        let registry = Registry::open(ground, access_settings(settings), users_settings(settings)?).await?;
+        let generated_password = registry.users.ensure_admin(first_admin(settings)?).await?;
         let relay = Relay::start(db.clone(), outbox, bus.clone(), clock.clone());
 
-        let metrics = Metrics::install()?;
-        tokio::spawn(metrics.clone().upkeep(shutdown.clone()));
-        let serves = |capability| settings.node.only.serves(capability);
-        let routes: Vec<Routes> = [
-            (Capability::Users, users::http::routes(users)),
-            (Capability::Domains, domains::http::routes(domains.clone())),
-            (Capability::Clients, clients::http::routes(clients.clone())),
-            (Capability::Channels, channels::http::routes(channels.clone())),
-        ]
-        .into_iter()
-        .filter_map(|(capability, routes)| serves(capability).then_some(routes))
-        .collect();
-        let asked = db.clone();
-        let options = AppOptions {
-            body_limit: settings.web.body_limit.0,
-            request_timeout: settings.web.request_timeout,
-            metrics: Some(metrics),
-            ..AppOptions::default()
-        }
-        .needs("database", move || {
-            let db = asked.clone();
-            async move { db.ping().await }
-        });
-        let app = App::with_options(routes, app_info(settings, &rng), options);
+        let routes = registry.routes(|capability| settings.node.only.serves(capability));
+        let app = App::with_options(routes, app_info(settings, &rng), app_options(settings, &db, shutdown)?);
         Ok(Self { app, generated_password, db, relay })
     }
 
@@ -97,6 +115,29 @@ impl Platform {
     pub(crate) async fn close(self) {
         self.relay.stop().await;
         self.db.close().await;
+    }
+}
+
+fn app_options(settings: &Settings, db: &Db, shutdown: &CancellationToken) -> kernel::Result<AppOptions> {
+    let metrics = Metrics::install()?;
+    tokio::spawn(metrics.clone().upkeep(shutdown.clone()));
+    let db = db.clone();
+    let options = AppOptions {
+        body_limit: settings.web.body_limit.0,
+        request_timeout: settings.web.request_timeout,
+        metrics: Some(metrics),
+        ..AppOptions::default()
+    };
+    Ok(options.needs("database", move || {
+        let db = db.clone();
+        async move { db.ping().await }
+    }))
+}
+
+fn master_key(settings: &Settings, data: &DataDir) -> kernel::Result<MasterKey> {
+    match &settings.node.master_key {
+        Some(key) => Ok(MasterKey::from_bytes(key.bytes().clone())),
+        None => MasterKey::load_or_create(&data.path().join("master.key")),
     }
 }
 

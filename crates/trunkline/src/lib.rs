@@ -6,7 +6,7 @@
 mod announce;
 pub mod build_info;
 pub mod cli;
-mod compose;
+pub mod compose;
 pub mod config;
 mod data_dir;
 mod doors;

@@ -3,46 +3,35 @@
 use std::{str::FromStr, sync::Arc};
 
 use access::{
-    Access,
     graph::Subject,
     identity::{Role, tokens::Purpose},
 };
-use channels::Channels;
-use clients::{Clients, connections::ConnectionType, model};
+use clients::{connections::ConnectionType, model};
 use db::BoxFuture;
-use domains::Domains;
 use kernel::{ChannelId, ClientId, DomainId, Error, Kind, Result, Route, Secret, Status};
 use messaging::{Action, Credentials, Gate, Identity};
 
-/// The registry, asked by the message engine.
-pub struct Registry {
-    access: Access,
-    domains: Domains,
-    clients: Clients,
-    channels: Channels,
-}
+use crate::compose::Registry;
+
+/// The registry, as the message engine asks it.
+pub(crate) struct RegistryGate(pub(crate) Registry);
 
 /// What is remembered of a user for as long as a connection lives.
 struct User {
     role: Role,
 }
 
-impl Registry {
-    /// The gate over these services.
-    pub const fn new(access: Access, domains: Domains, clients: Clients, channels: Channels) -> Self {
-        Self { access, domains, clients, channels }
-    }
-
+impl RegistryGate {
     /// A client by its id, or by the domain that its secret is unique in (reference 05 §3.1).
     async fn client(&self, id: &str, secret: &str) -> Result<Option<Identity>> {
         let secret = Secret::new(secret.to_owned());
         if let Ok(client) = ClientId::from_str(id)
-            && let Some(known) = self.clients.authenticate(client, &secret).await?
+            && let Some(known) = self.0.clients.authenticate(client, &secret).await?
         {
             return enabled(known).map(Some);
         }
         match self.domain(id).await? {
-            Some(domain) => match self.clients.authenticate_in(domain, &secret).await? {
+            Some(domain) => match self.0.clients.authenticate_in(domain, &secret).await? {
                 Some(known) => enabled(known).map(Some),
                 None => Ok(None),
             },
@@ -53,9 +42,9 @@ impl Registry {
     /// A user by its access token.
     async fn user(&self, token: &str) -> Result<Identity> {
         let token = Secret::new(token.to_owned());
-        let verified = self.access.verify(&token, Purpose::Access, self.access.clock().now()).await?;
+        let verified = self.0.access.verify(&token, Purpose::Access, self.0.access.clock().now()).await?;
         let caller = &verified.caller;
-        if !caller.verified && caller.role != Role::Admin && !self.access.settings().allow_unverified_users {
+        if !caller.verified && caller.role != Role::Admin && !self.0.access.settings().allow_unverified_users {
             return Err(Error::new(Kind::Unauthenticated, "email not verified"));
         }
         Ok(Identity::User {
@@ -71,7 +60,7 @@ impl Registry {
             return Ok(Some(id));
         }
         match Route::from_str(segment) {
-            Ok(route) => self.domains.by_route(route).await,
+            Ok(route) => self.0.domains.by_route(route).await,
             Err(_) => Ok(None),
         }
     }
@@ -106,14 +95,14 @@ impl Registry {
     async fn resolved(&self, domain: &str, channel: &str) -> Result<Option<(DomainId, ChannelId)>> {
         if domain.is_empty() {
             let Ok(channel) = ChannelId::from_str(channel) else { return Ok(None) };
-            return Ok(self.channels.domain_of(channel).await?.map(|domain| (domain, channel)));
+            return Ok(self.0.channels.domain_of(channel).await?.map(|domain| (domain, channel)));
         }
         let Some(domain) = self.domain(domain).await? else { return Ok(None) };
         if let Ok(channel) = ChannelId::from_str(channel) {
             return Ok(Some((domain, channel)));
         }
         let Ok(route) = Route::from_str(channel) else { return Ok(None) };
-        Ok(self.channels.by_route(domain, route).await?.map(|channel| (domain, channel)))
+        Ok(self.0.channels.by_route(domain, route).await?.map(|channel| (domain, channel)))
     }
 
     async fn authorized(
@@ -128,15 +117,15 @@ impl Registry {
             Action::Subscribe => ConnectionType::Subscribe,
         };
         match identity {
-            Identity::Client { client, .. } => self.channels.may_client(*client, domain, channel, kind).await,
+            Identity::Client { client, .. } => self.0.channels.may_client(*client, domain, channel, kind).await,
             Identity::User { user, credential, .. } => {
                 let claims_admin = credential.downcast_ref::<User>().is_some_and(|user| user.role == Role::Admin);
-                let subject = if claims_admin && self.access.graph().is_platform_admin(*user).await? {
+                let subject = if claims_admin && self.0.access.graph().is_platform_admin(*user).await? {
                     Subject::PlatformAdmin(*user)
                 } else {
                     Subject::Member(domain, *user)
                 };
-                self.channels.may_user(subject, domain, channel, kind).await
+                self.0.channels.may_user(subject, domain, channel, kind).await
             }
         }
     }
@@ -150,7 +139,7 @@ fn enabled(client: model::Credentials) -> Result<Identity> {
     }
 }
 
-impl Gate for Registry {
+impl Gate for RegistryGate {
     fn authenticate<'a>(&'a self, credentials: Credentials<'a>) -> BoxFuture<'a, Result<Identity>> {
         Box::pin(self.authenticated(credentials))
     }

@@ -19,9 +19,14 @@ use crate::{
     model::{self, Role, User},
 };
 
-/// The table.
+/// Users and their sessions.
 pub fn routes(users: Users) -> Routes {
-    registry().merge(sessions()).merge(keys()).with(users)
+    registry().merge(sessions()).with(users)
+}
+
+/// The keys that verify tokens.
+pub fn key_routes(users: Users) -> Routes {
+    keys().with(users)
 }
 
 fn registry() -> Routes<Users> {

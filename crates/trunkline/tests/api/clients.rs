@@ -1,0 +1,178 @@
+use std::sync::Arc;
+
+use db::{both_databases, testing::TestDb};
+use kernel::Secret;
+use serde_json::json;
+
+use crate::plant::{Plant, Shared, at_once};
+
+both_databases! {
+    async fn a_client_is_made_whole(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        plant.events().await;
+
+        let answer = plant
+            .admin
+            .post(
+                &format!("/{domain}/clients"),
+                json!({
+                    "name": "sensor", "tags": ["t"], "credentials": {"identity": "sn-1", "secret": "secret"},
+                    "metadata": {"a": 1}, "private_metadata": {"b": 2}, "status": "enabled",
+                    "updated_at": "0001-01-01T00:00:00Z",
+                }),
+            )
+            .await;
+        let location = answer.header("location").to_owned();
+        let client = answer.expect(201);
+        let id = client["id"].as_str().unwrap();
+        assert_eq!(location, format!("/clients/{id}"));
+        assert_eq!(
+            client,
+            json!({
+                "id": id, "name": "sensor", "tags": ["t"], "domain_id": domain,
+                "credentials": {"identity": "sn-1", "secret": "secret"},
+                "metadata": {"a": 1}, "private_metadata": {"b": 2},
+                "created_at": "2026-01-02T03:04:05Z", "updated_at": "0001-01-01T00:00:00Z", "status": "enabled",
+            })
+        );
+        assert_eq!(plant.admin.get(&format!("/{domain}/clients/{id}")).await.expect(200), client);
+
+        let events = plant.events().await;
+        assert_eq!(events.iter().map(|event| event.0.as_str()).collect::<Vec<_>>(), ["client.create"]);
+        assert_eq!(events[0].1["roles_provisioned"][0]["optional_actions"].as_array().unwrap().len(), 9);
+        assert_eq!(plant.count(&format!("relations WHERE object_id = '{id}' AND relation = 'domain'")).await, 1);
+        assert_eq!(plant.count(&format!("roles WHERE entity_id = '{id}'")).await, 1);
+        assert_eq!(plant.count(&format!("role_members WHERE entity_id = '{id}'")).await, 1);
+    }
+
+    async fn a_secret_is_made_where_none_is_given_and_works_at_once(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        let client = plant.admin.post(&format!("/{domain}/clients"), json!({})).await.expect(201);
+        let secret = client["credentials"]["secret"].as_str().unwrap().to_owned();
+        assert_eq!(secret.len(), 32);
+        let id = client["id"].as_str().unwrap().parse().unwrap();
+        let clients = &plant.registry.clients;
+        assert!(clients.authenticate(id, &Secret::new(secret.clone())).await.unwrap().is_some());
+        assert!(clients.authenticate(id, &Secret::new(format!("{secret}x"))).await.unwrap().is_none());
+        let found = clients.authenticate_in(domain.parse().unwrap(), &Secret::new(secret)).await.unwrap();
+        assert_eq!(found.unwrap().id, id);
+    }
+
+    async fn a_secret_names_one_client_of_its_domain(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (one, two) = (plant.admin.domain("one").await, plant.admin.domain("two").await);
+        let body = json!({"credentials": {"secret": "secret"}});
+        plant.admin.post(&format!("/{one}/clients"), body.clone()).await.expect(201);
+        plant.events().await;
+        let answer = plant.admin.post(&format!("/{one}/clients"), body.clone()).await;
+        assert_eq!(answer.refused(409), "client key is not available");
+        plant.admin.post(&format!("/{two}/clients"), body).await.expect(201);
+        assert_eq!(plant.count("clients").await, 2);
+        assert_eq!(plant.events().await.len(), 1);
+    }
+
+    async fn many_clients_are_made_all_or_none(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        let path = format!("/{domain}/clients/bulk");
+        let made = plant.admin.post(&path, json!([{"name": "a"}, {"name": "b", "status": "disabled"}])).await.expect(200);
+        assert_eq!(made["total"], 2);
+        assert_eq!(plant.admin.post(&path, json!([])).await.refused(400), "empty list provided");
+        let same = json!([{"credentials": {"secret": "x"}}, {"credentials": {"secret": "x"}}]);
+        plant.admin.post(&path, same).await.refused(409);
+        assert_eq!(plant.count("clients").await, 2);
+        let total = async |query: &str| plant.admin.get(&format!("/{domain}/clients?{query}")).await.expect(200)["total"].clone();
+        assert_eq!(total("").await, 1);
+        assert_eq!(total("status=disabled").await, 1);
+        assert_eq!(total("status=all").await, 2);
+        assert_eq!(total("status=all&only_total=true").await, 2);
+        assert_eq!(total("status=all&name=A").await, 1);
+    }
+
+    async fn a_client_of_another_domain_is_not_there(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (ann, bob) = (plant.user("ann").await, plant.user("bob").await);
+        let (of_ann, of_bob) = (ann.domain("ann-1").await, bob.domain("bob-1").await);
+        let client = ann.client(&of_ann, "sensor").await;
+        for (caller, status) in [(&bob, 403), (&plant.admin, 404)] {
+            let path = format!("/{of_bob}/clients/{client}");
+            caller.get(&path).await.refused(status);
+            caller.patch(&path, json!({"name": "mine"})).await.refused(status);
+            caller.post(&format!("{path}/disable"), json!({})).await.refused(status);
+            caller.patch(&format!("{path}/secret"), json!({"secret": "mine"})).await.refused(status);
+            caller.delete(&path).await.refused(status);
+        }
+        assert_eq!(ann.get(&format!("/{of_ann}/clients/{client}")).await.expect(200)["name"], "sensor");
+    }
+
+    async fn only_an_enabled_client_is_changed(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        let path = format!("/{domain}/clients/{}", plant.admin.client(&domain, "sensor").await);
+        plant.events().await;
+
+        let changed = plant.admin.patch(&path, json!({"name": "", "metadata": {"x": 1}})).await.expect(200);
+        assert_eq!((&changed["name"], &changed["metadata"]), (&json!("sensor"), &json!({"x": 1})));
+        assert_eq!(changed["updated_by"], plant.admin.id);
+        assert_eq!(changed["credentials"], json!({}), "an update shows no secret");
+        let tagged = plant.admin.patch(&format!("{path}/tags"), json!({"tags": ["a"]})).await.expect(200);
+        assert_eq!(tagged["tags"], json!(["a"]));
+        plant.admin.patch(&format!("{path}/secret"), json!({"secret": "new"})).await.expect(200);
+        assert_eq!(plant.admin.get(&path).await.expect(200)["credentials"]["secret"], "new");
+        assert_eq!(plant.admin.patch(&format!("{path}/secret"), json!({})).await.refused(400), "missing secret");
+
+        plant.admin.post(&format!("{path}/disable"), json!({})).await.expect(200);
+        plant.admin.patch(&path, json!({"name": "x"})).await.refused(404);
+        plant.admin.patch(&format!("{path}/secret"), json!({"secret": "x"})).await.refused(404);
+        assert_eq!(plant.admin.post(&format!("{path}/disable"), json!({})).await.refused(409), "status already assigned");
+        plant.admin.post(&format!("{path}/enable"), json!({})).await.expect(200);
+        let operations: Vec<String> = plant.events().await.into_iter().map(|event| event.0).collect();
+        assert_eq!(
+            operations,
+            ["client.update", "client.update_tags", "client.update_secret", "client.disable", "client.enable"]
+        );
+    }
+
+    async fn a_removed_client_leaves_nothing_behind(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        let (client, channel) = (plant.admin.client(&domain, "c").await, plant.admin.channel(&domain, "h").await);
+        let connect = json!({"client_ids": [client], "types": ["publish"]});
+        plant.admin.post(&format!("/{domain}/channels/{channel}/connect"), connect).await.expect(201);
+        plant.events().await;
+
+        plant.admin.delete(&format!("/{domain}/clients/{client}")).await.expect(204);
+
+        for table in [
+            format!("clients WHERE id = '{client}'"),
+            format!("connections WHERE client_id = '{client}'"),
+            format!("relations WHERE object_id = '{client}'"),
+            format!("roles WHERE entity_id = '{client}'"),
+            format!("role_members WHERE entity_id = '{client}'"),
+        ] {
+            assert_eq!(plant.count(&table).await, 0, "{table}");
+        }
+        assert_eq!(plant.events().await[0].0, "client.remove");
+        plant.admin.get(&format!("/{domain}/clients/{client}")).await.refused(404);
+        plant.admin.delete(&format!("/{domain}/clients/{client}")).await.refused(404);
+        assert_eq!(plant.admin.get(&format!("/{domain}/clients")).await.expect(200)["total"], 0);
+    }
+
+    async fn the_same_secret_at_once_is_given_once(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        let caller: Shared = Arc::new(plant.admin.clone());
+        let answers = at_once(16, |_| {
+            let (caller, path) = (Arc::clone(&caller), format!("/{domain}/clients"));
+            async move { caller.post(&path, json!({"credentials": {"secret": "one"}})).await }
+        })
+        .await;
+        let made = answers.iter().filter(|answer| answer.status == 201).count();
+        assert_eq!(made, 1);
+        assert!(answers.iter().all(|answer| answer.status == 201 || answer.status == 409));
+        assert_eq!(plant.count("clients").await, 1);
+        assert_eq!(plant.admin.get(&format!("/{domain}/clients")).await.expect(200)["total"], 1);
+    }
+}

@@ -1,0 +1,157 @@
+use db::{both_databases, testing::TestDb};
+use serde_json::json;
+
+use crate::plant::Plant;
+
+both_databases! {
+    async fn whoever_makes_a_domain_holds_every_right_in_it(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        plant.events().await;
+
+        let body = json!({"name": "Plant 1", "route": "plant-1", "tags": ["a"], "metadata": {"x": 1}});
+        let domain = ann.post("/domains", body).await.expect(201);
+        let id = domain["id"].as_str().unwrap();
+        assert_eq!(
+            domain,
+            json!({
+                "id": id, "name": "Plant 1", "route": "plant-1", "tags": ["a"], "metadata": {"x": 1},
+                "status": "enabled", "created_by": ann.id, "created_at": "2026-01-02T03:04:05Z",
+                "updated_at": "0001-01-01T00:00:00Z",
+            })
+        );
+
+        let events = plant.events().await;
+        assert_eq!(events.len(), 1);
+        let (operation, event) = &events[0];
+        assert_eq!(operation, "domain.create");
+        assert_eq!(event["user_id"], ann.id);
+        assert_eq!(event["roles_provisioned"][0]["optional_actions"].as_array().unwrap().len(), 64);
+
+        assert_eq!(ann.get(&format!("/domains/{id}")).await.expect(200), domain);
+        ann.client(id, "sensor").await;
+        ann.channel(id, "temperatures").await;
+        assert_eq!(plant.count(&format!("roles WHERE domain_id = '{id}'")).await, 3);
+    }
+
+    async fn a_stranger_learns_nothing_of_a_domain(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (ann, bob) = (plant.user("ann").await, plant.user("bob").await);
+        let id = ann.domain("ann-1").await;
+        let client = ann.client(&id, "sensor").await;
+        let unknown = "00000000-0000-4000-8000-000000000000";
+
+        for path in [
+            format!("/domains/{id}"),
+            format!("/domains/{unknown}"),
+            format!("/{id}/clients"),
+            format!("/{id}/clients/{client}"),
+            format!("/{id}/clients/{unknown}"),
+            format!("/{unknown}/clients"),
+        ] {
+            let message = bob.get(&path).await.refused(403);
+            assert_eq!(message, "failed to perform authorization over the entity", "{path}");
+        }
+        assert_eq!(bob.get("/domains").await.expect(200)["total"], 0);
+        assert_eq!(ann.get("/domains").await.expect(200)["total"], 1);
+        assert_eq!(plant.admin.get("/domains").await.expect(200)["total"], 1);
+    }
+
+    async fn a_taken_route_is_a_conflict_and_changes_nothing(db: TestDb) {
+        let plant = Plant::new(db).await;
+        plant.admin.domain("boiler").await;
+        plant.events().await;
+
+        let answer = plant.admin.post("/domains", json!({"name": "second", "route": "boiler"})).await;
+
+        assert_eq!(answer.refused(409), "route not available");
+        assert_eq!(plant.admin.get("/domains").await.expect(200)["total"], 1);
+        assert!(plant.events().await.is_empty());
+        assert_eq!(plant.count("roles").await, 1);
+    }
+
+    async fn what_is_not_a_domain_is_refused_with_the_reason(db: TestDb) {
+        let plant = Plant::new(db).await;
+        for (body, message) in [
+            (json!({"name": "x"}), "missing route"),
+            (json!({"route": "x"}), "missing identity name"),
+            (json!({"name": "x", "route": "7up"}), "invalid route format"),
+            (json!({"name": "x", "route": "users"}), "invalid route format"),
+            (json!({"name": "x".repeat(1025), "route": "x"}), "invalid name size"),
+            (json!({"name": "x", "route": "x", "id": "1"}), "invalid id format provided"),
+            (json!({"name": 7, "route": "x"}), "request body is not a valid JSON, expecting a valid JSON"),
+        ] {
+            assert_eq!(plant.admin.post("/domains", body).await.refused(400), message);
+        }
+    }
+
+    async fn a_disabled_domain_is_open_to_its_administrators_only(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let id = ann.domain("ann-1").await;
+        plant.events().await;
+
+        ann.post(&format!("/domains/{id}/disable"), json!({})).await.expect(200);
+        assert_eq!(ann.get(&format!("/domains/{id}")).await.expect(200)["status"], "disabled");
+        ann.client(&id, "still possible").await;
+
+        plant.admin.post(&format!("/domains/{id}/freeze"), json!({})).await.expect(200);
+        ann.get(&format!("/domains/{id}")).await.refused(403);
+        ann.post(&format!("/domains/{id}/enable"), json!({})).await.refused(403);
+        assert_eq!(plant.admin.get(&format!("/domains/{id}")).await.expect(200)["status"], "freezed");
+
+        plant.admin.post(&format!("/domains/{id}/enable"), json!({})).await.expect(200);
+        let domain = ann.get(&format!("/domains/{id}")).await.expect(200);
+        assert_eq!(domain["updated_by"], plant.admin.id);
+        let operations: Vec<String> = plant.events().await.into_iter().map(|event| event.0).collect();
+        assert_eq!(operations, ["domain.disable", "client.create", "domain.freeze", "domain.enable"]);
+    }
+
+    async fn a_change_replaces_what_it_names_and_leaves_the_rest(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let body = json!({"name": "one", "route": "one", "tags": ["a", "b"], "metadata": {"x": 1}});
+        let id = plant.admin.post("/domains", body).await.expect(201)["id"].as_str().unwrap().to_owned();
+        plant.clock.advance(crate::plant::LATER);
+
+        let changed = plant.admin.patch(&format!("/domains/{id}"), json!({"metadata": {"y": 2}})).await.expect(200);
+
+        assert_eq!(changed["name"], "one");
+        assert_eq!(changed["tags"], json!(["a", "b"]));
+        assert_eq!(changed["metadata"], json!({"y": 2}));
+        assert_eq!(changed["updated_at"], "2026-01-02T03:05:05Z");
+    }
+
+    async fn lists_are_filtered_and_paged(db: TestDb) {
+        let plant = Plant::new(db).await;
+        for n in 0..12 {
+            let tags = if n % 2 == 0 { json!(["even", "all"]) } else { json!(["odd", "all"]) };
+            let body = json!({"name": format!("Näme {n:02}"), "route": format!("r{n}"), "tags": tags, "metadata": {"n": n}});
+            plant.admin.post("/domains", body).await.expect(201);
+        }
+        let total = async |query: &str| plant.admin.get(&format!("/domains?{query}")).await.expect(200)["total"].clone();
+        assert_eq!(total("").await, 12);
+        assert_eq!(total("name=n%C3%84ME").await, 12);
+        assert_eq!(total("name=%25").await, 0);
+        assert_eq!(total("tags=even").await, 6);
+        assert_eq!(total("tags=even,odd").await, 12);
+        assert_eq!(total("tags=even%2Ball").await, 6);
+        assert_eq!(total("tags=even%2Bodd").await, 0);
+        assert_eq!(total("metadata=%7B%22n%22%3A3%7D").await, 1);
+        assert_eq!(total("status=disabled").await, 0);
+        let page = plant.admin.get("/domains?order=name&dir=asc&limit=5&offset=10").await.expect(200);
+        let names: Vec<_> = page["domains"].as_array().unwrap().iter().map(|d| d["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["Näme 10", "Näme 11"]);
+        for (query, message) in [
+            ("limit=0", "invalid limit size"),
+            ("limit=101", "invalid limit size"),
+            ("limit=x", "invalid query parameters"),
+            ("limit=1&limit=2", "invalid query parameters"),
+            ("order=secret", "invalid list order provided"),
+            ("dir=up", "invalid list direction provided"),
+            ("status=gone", "invalid status"),
+            ("metadata=x", "invalid query parameters"),
+        ] {
+            assert_eq!(plant.admin.get(&format!("/domains?{query}")).await.refused(400), message, "{query}");
+        }
+    }
+}

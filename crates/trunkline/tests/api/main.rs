@@ -1,0 +1,13 @@
+//! The HTTP API through the front door: the real router, both databases, a clock and ids that the test decides.
+//!
+//! One file per service, after its `http.rs`. A test reads: make a state, send, look at the status, the JSON, what is
+//! stored and what was announced.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails, and says why")]
+
+mod channels;
+mod clients;
+mod domains;
+mod plant;
+mod rules;
+mod users;

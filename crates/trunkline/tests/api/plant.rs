@@ -1,0 +1,245 @@
+//! A platform for one test, without sockets.
+
+use std::{ops::Index, sync::Arc, time::Duration};
+
+use access::{Access, Ground, crypto::MasterKey};
+use axum::body::Body;
+use db::{params, testing::TestDb};
+use events::Outbox;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use kernel::{Clock, Rng, Secret, Timestamp};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use trunkline::compose::Registry;
+use users::FirstAdmin;
+use web::{App, AppInfo};
+
+/// 2026-01-02T03:04:05Z.
+const START: Timestamp = Timestamp::from_micros(1_767_323_045_000_000);
+
+pub(crate) const PASSWORD: &str = "correct horse";
+
+pub(crate) struct Plant {
+    app: App,
+    db: TestDb,
+    pub(crate) clock: Clock,
+    pub(crate) registry: Registry,
+    pub(crate) admin: Caller,
+}
+
+/// Somebody who sends requests.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    app: App,
+    pub(crate) token: Option<String>,
+    pub(crate) id: String,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    text: String,
+}
+
+impl Plant {
+    /// A platform with an administrator who is logged in; anyone else must be registered by the administrator.
+    pub(crate) async fn new(db: TestDb) -> Self {
+        Self::with_rules(db, false).await
+    }
+
+    pub(crate) async fn with_rules(db: TestDb, self_register: bool) -> Self {
+        let clock = Clock::manual(START);
+        let ground = Ground {
+            db: db.db(),
+            outbox: Outbox::new(),
+            master: MasterKey::ephemeral().unwrap(),
+            clock: clock.clone(),
+            rng: Rng::seeded(1),
+        };
+        let rules = users::Settings { password_rule: regex::Regex::new("^.{8,}$").unwrap(), self_register };
+        let registry = Registry::open(ground, access::Settings::default(), rules).await.unwrap();
+        let made = registry
+            .users
+            .ensure_admin(FirstAdmin {
+                username: "admin".parse().unwrap(),
+                email: "admin@example.com".parse().unwrap(),
+                password: Some(Secret::new(PASSWORD.to_owned())),
+            })
+            .await
+            .unwrap();
+        assert!(made.is_none(), "a given password is not made up");
+        let info = AppInfo {
+            version: "0.1.0".into(),
+            commit: "abc".into(),
+            build_time: "today".into(),
+            instance_id: "test".into(),
+        };
+        let app = App::new(registry.routes(|_| true), info);
+        let nobody = Caller { app: app.clone(), token: None, id: String::new() };
+        let admin = nobody.logged_in("admin").await;
+        Self { app, db, clock, registry, admin }
+    }
+
+    /// A caller without credentials.
+    pub(crate) fn nobody(&self) -> Caller {
+        Caller { app: self.app.clone(), token: None, id: String::new() }
+    }
+
+    /// An ordinary user, registered and logged in.
+    pub(crate) async fn user(&self, name: &str) -> Caller {
+        let body = json!({
+            "first_name": name, "last_name": "Test", "email": format!("{name}@example.com"),
+            "credentials": {"username": name, "secret": PASSWORD},
+        });
+        self.admin.post("/users", body).await.expect(201);
+        self.nobody().logged_in(name).await
+    }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.registry.access
+    }
+
+    pub(crate) fn routes(&self) -> impl Iterator<Item = &web::RouteFacts> {
+        self.app.routes()
+    }
+
+    /// What has been announced since the last call, oldest first: operation and payload without what every event has.
+    pub(crate) async fn events(&self) -> Vec<(String, Value)> {
+        let rows = self
+            .db
+            .write(|tx| {
+                Box::pin(async move {
+                    let rows = tx.all("SELECT operation, payload FROM outbox ORDER BY id", params![]).await?;
+                    tx.execute("DELETE FROM outbox", params![]).await?;
+                    Ok(rows)
+                })
+            })
+            .await
+            .unwrap();
+        rows.iter()
+            .map(|row| {
+                let mut payload: Value = row.get("payload").unwrap();
+                for common in ["operation", "occurred_at", "request_id"] {
+                    payload.as_object_mut().unwrap().remove(common).unwrap();
+                }
+                (row.get("operation").unwrap(), payload)
+            })
+            .collect()
+    }
+
+    /// The number of rows that a query counts.
+    pub(crate) async fn count(&self, from: &str) -> i64 {
+        let sql = format!("SELECT count(*) AS n FROM {from}");
+        self.db
+            .read(move |tx| Box::pin(async move { tx.one(&sql, params![]).await?.get("n") }))
+            .await
+            .unwrap()
+    }
+}
+
+impl Caller {
+    pub(crate) async fn logged_in(&self, name: &str) -> Self {
+        let answer = self
+            .post("/users/tokens/issue", json!({"username": name, "password": PASSWORD}))
+            .await
+            .expect(201);
+        let mut caller =
+            Self { token: Some(answer["access_token"].as_str().unwrap().to_owned()), ..self.clone() };
+        caller.id = caller.get("/users/profile").await.expect(200)["id"].as_str().unwrap().to_owned();
+        caller
+    }
+
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let response = self.app.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        Answer { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    /// A domain of the caller's own; its id.
+    pub(crate) async fn domain(&self, route: &str) -> String {
+        let answer = self.post("/domains", json!({"name": route, "route": route})).await.expect(201);
+        answer["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A client in a domain; its id.
+    pub(crate) async fn client(&self, domain: &str, name: &str) -> String {
+        let answer = self.post(&format!("/{domain}/clients"), json!({"name": name})).await.expect(201);
+        answer["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A channel in a domain; its id.
+    pub(crate) async fn channel(&self, domain: &str, name: &str) -> String {
+        let answer = self.post(&format!("/{domain}/channels"), json!({"name": name})).await.expect(201);
+        answer["id"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Answer {
+    /// The JSON of the body, if the status is the expected one.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        if self.text.is_empty() { Value::Null } else { serde_json::from_str(&self.text).unwrap() }
+    }
+
+    /// The `message` of an error, if the status is the expected one.
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16) -> String {
+        let json = self.expect(status);
+        assert!(json["error"].as_str().is_some_and(|error| !error.is_empty()), "{json}");
+        json.index("message").as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// A moment later.
+pub(crate) const LATER: Duration = Duration::from_secs(60);
+
+/// Sends the same request many times at once.
+pub(crate) async fn at_once<F>(times: usize, send: impl Fn(usize) -> F) -> Vec<Answer>
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let tasks: Vec<_> = (0..times).map(|n| tokio::spawn(send(n))).collect();
+    let mut answers = Vec::with_capacity(times);
+    for task in tasks {
+        answers.push(task.await.unwrap());
+    }
+    answers
+}
+
+/// Shared by tests that need a callable caller in several tasks.
+pub(crate) type Shared = Arc<Caller>;

@@ -1,0 +1,200 @@
+use std::time::Duration;
+
+use db::{both_databases, testing::TestDb};
+use serde_json::json;
+
+use crate::plant::{LATER, PASSWORD, Plant};
+
+fn registration(name: &str) -> serde_json::Value {
+    json!({
+        "first_name": "Ann", "last_name": "Example", "email": format!("{name}@example.com"),
+        "credentials": {"username": name, "secret": PASSWORD}, "role": "admin", "status": "disabled",
+    })
+}
+
+both_databases! {
+    async fn only_administrators_register_users_unless_anyone_may(db: TestDb) {
+        let plant = Plant::new(db).await;
+        plant.nobody().post("/users", registration("eve")).await.refused(401);
+        let ann = plant.user("ann").await;
+        ann.post("/users", registration("eve")).await.refused(403);
+        ann.with_token("x.y.z").post("/users", registration("eve")).await.refused(401);
+
+        let answer = plant.admin.post("/users", registration("eve")).await;
+        assert!(answer.header("location").starts_with("/users/"));
+        let eve = answer.expect(201);
+        assert_eq!((&eve["role"], &eve["status"]), (&json!("admin"), &json!("disabled")));
+        assert!(!eve.to_string().contains("argon2"));
+    }
+
+    async fn whoever_registers_itself_cannot_choose_its_rights(db: TestDb) {
+        let plant = Plant::with_rules(db, true).await;
+        let eve = plant.nobody().post("/users", registration("eve")).await.expect(201);
+        assert_eq!((&eve["role"], &eve["status"]), (&json!("user"), &json!("enabled")));
+        let eve = plant.nobody().logged_in("eve").await;
+        eve.get("/users").await.refused(403);
+    }
+
+    async fn a_user_name_and_an_address_are_taken_once(db: TestDb) {
+        let plant = Plant::new(db).await;
+        plant.user("ann").await;
+        let mut again = registration("ann");
+        again["email"] = json!("other@example.com");
+        assert_eq!(plant.admin.post("/users", again.clone()).await.refused(409), "username not available");
+        again["credentials"]["username"] = json!("ann2");
+        again["email"] = json!("ANN@example.com");
+        assert_eq!(plant.admin.post("/users", again).await.refused(409), "email id already registered");
+    }
+
+    async fn the_checks_of_a_registration_come_in_the_order_of_the_contract(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let mut body = json!({});
+        for (field, value, message) in [
+            ("first_name", json!("Ann"), "missing first name"),
+            ("last_name", json!("Example"), "missing last name"),
+            ("credentials", json!({"username": "a b"}), "missing username"),
+            ("credentials", json!({"username": "ann"}), "invalid username"),
+            ("email", json!("nowhere"), "missing email"),
+            ("email", json!("ann@example.com"), "invalid email"),
+            ("credentials", json!({"username": "ann", "secret": "short"}), "missing password"),
+            ("credentials", json!({"username": "ann", "secret": PASSWORD}), "password does not meet the requirements"),
+        ] {
+            assert_eq!(plant.admin.post("/users", body.clone()).await.refused(400), message);
+            body[field] = value;
+        }
+        plant.admin.post("/users", body).await.expect(201);
+    }
+
+    async fn a_login_does_not_tell_whether_the_account_exists(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let nobody = plant.nobody();
+        let login = async |name: &str, password: &str| {
+            nobody.post("/users/tokens/issue", json!({"username": name, "password": password})).await
+        };
+        login("ANN@example.com", PASSWORD).await.expect(201);
+        let wrong = login("ann", "wrong password").await.refused(401);
+        assert_eq!(wrong, "invalid credentials");
+        assert_eq!(login("nobody", "wrong password").await.refused(401), wrong);
+        assert_eq!(login("", "x").await.refused(400), "missing username / email");
+        assert_eq!(login("ann", "").await.refused(400), "missing password");
+        nobody.post("/users/tokens/issue", json!({"identity": "ann", "secret": PASSWORD})).await.expect(201);
+
+        plant.admin.post(&format!("/users/{}/disable", ann.id), json!({})).await.expect(200);
+        assert_eq!(login("ann", PASSWORD).await.refused(401), wrong);
+    }
+
+    async fn too_many_failed_logins_of_an_account_are_held_up_for_a_minute(db: TestDb) {
+        let plant = Plant::new(db).await;
+        plant.user("ann").await;
+        let nobody = plant.nobody();
+        let login = async |name: &str, password: &str| {
+            nobody.post("/users/tokens/issue", json!({"username": name, "password": password})).await
+        };
+        for _ in 0..10 {
+            login("ann", "wrong password").await.refused(401);
+        }
+        let answer = login("ann", PASSWORD).await;
+        assert!(!answer.header("retry-after").is_empty());
+        assert!(answer.refused(429).contains("try again in a minute"));
+        login("admin", PASSWORD).await.expect(201);
+        plant.clock.advance(LATER);
+        login("ann", PASSWORD).await.expect(201);
+    }
+
+    async fn each_token_is_good_for_its_one_purpose_until_it_expires(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let pair = plant
+            .nobody()
+            .post("/users/tokens/issue", json!({"username": "admin", "password": PASSWORD, "description": "laptop"}))
+            .await
+            .expect(201);
+        let (access, refresh) = (pair["access_token"].as_str().unwrap(), pair["refresh_token"].as_str().unwrap());
+        let nobody = plant.nobody();
+        nobody.with_token(refresh).get("/users/profile").await.refused(401);
+        nobody.with_token(access).post("/users/tokens/refresh", json!({})).await.refused(401);
+        let mut forged = access.to_owned();
+        forged.replace_range(access.len() - 4.., "AAAA");
+        nobody.with_token(&forged).get("/users/profile").await.refused(401);
+
+        plant.clock.advance(Duration::from_secs(3601));
+        nobody.with_token(access).get("/users/profile").await.refused(401);
+        let next = nobody.with_token(refresh).post("/users/tokens/refresh", json!({})).await.expect(201);
+        nobody.with_token(next["access_token"].as_str().unwrap()).get("/users/profile").await.expect(200);
+
+        let listed = nobody.with_token(next["access_token"].as_str().unwrap()).get("/users/tokens/refresh-tokens").await;
+        assert!(listed.expect(200)["refresh_tokens"].as_array().unwrap().iter().any(|s| s["description"] == "laptop"));
+        plant.clock.advance(Duration::from_secs(24 * 3600));
+        let last = next["refresh_token"].as_str().unwrap();
+        nobody.with_token(last).post("/users/tokens/refresh", json!({})).await.refused(401);
+    }
+
+    async fn a_refresh_token_that_was_exchanged_may_be_repeated_at_once_and_ends_the_session_later(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let nobody = plant.nobody();
+        let login = json!({"username": "admin", "password": PASSWORD});
+        let first = nobody.post("/users/tokens/issue", login).await.expect(201);
+        let first = nobody.with_token(first["refresh_token"].as_str().unwrap());
+        let second = first.post("/users/tokens/refresh", json!({})).await.expect(201);
+        first.post("/users/tokens/refresh", json!({})).await.expect(201);
+        plant.clock.advance(Duration::from_secs(31));
+        assert_eq!(first.post("/users/tokens/refresh", json!({})).await.refused(401), "token is revoked");
+        let second = nobody.with_token(second["refresh_token"].as_str().unwrap());
+        second.post("/users/tokens/refresh", json!({})).await.refused(401);
+    }
+
+    async fn disabling_a_user_or_changing_the_password_ends_all_sessions(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let change = json!({"old_secret": "not it", "new_secret": "another horse"});
+        assert_eq!(ann.patch("/users/secret", change).await.refused(401), "invalid credentials");
+        let change = json!({"old_secret": PASSWORD, "new_secret": "another horse"});
+        ann.patch("/users/secret", change).await.expect(200);
+        ann.get("/users/profile").await.refused(401);
+        assert_eq!(plant.count(&format!("sessions WHERE user_id = '{}'", ann.id)).await, 0);
+
+        let bob = plant.user("bob").await;
+        plant.events().await;
+        plant.admin.post(&format!("/users/{}/disable", bob.id), json!({})).await.expect(200);
+        bob.get("/users/profile").await.refused(401);
+        assert_eq!(
+            plant.admin.post(&format!("/users/{}/disable", bob.id), json!({})).await.refused(409),
+            "status already assigned"
+        );
+        plant.admin.post(&format!("/users/{}/enable", bob.id), json!({})).await.expect(200);
+        bob.get("/users/profile").await.refused(401);
+        plant.nobody().logged_in("bob").await;
+        let operations: Vec<String> = plant.events().await.into_iter().map(|event| event.0).collect();
+        assert_eq!(operations, ["user.disable", "user.enable", "user.issue_token"]);
+    }
+
+    async fn others_see_the_name_of_a_user_and_nothing_else(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (ann, bob) = (plant.user("ann").await, plant.user("bob").await);
+        let path = format!("/users/{}", ann.id);
+        assert_eq!(ann.get(&path).await.expect(200)["email"], "ann@example.com");
+        assert_eq!(plant.admin.get(&path).await.expect(200)["email"], "ann@example.com");
+        let seen = bob.get(&path).await.expect(200);
+        assert_eq!(seen["credentials"]["username"], "ann");
+        assert_eq!(seen["email"], json!(null));
+        assert_eq!(seen["created_at"], "0001-01-01T00:00:00Z");
+        bob.get("/users/00000000-0000-4000-8000-000000000000").await.refused(404);
+        assert_eq!(bob.get("/users/xyz").await.refused(400), "invalid id format provided");
+    }
+
+    async fn no_secret_reaches_an_event_or_a_list(db: TestDb) {
+        let plant = Plant::new(db).await;
+        plant.user("ann").await;
+        let id = plant.admin.domain("one").await;
+        let body = json!({"name": "x", "credentials": {"secret": "tell-nobody"}});
+        plant.admin.post(&format!("/{id}/clients"), body).await.expect(201);
+        let told = format!("{:?}", plant.events().await);
+        for secret in [PASSWORD, "argon2", "tell-nobody", "eyJ"] {
+            assert!(!told.contains(secret), "{secret} in {told}");
+        }
+        for list in ["/users", &format!("/{id}/clients")] {
+            let shown = plant.admin.get(list).await.expect(200).to_string();
+            assert!(!shown.contains("tell-nobody") && !shown.contains("argon2"), "{shown}");
+        }
+    }
+}

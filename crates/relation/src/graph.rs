@@ -194,3 +194,218 @@ impl Graph {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::{Id, Object, Subject, memory::Tuples};
+
+    fn graph(capacity: u64) -> Graph {
+        Graph::new(Arc::new(Schema::platform().unwrap()), capacity)
+    }
+
+    fn number(graph: &Graph, kind: &str, id: u128) -> Object {
+        Object::new(graph.schema().kind(kind).unwrap(), Id::uuid(id))
+    }
+
+    #[test]
+    fn a_load_that_raced_with_a_commit_serves_its_own_question_and_is_not_kept() {
+        let graph = graph(1 << 20);
+        let (role, user) = (number(&graph, "role", 1), number(&graph, "user", 1));
+        let key = NodeKey::Pair(role, user);
+        let member = graph.schema().relation_set(role.kind(), ["member"]).unwrap();
+
+        let ticket = graph.ticket();
+        graph.invalidate([key]);
+        let mut loaded = Loaded::default();
+        graph.insert(ticket, Fact::pair(role, user, member), &mut loaded);
+        assert_eq!(graph.pair(&key, &loaded), Some(member));
+        assert_eq!(graph.pair(&key, &Loaded::default()), None);
+
+        graph.insert(graph.ticket(), Fact::pair(role, user, RelationSet::EMPTY), &mut Loaded::default());
+        assert_eq!(graph.pair(&key, &Loaded::default()), Some(RelationSet::EMPTY));
+        assert_eq!(
+            graph.pair(&key, &loaded),
+            Some(RelationSet::EMPTY),
+            "what is kept is newer than what was loaded"
+        );
+    }
+
+    #[test]
+    fn a_write_elsewhere_does_not_hinder_keeping() {
+        let graph = graph(1 << 20);
+        let ticket = graph.ticket();
+        graph.invalidate([NodeKey::Edges(number(&graph, "client", 1))]);
+        // One of these may share the slot of client 1, not all of them.
+        for id in 2..20 {
+            graph.insert(ticket, Fact::edges(number(&graph, "client", id), []), &mut Loaded::default());
+        }
+        let kept = (2..20).filter(|id| {
+            graph.edges(&NodeKey::Edges(number(&graph, "client", *id)), &Loaded::default()).is_some()
+        });
+        assert!(kept.count() >= 15);
+    }
+
+    #[test]
+    fn forgetting_everything_also_refuses_loads_in_progress() {
+        let graph = graph(1 << 20);
+        let object = number(&graph, "client", 1);
+        let ticket = graph.ticket();
+        graph.insert(ticket, Fact::edges(object, []), &mut Loaded::default());
+        graph.invalidate_all();
+        graph.insert(ticket, Fact::edges(object, []), &mut Loaded::default());
+        assert!(graph.edges(&NodeKey::Edges(object), &Loaded::default()).is_none());
+        assert_eq!(graph.bytes(), 0);
+    }
+
+    #[test]
+    fn the_bytes_stay_within_the_capacity() {
+        let capacity = 1 << 20;
+        let graph = graph(capacity);
+        let subject = Subject::from(number(&graph, "domain", 1));
+        let relations = graph.schema().relation_set(number(&graph, "client", 1).kind(), ["domain"]).unwrap();
+        for id in 0..50_000 {
+            let object = number(&graph, "client", id);
+            graph.insert(
+                graph.ticket(),
+                Fact::edges(object, [Edge { subject, relations }]),
+                &mut Loaded::default(),
+            );
+        }
+        assert!(graph.bytes() <= capacity, "{}", graph.bytes());
+        assert!(graph.bytes() > capacity / 2, "{}", graph.bytes());
+    }
+
+    /// What may happen between a reader and writers, one atomic step at a time.
+    #[derive(Debug, Clone)]
+    enum Event {
+        /// A reader takes a ticket and starts to read a client's domain.
+        Start { reader: usize, client: u128 },
+        /// It reads the database.
+        Read { reader: usize },
+        /// It gives the graph what it read.
+        Finish { reader: usize },
+        /// A writer commits: the client is in another domain now.
+        Commit { client: u128 },
+        /// It tells the graph and answers its caller.
+        Answer { client: u128 },
+        /// Everything is forgotten.
+        ForgetAll,
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let (reader, client) = (0..3usize, 0..2u128);
+        prop_oneof![
+            3 => (reader.clone(), client.clone()).prop_map(|(reader, client)| Event::Start { reader, client }),
+            3 => reader.clone().prop_map(|reader| Event::Read { reader }),
+            3 => reader.prop_map(|reader| Event::Finish { reader }),
+            3 => client.clone().prop_map(|client| Event::Commit { client }),
+            3 => client.prop_map(|client| Event::Answer { client }),
+            1 => Just(Event::ForgetAll),
+        ]
+    }
+
+    /// A load on its way.
+    #[derive(Default, Clone)]
+    struct Reader {
+        started: Option<(Ticket, u128)>,
+        read: Option<Fact>,
+    }
+
+    proptest! {
+        #[test]
+        fn no_order_of_events_leaves_in_memory_what_was_true_before_an_answered_write(events in vec(event(), 0..60)) {
+            let graph = graph(1 << 20);
+            let mut database = Tuples::new(Arc::clone(graph.schema()));
+            let client = graph.schema().kind("client").unwrap();
+            let domain = graph.schema().relation(client, "domain").unwrap();
+            // The domain of each client is the number of commits on it.
+            let mut commits = [0u128; 2];
+            let mut answered = [0u128; 2];
+            let mut readers = vec![Reader::default(); 3];
+            for event in events {
+                match event {
+                    Event::Start { reader, client } => {
+                        readers[reader] = Reader { started: Some((graph.ticket(), client)), read: None };
+                    }
+                    Event::Read { reader } => {
+                        let started = readers[reader].started;
+                        readers[reader].read =
+                            started.map(|(_, id)| database.fact(&NodeKey::Edges(Object::new(client, Id::uuid(id)))));
+                    }
+                    Event::Finish { reader } => {
+                        if let Reader { started: Some((ticket, _)), read: Some(fact) } = std::mem::take(&mut readers[reader]) {
+                            graph.insert(ticket, fact, &mut Loaded::default());
+                        }
+                    }
+                    Event::Commit { client: id } => {
+                        let object = Object::new(client, Id::uuid(id));
+                        let at = |commit| Subject::from(number(&graph, "domain", commit));
+                        let count = &mut commits[usize::try_from(id).unwrap()];
+                        database.remove(&graph.schema().tuple(object, domain, at(*count)).unwrap());
+                        *count += 1;
+                        database.insert(&graph.schema().tuple(object, domain, at(*count)).unwrap());
+                    }
+                    Event::Answer { client: id } => {
+                        graph.invalidate([NodeKey::Edges(Object::new(client, Id::uuid(id)))]);
+                        answered[usize::try_from(id).unwrap()] = commits[usize::try_from(id).unwrap()];
+                    }
+                    Event::ForgetAll => {
+                        graph.invalidate_all();
+                        answered = commits;
+                    }
+                }
+                for id in 0..2u128 {
+                    let object: Object = Object::new(client, Id::uuid(id));
+                    if let Some(edges) = graph.edges(&NodeKey::Edges(object), &Loaded::default()) {
+                        let seen = edges.first().and_then(|edge| edge.subject.object.id().as_uuid()).unwrap_or(0);
+                        let least = answered[usize::try_from(id).unwrap()];
+                        prop_assert!(seen >= least, "client {id} is seen in {seen}, after {least} was answered");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn threads_that_read_and_write_at_once_never_see_an_answered_write_undone() {
+        let graph = graph(1 << 20);
+        let (role, user) = (number(&graph, "role", 1), number(&graph, "user", 1));
+        let key = NodeKey::Pair(role, user);
+        // The database: a number that only rises, stored as the bits of a relation set.
+        let stored = AtomicU64::new(0);
+        let answered = AtomicU64::new(0);
+        let bits = |count: u64| {
+            (0..7).filter(|bit| count >> bit & 1 == 1).map(crate::RelationId).collect::<RelationSet>()
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        let least = answered.load(Ordering::SeqCst);
+                        let seen = graph.pair(&key, &Loaded::default());
+                        if let Some(seen) = seen {
+                            let newest = stored.load(Ordering::SeqCst);
+                            let possible = (least..=newest).any(|count| bits(count) == seen);
+                            assert!(possible, "{seen:?} was gone before the read began");
+                        } else {
+                            let ticket = graph.ticket();
+                            let count = stored.load(Ordering::SeqCst);
+                            graph.insert(ticket, Fact::pair(role, user, bits(count)), &mut Loaded::default());
+                        }
+                    }
+                });
+            }
+            scope.spawn(|| {
+                for count in 1..128 {
+                    stored.store(count, Ordering::SeqCst);
+                    graph.invalidate([key]);
+                    answered.store(count, Ordering::SeqCst);
+                    std::thread::yield_now();
+                }
+            });
+        });
+    }
+}

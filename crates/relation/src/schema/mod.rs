@@ -8,6 +8,8 @@ mod compile;
 mod layers;
 mod lexer;
 pub(crate) mod parser;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, str::FromStr};
 

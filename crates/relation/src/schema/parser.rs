@@ -12,7 +12,7 @@ use super::{
 /// The largest schema in bytes; the platform's own takes a fifth of it.
 const MAX_SOURCE: usize = 256 * 1024;
 /// How deep parentheses may nest.
-const MAX_NESTING: u32 = 32;
+pub(super) const MAX_NESTING: u32 = 32;
 
 /// A name and where it stands.
 #[derive(Debug, Clone, Copy)]

@@ -77,12 +77,7 @@ pub(crate) fn sqlite(what: &str, error: &rusqlite::Error) -> Error {
 pub(crate) fn postgres(what: &str, error: &tokio_postgres::Error) -> Error {
     let Some(db) = error.as_db_error() else {
         let cause = format!("{what}: {}", with_sources(error));
-        // Without a word from the server it is the connection, unless we sent something that could not be encoded.
-        return if error.is_closed() || is_transport(error) {
-            Error::unavailable(cause)
-        } else {
-            Error::internal(cause)
-        };
+        return if is_mismatch(error) { Error::internal(cause) } else { Error::unavailable(cause) };
     };
     if *db.code() == SqlState::UNIQUE_VIOLATION
         && let Some(key) = db.constraint()
@@ -110,17 +105,13 @@ pub(crate) fn pool(error: &deadpool_postgres::PoolError) -> Error {
     }
 }
 
-fn is_transport(error: &tokio_postgres::Error) -> bool {
-    let mut next = error.source();
-    while let Some(cause) = next {
-        if cause.is::<std::io::Error>() {
-            return true;
-        }
-        next = cause.source();
-    }
-    // The driver has no accessor for these kinds.
+/// Whether an error that did not come from the server is one between our statement and our values. All others are about
+/// the connection: its making, its TLS, its authentication, its end. The driver tells its kinds apart by text only.
+fn is_mismatch(error: &tokio_postgres::Error) -> bool {
+    const MISMATCHES: [&str; 5] =
+        ["error serializing", "error deserializing", "invalid column", "query returned", "expected "];
     let text = error.to_string();
-    text.starts_with("error connecting") || text.starts_with("timeout")
+    MISMATCHES.iter().any(|start| text.starts_with(start))
 }
 
 fn with_sources(error: &(dyn StdError + 'static)) -> String {

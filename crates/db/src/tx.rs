@@ -1,5 +1,7 @@
 //! The transaction that a job runs in.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use kernel::{Error, Result};
 
 use crate::{Engine, Row, Val, postgres, sqlite, val};
@@ -16,6 +18,16 @@ pub(crate) type Hook = Box<dyn FnOnce() + Send>;
 pub(crate) enum Session {
     Sqlite(sqlite::Session),
     Postgres(postgres::Session),
+}
+
+/// Runs what a job left to be done after its COMMIT. The change stands, so a hook that panics is reported and passed
+/// over.
+pub(crate) fn run_hooks(hooks: Vec<Hook>) {
+    for hook in hooks {
+        if catch_unwind(AssertUnwindSafe(hook)).is_err() {
+            tracing::error!("a hook panicked after a commit");
+        }
+    }
 }
 
 /// Rows of an INSERT with several rows, at the most, that are worth a prepared statement of their own.

@@ -146,7 +146,7 @@ impl Postgres {
         match outcome {
             Ok(value) => {
                 session.commit().await?;
-                hooks.into_iter().for_each(|hook| hook());
+                tx::run_hooks(hooks);
                 Ok(value)
             }
             Err(error) => {

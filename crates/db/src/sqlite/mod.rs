@@ -118,7 +118,7 @@ impl Readers {
             self.bring_back(session);
         }
         if outcome.is_ok() {
-            hooks.into_iter().for_each(|hook| hook());
+            tx::run_hooks(hooks);
         }
         outcome
     }

@@ -126,7 +126,7 @@ where
     fn answer(self: Box<Self>, commit: Result<()>) {
         let outcome = match (self.outcome, commit) {
             (Some(Ok(value)), Ok(())) => {
-                run_hooks(self.hooks);
+                tx::run_hooks(self.hooks);
                 Ok(value)
             }
             (Some(Ok(_)), Err(error)) => Err(error),
@@ -135,14 +135,6 @@ where
         };
         // The caller may have gone away; the change stands.
         let _ = self.caller.send(outcome);
-    }
-}
-
-fn run_hooks(hooks: Vec<Hook>) {
-    for hook in hooks {
-        if catch_unwind(AssertUnwindSafe(hook)).is_err() {
-            tracing::error!("a hook panicked after a commit");
-        }
     }
 }
 

@@ -103,6 +103,7 @@ both_databases! {
             let hook = Arc::clone(&ran);
             let outcome = db.write(move |tx| Box::pin(async move {
                 tx.execute("DELETE FROM items", &[]).await?;
+                tx.on_commit(|| panic!("a hook's own mistake"));
                 tx.on_commit(move || { hook.fetch_add(1, Ordering::SeqCst); });
                 if fails { Err(Error::not_found()) } else { Ok(()) }
             })).await;

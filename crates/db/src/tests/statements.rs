@@ -81,6 +81,14 @@ both_databases! {
         assert!(rows[0].get::<String>(2).is_err());
     }
 
+    async fn values_that_do_not_fit_their_statement_are_our_fault(db: TestDb) {
+        db.migrate(&[THINGS]).await.unwrap();
+        for params in [vec![], vec![Val::from("a"), Val::from("b")]] {
+            let outcome = select(&db, "SELECT id FROM things WHERE id = $1".to_owned(), params).await;
+            assert_eq!(outcome.unwrap_err().kind(), Kind::Internal);
+        }
+    }
+
     async fn one_row_is_one_row(db: TestDb) {
         named(&db, &["a", "b"]).await;
         let (none, one, missing, many) = db.read(|tx| Box::pin(async move {

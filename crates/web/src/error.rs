@@ -116,7 +116,7 @@ pub const fn status(kind: Kind) -> StatusCode {
 }
 
 /// What the `error` field says where there is nothing more exact.
-const fn words(kind: Kind) -> &'static str {
+pub(crate) const fn words(kind: Kind) -> &'static str {
     match kind {
         Kind::Invalid => "the request is not valid",
         Kind::Unauthenticated => "not authenticated",
@@ -132,7 +132,8 @@ const fn words(kind: Kind) -> &'static str {
     }
 }
 
-/// The body of every error. SDKs of both generations read `message` and `error` (reference 07 §8.1).
+// SDKs of both generations read `message` and `error` (reference 07 §8.1).
+/// The body of every error.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Error)]
 pub(crate) struct ErrorBody<'a> {

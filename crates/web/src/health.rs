@@ -116,7 +116,8 @@ pub(crate) fn routes(with_metrics: bool) -> Routes<Platform> {
     )
 }
 
-/// The six fields of reference 07 §7.1.
+// The six fields of reference 07 §7.1.
+/// The process is alive.
 #[derive(Serialize, utoipa::ToSchema)]
 struct Health<'a> {
     /// Always `pass`.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use http::Method;
+use http::{Method, StatusCode};
+use kernel::Kind;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         Components, ContentBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, Ref,
-        RefOr, Required, ResponseBuilder, ResponsesBuilder,
+        RefOr, Required, Response, ResponseBuilder, ResponsesBuilder,
         extensions::ExtensionsBuilder,
         path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
         request_body::RequestBodyBuilder,
@@ -18,7 +19,7 @@ use utoipa::{
 };
 
 use crate::{
-    error::ErrorBody,
+    error::{ErrorBody, status, words},
     routes::{RouteFacts, Rule},
 };
 
@@ -105,6 +106,7 @@ pub(crate) fn document<'a>(
     let tags = services.into_iter().map(|service| TagBuilder::new().name(service).build());
     let mut components = Components::new();
     components.schemas = schemas;
+    components.responses = shared_failures();
     components.add_security_scheme(BEARER, bearer());
     OpenApiBuilder::new()
         .info(InfoBuilder::new().title("Trunkline").version(version).description(Some(INTRODUCTION)))
@@ -168,7 +170,7 @@ fn description(facts: &RouteFacts, document: &Document) -> String {
         Rule::SignedIn(limit) => format!("Needs a token: {limit}."),
         Rule::Operations(operations) => {
             let names: Vec<String> = operations.iter().map(|operation| format!("`{operation}`")).collect();
-            format!("Needs a token with {}.", names.join(" or "))
+            format!("Needs a token that is allowed {}.", names.join(", "))
         }
     };
     if document.description.is_empty() { rule } else { format!("{}\n\n{rule}", document.description) }
@@ -205,32 +207,55 @@ fn responses(facts: &RouteFacts, document: &Document) -> ResponsesBuilder {
         success = success.content(body.content_type, content);
     }
     let mut responses = ResponsesBuilder::new().response(facts.status.as_str(), success.build());
-    for (status, meaning) in failures(facts, document) {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
-        let failure = ResponseBuilder::new().description(meaning).content("application/json", content);
-        responses = responses.response(status, failure.build());
+    for failure in failures(facts, document) {
+        responses = responses.response(failure.as_str(), Ref::from_response_name(failure_name(failure)));
     }
     responses
 }
 
 /// The errors that the shape of the route lets one expect; the use case may add to them.
-fn failures(facts: &RouteFacts, document: &Document) -> Vec<(&'static str, &'static str)> {
+fn failures(facts: &RouteFacts, document: &Document) -> impl Iterator<Item = StatusCode> {
     let takes_json = document.request.as_ref().is_some_and(|body| body.content_type == "application/json");
     let takes_input = document.request.is_some() || !document.query.is_empty() || facts.path.contains('{');
     let needs_token = !matches!(facts.rule, Rule::Public(_));
     let changes = facts.method != Method::GET;
-    let rows = [
-        (takes_input, ("400", "Malformed or invalid")),
-        (needs_token, ("401", "Not authenticated")),
-        (matches!(facts.rule, Rule::Operations(_)), ("403", "Not allowed")),
-        (facts.path.contains('{'), ("404", "Not there")),
-        (changes && needs_token, ("409", "A duplicate, or already in that state")),
-        (document.request.is_some(), ("413", "The body is too large")),
-        (takes_json, ("415", "The content type is not JSON")),
-        (changes && needs_token, ("422", "Not possible as things stand")),
-        (true, ("429", "Too many attempts")),
-        (true, ("500", "Our fault")),
-        (true, ("503", "Not available right now")),
-    ];
-    rows.into_iter().filter_map(|(applies, row)| applies.then_some(row)).collect()
+    let applies = move |kind| match kind {
+        Kind::Invalid => takes_input,
+        Kind::Unauthenticated => needs_token,
+        Kind::Denied => matches!(facts.rule, Rule::Operations(_)),
+        Kind::NotFound => facts.path.contains('{'),
+        Kind::Conflict | Kind::Unprocessable => changes && needs_token,
+        Kind::TooLarge => document.request.is_some(),
+        Kind::MediaType => takes_json,
+        Kind::Limited | Kind::Unavailable | Kind::Internal => true,
+    };
+    KINDS.into_iter().filter(move |kind| applies(*kind)).map(status)
+}
+
+const KINDS: [Kind; 11] = [
+    Kind::Invalid,
+    Kind::Unauthenticated,
+    Kind::Denied,
+    Kind::NotFound,
+    Kind::Conflict,
+    Kind::TooLarge,
+    Kind::MediaType,
+    Kind::Unprocessable,
+    Kind::Limited,
+    Kind::Unavailable,
+    Kind::Internal,
+];
+
+/// The answers that all routes share, named by their status: `Error404`.
+fn shared_failures() -> BTreeMap<String, RefOr<Response>> {
+    let named = KINDS.into_iter().map(|kind| {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
+        let response = ResponseBuilder::new().description(words(kind)).content("application/json", content);
+        (failure_name(status(kind)), response.build().into())
+    });
+    named.collect()
+}
+
+fn failure_name(status: StatusCode) -> String {
+    format!("Error{}", status.as_str())
 }

@@ -20,6 +20,7 @@ function prose(text) {
 }
 
 const nameOf = (schema) => schema.$ref && schema.$ref.split("/").pop();
+const derefAnswer = (api, answer) => (answer.$ref ? api.components.responses[nameOf(answer)] : answer);
 const deref = (api, schema) => (schema && schema.$ref ? api.components.schemas[nameOf(schema)] : schema) || {};
 
 /** Whichever of the alternatives says something; utoipa writes an optional reference as `oneOf: [null, ref]`. */
@@ -128,7 +129,8 @@ function operationFold(api, { method, path, operation }) {
     typeOf(parameter.schema),
     parameter.description || "",
   ]);
-  const answers = Object.entries(operation.responses || {}).map(([status, answer]) => {
+  const answers = Object.entries(operation.responses || {}).map(([status, given]) => {
+    const answer = derefAnswer(api, given);
     const [, body] = bodyOf(answer.content);
     return [el("code", {}, status), answer.description || "", body ? typeOf(body.schema) : "empty"];
   });

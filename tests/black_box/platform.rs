@@ -1,15 +1,16 @@
-//! A running server, its administrator's token, and a domain to work in.
+//! A running server, someone's token, and a domain of theirs to work in.
 
 use serde_json::{Value, json};
 use testkit::curl::{Request, Response};
 use testkit::mosquitto::{Login, Version};
 use testkit::{ADMIN, Server, Storage};
 
-/// A server with a domain, `plant`, which belongs to the administrator.
+/// A server with a domain, `plant`, and the one who made it.
 pub(crate) struct Platform {
     pub(crate) server: Server,
-    /// The administrator's access token.
+    /// The access token of the domain's owner.
     pub(crate) token: String,
+    owner: Owner,
     /// The id of the domain.
     pub(crate) domain: String,
 }
@@ -21,17 +22,38 @@ pub(crate) struct Device {
     pub(crate) secret: String,
 }
 
+/// Whose domain it is.
+#[derive(Clone, Copy)]
+struct Owner {
+    username: &'static str,
+    password: &'static str,
+}
+
 impl Platform {
+    /// The domain belongs to the administrator, who may do everything.
     #[track_caller]
     pub(crate) fn start(storage: Storage) -> Self {
-        Self::on(Server::start(storage))
+        Self::of(Owner { username: ADMIN.0, password: ADMIN.2 }, Server::start(storage))
     }
 
-    /// Logs in at a fresh server and creates the domain.
+    /// The domain belongs to an ordinary user, who may do only what relations allow.
     #[track_caller]
-    pub(crate) fn on(server: Server) -> Self {
-        let token = log_in(&server);
-        let mut platform = Self { server, token, domain: String::new() };
+    pub(crate) fn start_for_a_user(storage: Storage) -> Self {
+        let server = Server::start(storage);
+        let owner = Owner { username: "owner", password: "a-long-password" };
+        let user = json!({
+            "first_name": "Olga", "last_name": "Owner", "email": "owner@example.com",
+            "credentials": {"username": owner.username, "secret": owner.password},
+        });
+        let answer = server.request("POST", "/users").bearer(&log_in(&server)).json(&user).send();
+        assert_eq!(answer.status, 201, "{answer:?}");
+        Self::of(owner, server)
+    }
+
+    #[track_caller]
+    fn of(owner: Owner, server: Server) -> Self {
+        let token = token(&server, owner);
+        let mut platform = Self { server, token, owner, domain: String::new() };
         let domain = platform.made("/domains", &json!({"name": "plant", "route": "plant"}));
         platform.domain = text(&domain, "id");
         platform
@@ -41,10 +63,10 @@ impl Platform {
     #[track_caller]
     pub(crate) fn restart(&mut self) {
         self.server.restart();
-        self.token = log_in(&self.server);
+        self.token = token(&self.server, self.owner);
     }
 
-    /// A request with the administrator's token. `{domain}` in the path stands for the domain's id.
+    /// A request with the owner's token. `{domain}` in the path stands for the domain's id.
     pub(crate) fn request(&self, method: &str, path: &str) -> Request {
         self.server.request(method, &path.replace("{domain}", &self.domain)).bearer(&self.token)
     }
@@ -133,8 +155,12 @@ impl Platform {
 /// The administrator's access token.
 #[track_caller]
 pub(crate) fn log_in(server: &Server) -> String {
-    let (username, _, password) = ADMIN;
-    let body = json!({"username": username, "password": password});
+    token(server, Owner { username: ADMIN.0, password: ADMIN.2 })
+}
+
+#[track_caller]
+fn token(server: &Server, owner: Owner) -> String {
+    let body = json!({"username": owner.username, "password": owner.password});
     let answer = server.request("POST", "/users/tokens/issue").json(&body).send();
     assert_eq!(answer.status, 201, "log in: {answer:?}");
     text(&answer.json(), "access_token")

@@ -172,13 +172,20 @@ fn a_client_is_listed_on_the_channels_it_is_connected_to() {
         platform.device("other");
         let page = platform.get(&format!("/{{domain}}/clients?channel={channel}"));
         assert_eq!(ids(&page, "clients"), [device.id.as_str()]);
-        let mut types: Vec<_> = page["clients"][0]["connection_types"].as_array().unwrap().clone();
-        types.sort_by_key(ToString::to_string);
-        assert_eq!(types, ["Publish", "Subscribe"]);
+        for (right, expected) in [("publish", 1), ("subscribe", 1)] {
+            let path = format!("/{{domain}}/clients?channel={channel}&connection_type={right}");
+            assert_eq!(platform.get(&path)["total"], expected, "{right}");
+        }
         let page = platform.get(&format!("/{{domain}}/channels?client={}", device.id));
         assert_eq!(ids(&page, "channels"), [channel.as_str()]);
 
-        platform.disconnect(&device, &channel, &["publish", "subscribe"]);
+        platform.disconnect(&device, &channel, &["publish"]);
+        assert_eq!(
+            platform.get(&format!("/{{domain}}/clients?channel={channel}&connection_type=publish"))["total"],
+            0
+        );
+        assert_eq!(platform.get(&format!("/{{domain}}/clients?channel={channel}"))["total"], 1);
+        platform.disconnect(&device, &channel, &["subscribe"]);
         assert_eq!(platform.get(&format!("/{{domain}}/clients?channel={channel}"))["total"], 0);
     }
 }

@@ -30,7 +30,9 @@ const SMALL: &str = "
       relation owner: user
       relation barred: team#calm
       permission own = owner + parent->own
-      permission view = viewer + own + parent->view
+      relation other: folder
+      permission view = viewer + own + parent->view + other->view
+      permission two = parent->view & other->view
       permission both = own & view & parent->both + parent->member
       permission open = view - barred - own
       permission odd = (view & own) - (parent->open + nil)
@@ -298,4 +300,24 @@ fn a_member_of_a_role_with_many_members_is_found_without_loading_them() {
     let ask = both.schema.ask("user:a", "member", "role:r").unwrap();
     let need = both.graph.check(&ask, &crate::Loaded::default()).unwrap();
     assert_eq!(need, crate::Outcome::Need(vec![NodeKey::Pair(ask.object, ask.subject.object)]));
+}
+
+#[test]
+fn a_no_that_leant_on_a_circle_is_not_taken_for_a_no_elsewhere() {
+    // o1 is asked while o0 is open and finds only o0 above it, at once or after o3; then o0 turns out to be a yes.
+    for circle in [&["o1#parent@folder:o0"][..], &["o1#parent@folder:o3", "o3#parent@folder:o0"]] {
+        let mut both = Both::new(SMALL, &[], 1 << 20);
+        let others =
+            ["o2#parent@folder:o0", "o2#other@folder:o1", "o0#parent@folder:o1", "o0#other@folder:o9"];
+        for tuple in circle.iter().chain(&others).chain(&["o9#owner@user:u"]) {
+            both.tuples.insert(&both.schema.parse_tuple(&format!("folder:{tuple}")).unwrap());
+        }
+        let ask = both.schema.ask("user:u", "two", "folder:o2").unwrap();
+        assert!(both.tuples.answer(&both.graph, |loaded| both.graph.check(&ask, loaded)).unwrap());
+        assert!(both.tuples.answer(&both.graph, |loaded| both.graph.explain(&ask, loaded)).unwrap().allowed);
+        let subjects = both.tuples.answer(&both.graph, |loaded| {
+            both.graph.subjects(ask.object, ask.permission, ask.subject.object.kind(), loaded)
+        });
+        assert_eq!(subjects.unwrap(), [ask.subject.object]);
+    }
 }

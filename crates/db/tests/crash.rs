@@ -19,8 +19,8 @@ const PAIRS: Migration = Migration {
 const WRITER: &str = "CRASH_TEST_DATABASE";
 /// Tells the writer what its ids begin with.
 const ROUND: &str = "CRASH_TEST_ROUND";
-const ROUNDS: usize = 4;
-const ANSWERS_PER_ROUND: usize = 400;
+const ROUNDS: usize = 10;
+const ANSWERS_PER_ROUND: usize = 150;
 const CALLERS: usize = 16;
 
 #[test]

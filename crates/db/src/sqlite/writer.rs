@@ -6,7 +6,8 @@
 //! own: one that fails is undone without harm to its neighbours.
 //!
 //! INVARIANT: no job is answered with `Ok` before the COMMIT that holds it has returned, and no hook runs before it.
-//! `tests/crash.rs` kills the process under load to prove it.
+//! The test `an_answered_write_is_seen_by_the_next_read` fails when an answer comes early, and `tests/crash.rs` kills
+//! the process under load.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

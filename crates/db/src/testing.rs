@@ -64,7 +64,7 @@ impl Deref for TestDb {
 
 /// Runs each test twice, as `name::sqlite` and `name::postgres`. The crate needs `tokio` for it.
 ///
-/// ```ignore
+/// ```text
 /// db::both_databases! {
 ///     async fn a_row_is_kept(db: TestDb) {
 ///         db.write(|tx| Box::pin(async move { … })).await.unwrap();

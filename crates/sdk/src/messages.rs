@@ -1,6 +1,8 @@
 //! Publishing over HTTP (reference 05 §5.1).
 
-use kernel::{ChannelId, DomainId, Secret};
+use std::fmt::Display;
+
+use kernel::Secret;
 use reqwest::Method;
 
 use crate::api::Api;
@@ -11,12 +13,12 @@ use crate::error::Result;
 pub struct Messages<'a>(pub(crate) &'a Api);
 
 impl Messages<'_> {
-    /// Publishes as the client with this secret. `subtopic` has slashes between its levels and may be empty;
+    /// Publishes as the client with this secret. `domain` and `channel` are ids or routes; `subtopic` has slashes between its levels and may be empty;
     /// `content_type` is `application/json`, `application/senml+json` or `application/senml+cbor`.
     pub async fn publish(
         &self,
-        domain: DomainId,
-        channel: ChannelId,
+        domain: impl Display,
+        channel: impl Display,
         subtopic: &str,
         secret: &Secret<String>,
         content_type: &str,

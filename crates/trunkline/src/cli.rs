@@ -131,7 +131,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
     let environment = Environment::of_process();
     match command {
         Command::Serve(flags) => serve::run(&flags.layers(environment)),
-        Command::Quickstart(options) => quickstart::run(&options),
+        Command::Quickstart(options) => quickstart::run(options),
         Command::Config(ConfigCommand::Show(flags)) => {
             let loaded = config::load(&flags.layers(environment))?;
             warn(&loaded.warnings)?;

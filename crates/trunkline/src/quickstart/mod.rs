@@ -57,14 +57,17 @@ pub(crate) fn run(options: QuickstartArgs) -> anyhow::Result<()> {
             Some(password) => Secret::new(password),
             None => password::ask(&options.username)?,
         };
-        tour::Tour { narrator: &mut narrator, url: &url, mqtt: &mqtt }.take(api, &options.username, &password).await
+        tour::Tour { narrator: &mut narrator, url: &url, mqtt: &mqtt }
+            .take(api, &options.username, &password)
+            .await
     })
 }
 
 /// The host in a URL, with brackets if it is an IPv6 address.
 fn host_of(url: &str) -> Option<&str> {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
-    let authority = rest.split('/').next().filter(|authority| !authority.is_empty() && !authority.contains('@'))?;
+    let authority =
+        rest.split('/').next().filter(|authority| !authority.is_empty() && !authority.contains('@'))?;
     let end = if authority.starts_with('[') {
         authority.find(']').map(|at| at + 1)
     } else {

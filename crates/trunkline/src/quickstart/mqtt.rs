@@ -7,8 +7,8 @@ use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use kernel::Secret;
 use messaging::wire::{
-    Connect, Decoder, Packet, PacketId, Publish, QoS, ReasonCode, Subscribe, Subscription, SubscriptionOptions, Text,
-    Version, encode,
+    Connect, Decoder, Packet, PacketId, Publish, QoS, ReasonCode, Subscribe, Subscription,
+    SubscriptionOptions, Text, Version, encode,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -58,9 +58,15 @@ pub(super) type Reply<T> = Result<T, ReasonCode>;
 
 impl Device {
     /// Connects with a client's id and secret.
-    pub(super) async fn connect(at: &Endpoint, id: &str, secret: &Secret<String>) -> anyhow::Result<Reply<Self>> {
+    pub(super) async fn connect(
+        at: &Endpoint,
+        id: &str,
+        secret: &Secret<String>,
+    ) -> anyhow::Result<Reply<Self>> {
         let stream = TcpStream::connect((at.host.as_str(), at.port)).await.with_context(|| {
-            format!("no answer from MQTT at `{at}`; give the address that `trunkline serve` prints with --mqtt")
+            format!(
+                "no answer from MQTT at `{at}`; give the address that `trunkline serve` prints with --mqtt"
+            )
         })?;
         let mut device =
             Self { stream, decoder: Decoder::of_server(Version::V5, LARGEST_PACKET), received: Bytes::new() };
@@ -114,16 +120,20 @@ impl Device {
     /// The next message: its topic and payload.
     pub(super) async fn message(&mut self) -> anyhow::Result<(String, String)> {
         match self.answer().await.context("no message came")? {
-            Packet::Publish(message) => Ok((message.topic.to_string(), String::from_utf8_lossy(&message.payload).into())),
+            Packet::Publish(message) => {
+                Ok((message.topic.to_string(), String::from_utf8_lossy(&message.payload).into()))
+            }
             other => Err(unexpected("a message", &other)),
         }
     }
 
     /// Waits until the platform ends the connection.
     pub(super) async fn ended(&mut self) -> anyhow::Result<()> {
-        timeout(PATIENCE, async { while !matches!(self.next().await, Ok(Some(Packet::Disconnect(_))) | Ok(None) | Err(_)) {} })
-            .await
-            .context("the platform leaves the connection open")
+        timeout(PATIENCE, async {
+            while !matches!(self.next().await, Ok(Some(Packet::Disconnect(_))) | Ok(None) | Err(_)) {}
+        })
+        .await
+        .context("the platform leaves the connection open")
     }
 
     async fn send(&mut self, packet: &Packet) -> anyhow::Result<()> {
@@ -140,7 +150,9 @@ impl Device {
     /// The next packet; none at the end of the connection.
     async fn next(&mut self) -> anyhow::Result<Option<Packet>> {
         loop {
-            if let Some(packet) = self.decoder.decode(&mut self.received).context("this is not an MQTT server")? {
+            if let Some(packet) =
+                self.decoder.decode(&mut self.received).context("this is not an MQTT server")?
+            {
                 return Ok(Some(packet));
             }
             let mut grown = BytesMut::from(self.received.as_ref());

@@ -39,7 +39,9 @@ impl<W: Write> Narrator<W> {
 
 /// A text as one word of a shell command.
 pub(super) fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | ':' | '.' | ',' | '_' | '-' | '=' | '@' | '%');
+    let plain = |c: char| {
+        c.is_ascii_alphanumeric() || matches!(c, '/' | ':' | '.' | ',' | '_' | '-' | '=' | '@' | '%')
+    };
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
     } else {

@@ -34,6 +34,12 @@ enum Command {
     Serve(SettingsArgs),
     /// Take the tour against a running platform, and print each command and answer
     Quickstart(QuickstartArgs),
+    /// Ask a running platform whether it is alive; exit code 1 if not
+    Health {
+        /// Front door of the platform
+        #[arg(long, value_name = "URL", env = "TRUNKLINE_URL", default_value = quickstart::DEFAULT_URL)]
+        url: String,
+    },
     /// Look at the configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -132,6 +138,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(flags) => serve::run(&flags.layers(environment)),
         Command::Quickstart(options) => quickstart::run(options),
+        Command::Health { url } => health(&url),
         Command::Config(ConfigCommand::Show(flags)) => {
             let loaded = config::load(&flags.layers(environment))?;
             warn(&loaded.warnings)?;
@@ -145,6 +152,13 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Config(ConfigCommand::Example) => print(&config::example()),
         Command::Version => print(&format!("trunkline {}\n", build_info::version())),
     }
+}
+
+fn health(url: &str) -> anyhow::Result<()> {
+    let api = sdk::Api::new(sdk::Remotes::one(url))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let health = runtime.block_on(api.health())?;
+    print(&format!("{}, version {}\n", health.status, health.version))
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

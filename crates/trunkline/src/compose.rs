@@ -1,5 +1,7 @@
 //! Composition: every capability is built and wired here, on one page.
 
+use std::sync::Arc;
+
 use access::{Access, Ground, crypto::MasterKey};
 use channels::Channels;
 use clients::Clients;
@@ -7,6 +9,7 @@ use db::{Db, Migration};
 use domains::Domains;
 use events::{Bus, Outbox, Relay};
 use kernel::{Clock, Operation, Rng, Secret};
+use messaging::{Engine, Limits};
 use tokio_util::sync::CancellationToken;
 use users::{FirstAdmin, Users};
 use web::{App, AppInfo, AppOptions, Metrics, Routes};
@@ -14,6 +17,8 @@ use web::{App, AppInfo, AppOptions, Metrics, Routes};
 use crate::build_info;
 use crate::config::{Capability, Settings};
 use crate::data_dir::DataDir;
+use crate::plane::RegistryGate;
+use crate::revocations;
 
 /// The services that hold what is registered: users, domains, clients, channels, and who may do what.
 #[derive(Clone)]
@@ -81,6 +86,8 @@ pub(crate) struct Platform {
     pub(crate) app: App,
     /// The administrator's password, if this start has made it up.
     pub(crate) generated_password: Option<Secret<String>>,
+    /// The message engine.
+    pub(crate) engine: Engine,
     db: Db,
     relay: Relay,
 }
@@ -104,15 +111,20 @@ impl Platform {
         };
         let registry = Registry::open(ground, access_settings(settings), users_settings(settings)?).await?;
         let generated_password = registry.users.ensure_admin(first_admin(settings)?).await?;
-        let relay = Relay::start(db.clone(), outbox, bus.clone(), clock.clone());
+        let gate = Arc::new(RegistryGate(registry.clone()));
+        let engine = Engine::new(gate, clock.clone(), limits(settings));
+        // Listens before the relay starts, so that it hears what an earlier run has left.
+        tokio::spawn(revocations::run(bus.subscribe(), engine.clone()));
+        let relay = Relay::start(db.clone(), outbox, bus, clock);
 
         let routes = registry.routes(|capability| settings.node.only.serves(capability));
         let app = App::with_options(routes, app_info(settings, &rng), app_options(settings, &db, shutdown)?);
-        Ok(Self { app, generated_password, db, relay })
+        Ok(Self { app, generated_password, engine, db, relay })
     }
 
-    /// Brings everything to disk after the last request has ended.
+    /// Ends the open connections, and brings everything to disk after the last request has ended.
     pub(crate) async fn close(self) {
+        self.engine.shutdown().await;
         self.relay.stop().await;
         self.db.close().await;
     }
@@ -180,4 +192,25 @@ fn first_admin(settings: &Settings) -> anyhow::Result<FirstAdmin> {
         email: settings.admin.email.parse()?,
         password: settings.admin.password.clone(),
     })
+}
+
+/// What is not a setting keeps its default.
+fn limits(settings: &Settings) -> Limits {
+    let messaging = &settings.messaging;
+    Limits {
+        packet_bytes: u32::try_from(messaging.max_packet.0).unwrap_or(u32::MAX),
+        connections: messaging.max_connections.0,
+        handshake: messaging.handshake_timeout,
+        keep_alive: u16::try_from(messaging.max_keep_alive.as_secs()).unwrap_or(u16::MAX),
+        subscriptions: messaging.max_subscriptions.0,
+        queue_messages: messaging.queue_messages.0,
+        queue_bytes: messaging.queue_bytes.0,
+        slow_subscriber: messaging.slow_subscriber_timeout,
+        session_expiry: u32::try_from(messaging.max_session_expiry.as_secs()).unwrap_or(u32::MAX),
+        sessions: messaging.max_sessions.0,
+        retained_messages: messaging.retained_messages.0,
+        retained_bytes: messaging.retained_bytes.0,
+        shutdown: settings.node.shutdown_grace,
+        ..Limits::default()
+    }
 }

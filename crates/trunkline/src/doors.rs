@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use web::{Listener, ListenerOptions};
 
-use crate::config::{Address, Settings};
+use crate::config::{Address, Capability, Settings};
 
 /// The open HTTP ports.
 #[derive(Debug)]
@@ -41,6 +41,17 @@ impl HttpDoors {
         }
         Ok(Self { front, compat })
     }
+}
+
+/// Opens the MQTT port, where this node speaks MQTT.
+pub(crate) async fn open_mqtt(settings: &Settings) -> anyhow::Result<Option<messaging::mqtt::Listener>> {
+    if !settings.node.only.serves(Capability::Mqtt) {
+        return Ok(None);
+    }
+    let address = &settings.node.mqtt;
+    let bind = |at| std::future::ready(messaging::mqtt::Listener::bind(at));
+    let listener = bind_any(address, bind).await.map_err(|error| refused("MQTT", "mqtt", address, &error))?;
+    Ok(Some(listener))
 }
 
 fn options(settings: &Settings, service: &'static str) -> ListenerOptions {

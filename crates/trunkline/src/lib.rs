@@ -12,6 +12,8 @@ mod data_dir;
 mod doors;
 mod help;
 mod logging;
+mod plane;
 mod quickstart;
+mod revocations;
 pub mod serve;
 mod signals;

@@ -44,7 +44,8 @@ impl RegistryGate {
         let token = Secret::new(token.to_owned());
         let verified = self.0.access.verify(&token, Purpose::Access, self.0.access.clock().now()).await?;
         let caller = &verified.caller;
-        if !caller.verified && caller.role != Role::Admin && !self.0.access.settings().allow_unverified_users {
+        if !caller.verified && caller.role != Role::Admin && !self.0.access.settings().allow_unverified_users
+        {
             return Err(Error::new(Kind::Unauthenticated, "email not verified"));
         }
         Ok(Identity::User {
@@ -117,9 +118,12 @@ impl RegistryGate {
             Action::Subscribe => ConnectionType::Subscribe,
         };
         match identity {
-            Identity::Client { client, .. } => self.0.channels.may_client(*client, domain, channel, kind).await,
+            Identity::Client { client, .. } => {
+                self.0.channels.may_client(*client, domain, channel, kind).await
+            }
             Identity::User { user, credential, .. } => {
-                let claims_admin = credential.downcast_ref::<User>().is_some_and(|user| user.role == Role::Admin);
+                let claims_admin =
+                    credential.downcast_ref::<User>().is_some_and(|user| user.role == Role::Admin);
                 let subject = if claims_admin && self.0.access.graph().is_platform_admin(*user).await? {
                     Subject::PlatformAdmin(*user)
                 } else {

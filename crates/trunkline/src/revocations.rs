@@ -5,13 +5,12 @@
 
 use std::str::FromStr;
 
-use events::{Bus, Event, Received};
+use events::{Event, Received, Subscription};
 use messaging::{Engine, Revocation};
 use serde_json::Value;
 
 /// Passes revocations to the engine until the bus closes.
-pub async fn run(bus: Bus, engine: Engine) {
-    let mut events = bus.subscribe();
+pub(crate) async fn run(mut events: Subscription, engine: Engine) {
     loop {
         match events.recv().await {
             Received::Event(event) => of(&event).into_iter().for_each(|revocation| engine.revoke(revocation)),
@@ -29,7 +28,9 @@ fn of(event: &Event) -> Vec<Revocation> {
         "client.disable" | "client.remove" => one(parsed(id).map(Revocation::ClientGone)),
         "client.update_secret" => one(parsed(id).map(Revocation::ClientSecret)),
         "channel.enable" | "channel.disable" | "channel.remove" => one(parsed(id).map(Revocation::Channel)),
-        "channel.connect" | "channel.disconnect" => all(event, "channel_ids").map(Revocation::Channel).collect(),
+        "channel.connect" | "channel.disconnect" => {
+            all(event, "channel_ids").map(Revocation::Channel).collect()
+        }
         "domain.enable" | "domain.disable" | "domain.freeze" => one(parsed(id).map(Revocation::Domain)),
         "user.disable" | "user.update_secret" => one(parsed(id).map(Revocation::UserGone)),
         _ => Vec::new(),

@@ -13,7 +13,7 @@ use crate::compose::Platform;
 use crate::config::{self, Layers, Settings};
 use crate::data_dir::DataDir;
 use crate::doors::HttpDoors;
-use crate::{logging, signals};
+use crate::{doors, logging, signals};
 
 /// Runs the node until it is told to stop.
 pub(crate) fn run(layers: &Layers) -> anyhow::Result<()> {
@@ -40,6 +40,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     signals::watch(shutdown.clone())?;
     let data = DataDir::open(&settings.node.data_dir)?;
     let doors = HttpDoors::open(&settings).await?;
+    let mqtt = doors::open_mqtt(&settings).await?;
     let Some(platform) =
         shutdown.run_until_cancelled(Platform::compose(&settings, &data, &shutdown)).await.transpose()?
     else {
@@ -50,12 +51,15 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         settings: &settings,
         http: doors.front.local_addr(),
         compat: doors.compat.iter().map(web::Listener::local_addr).collect(),
-        mqtt: None,
+        mqtt: mqtt.as_ref().map(messaging::mqtt::Listener::local_addr),
         generated_password: platform.generated_password.as_ref(),
     };
     let serving = TaskTracker::new();
     for listener in std::iter::once(doors.front).chain(doors.compat) {
         serving.spawn(listener.serve(platform.app.clone(), shutdown.clone()));
+    }
+    if let Some(listener) = mqtt {
+        serving.spawn(listener.serve(platform.engine.clone(), shutdown.clone()));
     }
     serving.close();
     welcome.print();

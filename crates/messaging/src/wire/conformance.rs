@@ -8,7 +8,8 @@ mod refused;
 
 use bytes::Bytes;
 
-use super::{Connect, Decoder, Packet, Side, Version, Violation, encode};
+use super::encode::put_variable_byte_integer;
+use super::{Connect, Decoder, Packet, Side, Subscription, UserProperty, Version, Violation, encode};
 
 /// Large enough for all vectors but the one that is too large.
 const MAXIMUM_PACKET_SIZE: usize = 4096;
@@ -57,7 +58,7 @@ fn decode(from: From, bytes: &[u8]) -> Result<Option<Packet>, Violation> {
 /// A fixed header with the right length, and the body.
 fn framed(first: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
-    super::encode::put_variable_byte_integer(body.len(), &mut bytes);
+    put_variable_byte_integer(body.len(), &mut bytes);
     bytes.extend_from_slice(body);
     bytes
 }
@@ -73,6 +74,28 @@ fn a_packet_is_refused_for_its_size_before_its_body_arrives() {
         let mut header = Bytes::from_static(&[0x30, 62]);
         assert_eq!(decoder.decode(&mut header), Ok(None), "{side:?}");
     }
+}
+
+/// The smallest filter has 4 bytes on the wire and the smallest user property 5; both are larger in memory, and a
+/// growing vector may be half empty. A bound on the packet size is thus a bound on memory.
+#[test]
+fn a_packet_takes_at_most_26_times_its_size_in_memory() {
+    let filters = framed(0x82, &[&b"\x00\x01"[..], &b"\x00\x01a\x00".repeat(900)].concat());
+    let Ok(Some(Packet::Subscribe(subscribe))) = decode(From::Client(Version::V311), &filters) else {
+        panic!("SUBSCRIBE is not decoded");
+    };
+    assert!(subscribe.filters.capacity() * size_of::<Subscription>() <= 26 * filters.len());
+
+    let properties = b"\x26\x00\x00\x00\x00".repeat(700);
+    let mut body = b"\x00\x01".to_vec();
+    put_variable_byte_integer(properties.len(), &mut body);
+    body.extend_from_slice(&properties);
+    body.extend_from_slice(b"\x00\x01a");
+    let bytes = framed(0xA2, &body);
+    let Ok(Some(Packet::Unsubscribe(unsubscribe))) = decode(From::Client(Version::V5), &bytes) else {
+        panic!("UNSUBSCRIBE is not decoded");
+    };
+    assert!(unsubscribe.user_properties.capacity() * size_of::<UserProperty>() <= 26 * bytes.len());
 }
 
 #[test]

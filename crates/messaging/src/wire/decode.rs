@@ -1,7 +1,8 @@
 //! Cuts a byte stream into packets and decodes them.
 //!
 //! A packet is decoded when all of it is there; until then only its fixed header is looked at. The decoder holds
-//! no bytes and reserves no memory: what a peer announces costs nothing until it has been sent.
+//! no bytes and reserves no memory: what a peer announces costs nothing until it has been sent. Decoded, a packet
+//! of many tiny filters or user properties takes up to 26 times its size, other packets less.
 
 use bytes::{Buf, Bytes};
 
@@ -89,9 +90,11 @@ impl Decoder {
             return Err(Violation::PacketTooLarge);
         }
         let Some(body) = input.get(1 + length_bytes..total) else { return Ok(None) };
-        let packet = self.packet(first, Reader::new(input, body))?;
-        input.advance(total);
-        Ok(Some(packet))
+        let packet = self.packet(first, Reader::new(input, body));
+        if packet.is_ok() {
+            input.advance(total);
+        }
+        packet
     }
 
     /// Refuses what can be refused before the rest of the packet has arrived.
@@ -112,11 +115,19 @@ impl Decoder {
         check_flags(kind, flags, self.version)
     }
 
-    fn packet(&mut self, first: u8, mut body: Reader<'_>) -> Result<Packet, Violation> {
-        let Some(version) = self.version else { return self.first_packet(body) };
+    /// Decodes a whole packet. The result has the shape of [`Decoder::decode`], so that it need not be moved.
+    #[inline(always)]
+    fn packet(&mut self, first: u8, mut body: Reader<'_>) -> Result<Option<Packet>, Violation> {
+        let Some(version) = self.version else { return self.first_packet(body).map(Some) };
+        if first >> 4 == packet_type::PUBLISH {
+            return Ok(Some(Packet::Publish(publish(&mut body, first & 0b1111, version, self.sender)?)));
+        }
+        self.other_packet(first >> 4, body, version).map(Some)
+    }
+
+    fn other_packet(&self, kind: u8, mut body: Reader<'_>, version: Version) -> Result<Packet, Violation> {
         let body = &mut body;
-        let packet = match first >> 4 {
-            packet_type::PUBLISH => Packet::Publish(publish(body, first & 0b1111, version, self.sender)?),
+        let packet = match kind {
             packet_type::PUBACK => Packet::PubAck(ack(body, AckKind::Received, version)?),
             packet_type::PUBREC => Packet::PubRec(ack(body, AckKind::Received, version)?),
             packet_type::PUBREL => Packet::PubRel(ack(body, AckKind::Released, version)?),

@@ -151,7 +151,8 @@ fn will(body: &mut Reader<'_>, qos: QoS, retain: bool, version: Version) -> Resu
 
 /// Decodes the body of a CONNACK.
 pub(super) fn connack(body: &mut Reader<'_>, version: Version) -> Result<ConnAck, Violation> {
-    let flags = body.u8()?;
+    // In MQTT 3.1 the byte is not used (3.1 §3.2).
+    let flags = if version == Version::V31 { body.u8().map(|_| 0)? } else { body.u8()? };
     if flags & 0b1111_1110 != 0 {
         return Err(Violation::ConnAckFlagsReserved);
     }

@@ -4,6 +4,11 @@
 //! specification gives to its absence (a 3.1.1 session that is not clean never expires, a 3.1.1 subscription
 //! sends retained messages, and so on). Nothing behind the codec asks which version a packet came in.
 //!
+//! A read goes through a [`Decoder`], which yields packets or the [`Violation`] that ends the connection; answers
+//! go through [`encode()`]; a message for subscribers is a [`Delivery`], and a [`Frame`] when many see it alike.
+//! Start reading at [`packet`]. Rules about *state* (packet identifiers in use, topic aliases that were never set,
+//! who may do what) are not here: they belong to the engine.
+//!
 //! Topic and payload of a PUBLISH are slices of the read buffer, so a message travels through the engine without
 //! being copied until it is written into a subscriber's buffer.
 
@@ -20,6 +25,8 @@ pub mod packet;
 mod property;
 mod reader;
 pub mod reason;
+#[cfg(test)]
+mod roundtrip;
 pub mod text;
 mod topic;
 pub mod violation;

@@ -20,7 +20,7 @@ use messaging::wire::{
 const PACKETS: usize = 280;
 const ROUNDS: usize = 2_000;
 const LARGEST_PACKET: usize = 1 << 20;
-const TOPIC: &str = "m/0192a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b/c/0192a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b/a/b";
+const TOPIC: &str = "m/0192a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b/c/0192a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b/a/b1";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("topic {} bytes, payload 128 bytes", TOPIC.len());

@@ -1,3 +1,23 @@
-//! (being written)
+//! Messages: what the platform exists for.
+//!
+//! One engine ([`Engine`]) routes, keeps and delivers; each protocol is a thin adapter in front of it: [`mqtt`] over
+//! TCP, [`http`] for publishing. A message is written once and read by any protocol. Who may do what is asked of a
+//! [`Gate`], which the binary implements over the registry; [`Engine::revoke`] ends rights that were asked about.
+//!
+//! Start reading at [`engine`]; topics are in [`topic`], the codec in [`wire`], the promises in reference 05.
 
+pub mod engine;
+pub mod gate;
+pub mod limits;
+mod lock;
+pub mod mqtt;
+pub mod observer;
+pub mod stats;
+pub mod topic;
 pub mod wire;
+
+pub use engine::Engine;
+pub use gate::{Action, Credentials, Gate, Identity, IdentityKey, Revocation};
+pub use limits::Limits;
+pub use observer::{Event, Observer, PublishedMessage};
+pub use stats::Stats;

@@ -1,0 +1,136 @@
+//! A connection gets a session: a new one, or the one that was left for it.
+//!
+//! The race it must win: two connections with the same client identifier at the same time, or one that comes while
+//! the session's last connection goes or its expiry strikes. Finding, making and attaching happen in one critical
+//! section per identity, so that there is always exactly one session of a name and exactly one connection that it
+//! belongs to. What must happen besides (leaving rooms, publishing wills, telling the loser) is collected as an
+//! [`Aftermath`] and done after the locks are released.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use tokio::time::Instant;
+
+use super::Core;
+use super::link::Link;
+use super::output::Pipe;
+use super::session::{Session, State};
+use super::subscribe::Held;
+use super::takeover;
+use super::will::Testament;
+use crate::gate::Identity;
+use crate::observer::Event;
+use crate::wire::{ConnAck, Packet, ReasonCode, Text, Version, encode};
+
+/// A client that has been let in and wants its session.
+pub(crate) struct Newcomer {
+    pub(crate) identity: Identity,
+    pub(crate) client_id: Text,
+    pub(crate) clean_start: bool,
+    /// Seconds that the session outlives the connection.
+    pub(crate) expiry: u32,
+    /// QoS 1 and 2 messages that may be on their way.
+    pub(crate) window: u16,
+    pub(crate) version: Version,
+    pub(crate) maximum_packet_size: usize,
+    pub(crate) will: Option<Box<Testament>>,
+    /// Sent first, with session present filled in.
+    pub(crate) connack: ConnAck,
+}
+
+/// What is left to do when the locks are released.
+#[derive(Default)]
+pub(crate) struct Aftermath {
+    /// Sessions that ended, with the subscriptions that must leave their rooms.
+    pub(crate) ended: Vec<(Arc<Session>, Vec<Held>)>,
+    /// Wills to publish.
+    pub(crate) wills: Vec<(Identity, Box<Testament>)>,
+}
+
+impl Core {
+    /// Gives a newcomer its session; the CONNACK is in the output, to be flushed.
+    pub(crate) fn attach(
+        &self,
+        mut newcomer: Newcomer,
+        pipe: Box<dyn Pipe>,
+    ) -> Result<(Arc<Session>, Arc<Link>), ReasonCode> {
+        let now = Instant::now();
+        let mut aftermath = Aftermath::default();
+        let link = Arc::new(Link::new(pipe, newcomer.version, newcomer.maximum_packet_size));
+
+        let session = {
+            let mut shard = self.registry.shard(newcomer.identity.key()).lock();
+            let sessions = shard.entry(newcomer.identity.key()).or_default();
+            let earlier = sessions.get(&newcomer.client_id).cloned();
+            if let Some(earlier) = &earlier {
+                let mut state = earlier.state.lock();
+                takeover::displace(earlier, &mut state, newcomer.clean_start, &mut aftermath);
+                if !newcomer.clean_start {
+                    newcomer.connack.session_present = true;
+                    newcomer.settle_in(earlier, &mut state, &link, now)?;
+                }
+            }
+            match earlier {
+                Some(earlier) if !newcomer.clean_start => earlier,
+                earlier => {
+                    let full = self.shared.stats.sessions.load(Relaxed) >= self.shared.limits.sessions as u64;
+                    if earlier.is_none() && full {
+                        if sessions.is_empty() {
+                            shard.remove(&newcomer.identity.key());
+                        }
+                        return Err(ReasonCode::QUOTA_EXCEEDED);
+                    }
+                    let session = self.new_session(&newcomer);
+                    newcomer.settle_in(&session, &mut session.state.lock(), &link, now)?;
+                    sessions.insert(session.client_id.clone(), Arc::clone(&session));
+                    session
+                }
+            }
+        };
+
+        self.settle(aftermath);
+        self.shared.stats.connections.fetch_add(1, Relaxed);
+        self.observe(|| Event::Connected {
+            identity: session.identity,
+            client_id: session.client_id.as_str(),
+        });
+        Ok((session, link))
+    }
+
+    fn new_session(&self, newcomer: &Newcomer) -> Arc<Session> {
+        self.shared.stats.sessions.fetch_add(1, Relaxed);
+        let shared = Arc::clone(&self.shared);
+        let client_id = newcomer.client_id.detached();
+        Arc::new(Session::new(self.registry.next_id(), &newcomer.identity, client_id, shared))
+    }
+
+    /// Does what had to wait for the locks.
+    pub(crate) fn settle(&self, aftermath: Aftermath) {
+        for (session, held) in aftermath.ended {
+            self.shared.stats.sessions.fetch_sub(1, Relaxed);
+            self.leave_rooms(&session, held);
+        }
+        for (identity, will) in aftermath.wills {
+            self.publish_will(identity, will);
+        }
+    }
+}
+
+impl Newcomer {
+    /// Attaches the connection to the session.
+    fn settle_in(
+        &mut self,
+        session: &Session,
+        state: &mut State,
+        link: &Arc<Link>,
+        now: Instant,
+    ) -> Result<(), ReasonCode> {
+        let mut greeting = Vec::with_capacity(64);
+        let connack = Packet::ConnAck(Box::new(self.connack.clone()));
+        encode(&connack, self.version, &mut greeting).map_err(|_| ReasonCode::UNSPECIFIED_ERROR)?;
+        state.identity = self.identity.clone();
+        state.expiry = self.expiry;
+        state.will = self.will.take();
+        session.attach(state, link, &greeting, self.window, now);
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! The broker engine: sessions, routing, delivery. It knows no protocol beyond the words of MQTT, in which every
+//! other protocol can be said.
+//!
+//! One walk of a message, by file: a connection's task reads packets (`mqtt/connection.rs`), a PUBLISH gets its
+//! ticket ([`publish`]), is kept if it is retained ([`retain`]), and is copied to its subscribers ([`fanout`]): into
+//! the output of each ([`output`]) or, with QoS 1 and 2, through its window ([`inflight`]) or queue ([`session`]).
+//! At the end of the batch each output is written once.
+//!
+//! The rules that must hold:
+//! - A QoS 1 or 2 message that was acknowledged to its publisher is in the window or the queue of every subscriber,
+//!   until that subscriber acknowledges it, it expires, or the session ends.
+//! - Every queue has a bound; only QoS 0 is dropped at it, everything else makes the publisher wait or is refused.
+//! - A right that was revoked is not used again (`revoke.rs`).
+//! - No lock is held across an await or a system call (`lock.rs`).
+
+pub(crate) mod connect;
+pub(crate) mod disconnect;
+mod expiry;
+pub(crate) mod fanout;
+mod inflight;
+pub(crate) mod link;
+pub(crate) mod message;
+pub(crate) mod output;
+pub(crate) mod publish;
+mod registry;
+mod retain;
+mod revoke;
+mod room;
+pub(crate) mod session;
+mod shared;
+mod shutdown;
+pub(crate) mod subscribe;
+mod takeover;
+mod tree;
+pub(crate) mod will;
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use kernel::{Clock, Result, Rng};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::expiry::Deadlines;
+use self::publish::Origin;
+use self::registry::Registry;
+use self::room::Rooms;
+use self::session::Shared;
+use crate::gate::{Gate, Identity};
+use crate::limits::Limits;
+use crate::observer::{Event, Observer};
+use crate::stats::Stats;
+use crate::wire::Publish;
+
+/// The engine. A clone is the same engine.
+#[derive(Clone)]
+pub struct Engine(pub(crate) Arc<Core>);
+
+/// What the clones share.
+pub(crate) struct Core {
+    /// For tasks that outlive the call that starts them.
+    pub(crate) myself: Weak<Self>,
+    pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) clock: Clock,
+    pub(crate) rng: Rng,
+    pub(crate) shared: Arc<Shared>,
+    observer: Option<Arc<dyn Observer>>,
+    pub(crate) observes_messages: bool,
+    registry: Registry,
+    rooms: Rooms,
+    deadlines: Deadlines,
+    /// Set when the node goes down.
+    pub(crate) closing: CancellationToken,
+    /// The tasks of the connections.
+    pub(crate) connections: TaskTracker,
+}
+
+impl Engine {
+    /// An engine without sessions. Must be called within a Tokio runtime: it keeps time in a task of its own.
+    pub fn new(gate: Arc<dyn Gate>, clock: Clock, limits: Limits) -> Self {
+        Self::build(gate, clock, limits, None)
+    }
+
+    /// An engine that tells an observer what happens.
+    pub fn observed(gate: Arc<dyn Gate>, clock: Clock, limits: Limits, observer: Arc<dyn Observer>) -> Self {
+        Self::build(gate, clock, limits, Some(observer))
+    }
+
+    fn build(gate: Arc<dyn Gate>, clock: Clock, limits: Limits, observer: Option<Arc<dyn Observer>>) -> Self {
+        let core = Arc::new_cyclic(|myself| Core {
+            myself: Weak::clone(myself),
+            gate,
+            clock,
+            rng: Rng::system(),
+            shared: Arc::new(Shared { limits, stats: Stats::default() }),
+            observes_messages: observer.as_ref().is_some_and(|observer| observer.wants_messages()),
+            observer,
+            registry: Registry::default(),
+            rooms: Rooms::default(),
+            deadlines: Deadlines::default(),
+            closing: CancellationToken::new(),
+            connections: TaskTracker::new(),
+        });
+        tokio::spawn(expiry::keep_time(Arc::downgrade(&core)));
+        Self(core)
+    }
+
+    /// Publishes one message of somebody who has no session: HTTP, and what the platform itself has to say.
+    ///
+    /// Returns when the message is with its subscribers and none of their queues is over its bound. `protocol` is
+    /// what the bus calls the way it came (`http`, `coap`, …).
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a topic that is none or leads nowhere, `Denied` without the right to publish, `Limited` when an
+    /// absent subscriber has no room, `Unavailable` when the gate cannot answer.
+    pub async fn publish(
+        &self,
+        identity: &Identity,
+        protocol: &'static str,
+        publish: &Publish,
+    ) -> Result<()> {
+        let origin = Origin { identity, session: None, protocol };
+        Ok(self.0.publish_once(origin, publish).await?)
+    }
+
+    /// What has been counted so far.
+    pub fn stats(&self) -> &Stats {
+        &self.0.shared.stats
+    }
+
+    /// The gate that was given.
+    pub fn gate(&self) -> &dyn Gate {
+        &*self.0.gate
+    }
+
+    /// The bounds that were given.
+    pub fn limits(&self) -> &Limits {
+        &self.0.shared.limits
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Engine")
+    }
+}
+
+impl Core {
+    /// Tells the observer, if there is one.
+    pub(crate) fn observe<'a>(&self, event: impl FnOnce() -> Event<'a>) {
+        if let Some(observer) = &self.observer {
+            observer.observe(event());
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Bytes on their way into one connection.
+//!
+//! Whoever publishes appends to the buffers of the subscribers under the lock of their session and, once per batch,
+//! writes each buffer to its socket without waiting. The race it must win: bytes leave in the order they were
+//! appended although any task may write. A buffer is *taken* by one writer at a time; others append to a fresh one
+//! and go on, and the writer comes back for it. When the socket takes no more, the rest waits for the task that owns
+//! the connection, which alone waits for the socket.
+
+use std::{cell::RefCell, io, sync::Arc};
+
+use tokio::net::TcpStream;
+
+/// Where the bytes of a connection go.
+pub(crate) trait Pipe: Send + Sync + 'static {
+    /// Writes what can be written now. `WouldBlock`: nothing; the owner of the connection will try again when it
+    /// can. A transport that only its owner can write to always says so.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+impl Pipe for TcpStream {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Self::try_write(self, bytes)
+    }
+}
+
+impl<P: Pipe> Pipe for Arc<P> {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        P::try_write(self, bytes)
+    }
+}
+
+/// Buffers kept by each thread for reuse, and the largest that is worth keeping.
+const SPARE_BUFFERS: usize = 64;
+const SPARE_BYTES: usize = 256 << 10;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Gives an empty buffer back for reuse.
+pub(crate) fn recycle(mut buffer: Vec<u8>) {
+    if buffer.capacity() == 0 || buffer.capacity() > SPARE_BYTES {
+        return;
+    }
+    buffer.clear();
+    SPARE.with_borrow_mut(|spare| {
+        if spare.len() < SPARE_BUFFERS {
+            spare.push(buffer);
+        }
+    });
+}
+
+/// What has not left yet. Holds no memory while there is nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    buffer: Vec<u8>,
+    /// How much of the buffer has been written already.
+    written: usize,
+    /// Bytes in the buffer that a writer has taken; `None` when nobody has.
+    taken: Option<usize>,
+    /// The socket is full: only the owner of the connection goes on.
+    pub(crate) blocked: bool,
+    /// Somebody has promised to flush.
+    pub(crate) promised: bool,
+}
+
+impl Output {
+    /// Bytes that have not left yet.
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len() - self.written + self.taken.unwrap_or(0)
+    }
+
+    /// Whether everything that was appended has left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether what has left ends with a whole packet, so that another may be written past the buffer.
+    pub(crate) fn is_between_packets(&self) -> bool {
+        self.written == 0 && self.taken.is_none()
+    }
+
+    /// The buffer to append to.
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        if self.buffer.capacity() == 0 {
+            self.buffer = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+        }
+        &mut self.buffer
+    }
+
+    /// Takes the buffer for writing; `None`: there is nothing, or it is somebody else's turn.
+    pub(crate) fn take(&mut self) -> Option<(Vec<u8>, usize)> {
+        self.promised = false;
+        if self.blocked || self.taken.is_some() || self.buffer.len() == self.written {
+            return None;
+        }
+        self.taken = Some(self.buffer.len() - self.written);
+        Some((std::mem::take(&mut self.buffer), std::mem::take(&mut self.written)))
+    }
+
+    /// Ends a turn: what was not written goes back in front of what has been appended since.
+    pub(crate) fn give_back(&mut self, mut buffer: Vec<u8>, written: usize) {
+        self.taken = None;
+        if written == buffer.len() {
+            recycle(buffer);
+            return;
+        }
+        if !self.buffer.is_empty() {
+            buffer.extend_from_slice(&self.buffer);
+        }
+        recycle(std::mem::replace(&mut self.buffer, buffer));
+        self.written = written;
+    }
+}
+
+/// How an attempt to write ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// Everything is out.
+    All,
+    /// The socket is full.
+    Blocked,
+    /// The connection is gone.
+    Broken,
+}
+
+/// Writes from `*written` on, until all is out or the socket is full.
+pub(crate) fn write_out(pipe: &dyn Pipe, buffer: &[u8], written: &mut usize) -> Written {
+    while let Some(rest) = buffer.get(*written..).filter(|rest| !rest.is_empty()) {
+        match pipe.try_write(rest) {
+            Ok(0) => return Written::Broken,
+            Ok(count) => *written += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Written::Blocked,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Written::Broken,
+        }
+    }
+    Written::All
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::Lock;
+
+    /// Takes up to `room` bytes, and then no more.
+    struct Narrow {
+        room: Lock<usize>,
+        out: Lock<Vec<u8>>,
+    }
+
+    impl Pipe for Narrow {
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            let mut room = self.room.lock();
+            let count = bytes.len().min(*room).min(3);
+            if count == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            *room -= count;
+            self.out.lock().extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn bytes_leave_in_order_across_a_full_socket_and_appends_meanwhile() {
+        let pipe = Narrow { room: Lock::new(5), out: Lock::default() };
+        let mut output = Output::default();
+        output.buffer().extend_from_slice(b"12345678");
+
+        let (buffer, mut written) = output.take().unwrap();
+        assert!(output.take().is_none(), "one writer at a time");
+        output.buffer().extend_from_slice(b"9abc");
+        assert_eq!(output.len(), 12);
+        assert_eq!(write_out(&pipe, &buffer, &mut written), Written::Blocked);
+        output.give_back(buffer, written);
+        assert_eq!(output.len(), 7);
+        assert!(!output.is_between_packets());
+
+        *pipe.room.lock() = 100;
+        let (buffer, mut written) = output.take().unwrap();
+        assert_eq!(write_out(&pipe, &buffer, &mut written), Written::All);
+        output.give_back(buffer, written);
+        assert_eq!(*pipe.out.lock(), b"123456789abc");
+        assert!(output.is_empty() && output.is_between_packets());
+    }
+}

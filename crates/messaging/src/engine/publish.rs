@@ -1,0 +1,255 @@
+//! A message comes in: may it, and where does it go?
+//!
+//! The answer for a topic is a [`Ticket`]: the room, what is left of the topic, and who gets it. A connection keeps
+//! its tickets, so that a repeated topic costs one look-up. The races it must win: a ticket carries the generations
+//! of room and session that were read *before* the gate was asked, so a decision that a revocation overtook is never
+//! used; and the list of subscribers is compared with the room for every message.
+//!
+//! A queue that is full makes its publishers wait, after the message that filled it: that one has been taken and is
+//! acknowledged. Only a session without a connection is not waited for, because nobody knows for how long: a message
+//! of QoS 1 or 2 that such a session has no room for is delivered to nobody and not acknowledged (MQTT 5: 0x97).
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use kernel::{DomainId, Error, Kind, Result as KernelResult};
+use tokio::time::timeout;
+
+use super::Core;
+use super::fanout::{Fanout, Work};
+use super::link::Close;
+use super::retain::Retained;
+use super::room::{Room, Targets};
+use super::session::Session;
+use crate::gate::{Action, Identity};
+use crate::observer::{Event, PublishedMessage};
+use crate::stats::count;
+use crate::topic::{Address, ChannelAddress, Malformed};
+use crate::wire::{Publish, QoS, ReasonCode};
+
+/// Why a message or a subscription is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The topic is none.
+    Malformed(Malformed),
+    /// A route of the topic leads nowhere.
+    Unknown,
+    /// The right is missing.
+    Denied,
+    /// Nobody can say at the moment.
+    Unavailable,
+    /// A subscriber without a connection has no room for it.
+    Full,
+}
+
+/// Who a message comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub(crate) identity: &'a Identity,
+    /// Its session; `None` for those who have none.
+    pub(crate) session: Option<&'a Session>,
+    pub(crate) protocol: &'static str,
+}
+
+/// A topic that somebody may publish to.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) room: Arc<Room>,
+    pub(crate) subtopic: Box<str>,
+    room_generation: u64,
+    session_generation: u64,
+    targets: Arc<Targets>,
+}
+
+impl Ticket {
+    /// Whether nothing has been revoked since it was given.
+    pub(crate) fn is_valid(&self, session: &Session) -> bool {
+        self.room_generation == self.room.generation() && self.session_generation == session.generation()
+    }
+}
+
+impl Core {
+    /// Asks the gate, but not for ever.
+    pub(crate) async fn ask<T>(&self, question: BoxFuture<'_, KernelResult<T>>) -> Result<T, Refusal> {
+        match timeout(self.shared.limits.gate, question).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(match error.kind() {
+                Kind::Denied | Kind::Unauthenticated | Kind::NotFound => Refusal::Denied,
+                _ => {
+                    tracing::warn!(error = %error, cause = %error.chain(), "the gate could not answer");
+                    Refusal::Unavailable
+                }
+            }),
+            Err(_) => {
+                tracing::warn!("the gate did not answer in time");
+                Err(Refusal::Unavailable)
+            }
+        }
+    }
+
+    /// The room that an address leads to.
+    pub(crate) async fn room(&self, address: &ChannelAddress<'_>) -> Result<Arc<Room>, Refusal> {
+        let found = self.ask(self.gate.resolve(address.domain, address.channel)).await?;
+        let (domain, channel) = found.ok_or(Refusal::Unknown)?;
+        Ok(self.rooms.open(domain, channel))
+    }
+
+    /// Whether `identity` may do `action` in the room now.
+    pub(crate) async fn authorize(
+        &self,
+        identity: &Identity,
+        room: &Room,
+        action: Action,
+    ) -> Result<(), Refusal> {
+        let allowed = self.ask(self.gate.authorize(identity, room.domain, room.channel, action)).await?;
+        if allowed { Ok(()) } else { Err(Refusal::Denied) }
+    }
+
+    /// The health topic of a domain is for the clients of that domain, and for users (reference 05 §3.2).
+    pub(crate) async fn authorize_health(&self, identity: &Identity, domain: &str) -> Result<(), Refusal> {
+        let asked: Option<DomainId> = self.ask(self.gate.resolve_domain(domain)).await?;
+        let asked = asked.ok_or(Refusal::Unknown)?;
+        match identity {
+            Identity::Client { domain, .. } if *domain != asked => Err(Refusal::Denied),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a ticket for a topic; `None` for the health topic, whose messages go nowhere.
+    pub(crate) async fn admit(&self, origin: Origin<'_>, topic: &str) -> Result<Option<Ticket>, Refusal> {
+        let Origin { identity, session, .. } = origin;
+        let address = match Address::of_topic(topic).map_err(Refusal::Malformed)? {
+            Address::Health { domain } => {
+                return self.authorize_health(identity, domain).await.map(|()| None);
+            }
+            Address::Channel(address) => address,
+        };
+        let session_generation = session.map_or(0, Session::generation);
+        let room = self.room(&address).await?;
+        let room_generation = room.generation();
+        self.authorize(identity, &room, Action::Publish).await?;
+        let targets = room.targets(&address.subtopic);
+        let subtopic = address.subtopic.into();
+        Ok(Some(Ticket { room, subtopic, room_generation, session_generation, targets }))
+    }
+
+    /// Takes a message: keeps it if it is to be retained, and gives it to everybody who is to have it.
+    pub(crate) fn accept(
+        &self,
+        ticket: &mut Ticket,
+        origin: Origin<'_>,
+        publish: &Publish,
+        work: &mut Work,
+    ) -> Result<(), Refusal> {
+        let expires_at = publish.message_expiry.map(|seconds| work.now + Duration::from_secs(seconds.into()));
+        let mut fanout =
+            Fanout::new(publish, &ticket.room, origin.session.map(|session| session.id), expires_at);
+        if publish.retain {
+            let retained = Retained { message: Arc::clone(fanout.kept()), qos: publish.qos };
+            let Core { shared, .. } = self;
+            ticket.room.retain(&ticket.subtopic, retained, &shared.limits, &shared.stats);
+        }
+        if !ticket.room.is_current(&ticket.targets) {
+            ticket.targets = ticket.room.targets(&ticket.subtopic);
+        }
+        if publish.qos > QoS::AtMostOnce
+            && ticket
+                .targets
+                .each
+                .iter()
+                .any(|target| target.qos > QoS::AtMostOnce && target.session.is_full_and_absent())
+        {
+            count(&self.shared.stats.refused_full);
+            return Err(Refusal::Full);
+        }
+        if self.observes_messages {
+            self.observe(|| {
+                Event::Published(PublishedMessage {
+                    publisher: origin.identity.key(),
+                    client_id: origin.session.map_or("", |session| session.client_id.as_str()),
+                    protocol: origin.protocol,
+                    domain: ticket.room.domain,
+                    channel: ticket.room.channel,
+                    subtopic: &ticket.subtopic,
+                    payload: &publish.payload,
+                    qos: publish.qos,
+                    retain: publish.retain,
+                    created: self.clock.now(),
+                })
+            });
+        }
+        fanout.deliver(&ticket.targets, work);
+        Ok(())
+    }
+
+    /// Publishes one message of somebody who has no session here: HTTP, wills.
+    pub(crate) async fn publish_once(&self, origin: Origin<'_>, publish: &Publish) -> Result<(), Refusal> {
+        let topic = publish.topic.as_str();
+        let admitted = self.admit(origin, topic).await.inspect_err(|refusal| {
+            if *refusal == Refusal::Denied {
+                count(&self.shared.stats.denied);
+            }
+        })?;
+        let Some(mut ticket) = admitted else { return Ok(()) };
+        let full = {
+            let mut work = Work::begin();
+            work.tally.receive(publish.qos, publish.payload.len());
+            self.accept(&mut ticket, origin, publish, &mut work)?;
+            work.flush();
+            work.settle(&self.shared.stats);
+            std::mem::take(&mut work.full)
+        };
+        self.wait_for_room(full).await;
+        Ok(())
+    }
+
+    /// Waits until none of the sessions is over its bound. One that takes nothing for too long loses its connection.
+    pub(crate) async fn wait_for_room(&self, sessions: Vec<Arc<Session>>) {
+        for session in sessions {
+            loop {
+                let mut made = std::pin::pin!(session.room_made.notified());
+                made.as_mut().enable();
+                let Some(progress) = session.must_await() else { break };
+                if timeout(self.shared.limits.slow_subscriber, made).await.is_err()
+                    && session.must_await() == Some(progress)
+                {
+                    self.close_slow(&session);
+                }
+            }
+        }
+    }
+
+    fn close_slow(&self, session: &Session) {
+        if let Some(link) = session.link() {
+            tracing::info!(identity = ?session.identity, "closed a subscriber that takes nothing");
+            count(&self.shared.stats.slow_closed);
+            link.close(Close::Told(ReasonCode::QUOTA_EXCEEDED));
+        }
+    }
+}
+
+impl Refusal {
+    /// The reason code of MQTT 5. A channel that is not there and one that is closed look alike.
+    pub(crate) const fn reason(self) -> ReasonCode {
+        match self {
+            Self::Malformed(_) => ReasonCode::TOPIC_NAME_INVALID,
+            Self::Unknown | Self::Denied => ReasonCode::NOT_AUTHORIZED,
+            Self::Unavailable => ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR,
+            Self::Full => ReasonCode::QUOTA_EXCEEDED,
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Malformed(malformed) => Self::invalid(format!("failed to publish : {malformed}")),
+            Refusal::Unknown => Self::invalid("failed to publish : failed to resolve channel route"),
+            Refusal::Denied => Self::denied(),
+            Refusal::Unavailable => Self::unavailable("the gate gave no answer"),
+            Refusal::Full => {
+                Self::new(Kind::Limited, "a subscriber has no room for the message, try again later")
+            }
+        }
+    }
+}

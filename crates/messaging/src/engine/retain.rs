@@ -1,0 +1,106 @@
+//! Retained messages: the last one of each topic that asked to be kept.
+//!
+//! The race it must win: a message that is published while somebody subscribes reaches the new subscriber at least
+//! once. Storing, subscribing and looking for retained messages all happen under the lock of the room, and a
+//! publisher stores before it asks who subscribes: whichever comes first, the other sees it.
+//!
+//! The bounds are those of the node (`Limits::retained_messages`, `Limits::retained_bytes`): a message that does not
+//! fit is delivered but not kept, and counted.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use hashbrown::HashMap;
+use tokio::time::Instant;
+
+use super::message::Message;
+use super::tree::matches;
+use crate::limits::Limits;
+use crate::stats::{Stats, count};
+use crate::wire::QoS;
+
+/// A kept message and the QoS it was published with.
+#[derive(Debug, Clone)]
+pub(crate) struct Retained {
+    pub(crate) message: Arc<Message>,
+    pub(crate) qos: QoS,
+}
+
+/// The retained messages of one channel, by subtopic.
+#[derive(Debug, Default)]
+pub(crate) struct RetainedSet {
+    by_subtopic: HashMap<Box<str>, Retained>,
+}
+
+impl RetainedSet {
+    /// Keeps a message in the place of an earlier one; an empty payload only removes that ([MQTT-3.3.1-6]).
+    pub(crate) fn store(&mut self, subtopic: &str, retained: Retained, limits: &Limits, stats: &Stats) {
+        self.remove(subtopic, stats);
+        if retained.message.payload.is_empty() {
+            return;
+        }
+        let bytes = cost(subtopic, &retained);
+        let messages = stats.retained_messages.fetch_add(1, Relaxed);
+        let total = stats.retained_bytes.fetch_add(bytes, Relaxed);
+        if messages >= limits.retained_messages as u64 || total + bytes > limits.retained_bytes as u64 {
+            stats.retained_messages.fetch_sub(1, Relaxed);
+            stats.retained_bytes.fetch_sub(bytes, Relaxed);
+            count(&stats.refused_retained);
+            return;
+        }
+        self.by_subtopic.insert(subtopic.into(), retained);
+    }
+
+    fn remove(&mut self, subtopic: &str, stats: &Stats) {
+        if let Some(old) = self.by_subtopic.remove(subtopic) {
+            forget(subtopic, &old, stats);
+        }
+    }
+
+    /// The messages that match a filter and are still worth delivering. Walks over all of the channel when the
+    /// filter has a wildcard.
+    pub(crate) fn matching(&self, filter: &str, now: Instant) -> Vec<(Box<str>, Retained)> {
+        let found = |subtopic: &str, retained: &Retained| {
+            (!retained.message.is_expired(now)).then(|| (Box::from(subtopic), retained.clone()))
+        };
+        if !filter.contains(['+', '#']) {
+            return self
+                .by_subtopic
+                .get(filter)
+                .and_then(|retained| found(filter, retained))
+                .into_iter()
+                .collect();
+        }
+        self.by_subtopic
+            .iter()
+            .filter(|(subtopic, _)| matches(filter, subtopic))
+            .filter_map(|(subtopic, retained)| found(subtopic, retained))
+            .collect()
+    }
+
+    /// Drops what has expired.
+    pub(crate) fn expire(&mut self, now: Instant, stats: &Stats) {
+        self.by_subtopic.retain(|subtopic, retained| {
+            let keep = !retained.message.is_expired(now);
+            if !keep {
+                forget(subtopic, retained, stats);
+            }
+            keep
+        });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_subtopic.is_empty()
+    }
+}
+
+fn forget(subtopic: &str, retained: &Retained, stats: &Stats) {
+    stats.retained_messages.fetch_sub(1, Relaxed);
+    stats.retained_bytes.fetch_sub(cost(subtopic, retained), Relaxed);
+}
+
+/// Bytes that a retained message counts: contents and the records around them.
+fn cost(subtopic: &str, retained: &Retained) -> u64 {
+    const RECORDS: usize = 256;
+    let message = &retained.message;
+    (subtopic.len() + message.payload.len() + message.properties.as_encoded().len() + RECORDS) as u64
+}

@@ -1,0 +1,293 @@
+//! A room is a channel while anybody uses it: its subscriptions and its retained messages.
+//!
+//! Publishers hold on to a room and to the list of targets that it gave them; one comparison of a number tells
+//! whether the list still holds, so a message to a known topic asks nobody. The race it must win: a subscriber that
+//! has its SUBACK gets every later message. The number changes under the lock of the room before the SUBACK is
+//! written, and publishers read it for each message.
+
+use std::sync::{
+    Arc,
+    atomic::{
+        AtomicU64,
+        Ordering::{Acquire, Release, SeqCst},
+    },
+};
+
+use hashbrown::HashMap;
+use kernel::{ChannelId, DomainId};
+use tokio::time::Instant;
+
+use super::message::SubscriptionIds;
+use super::retain::{Retained, RetainedSet};
+use super::session::Session;
+use super::shared::ShareGroup;
+use super::tree::FilterTree;
+use crate::limits::Limits;
+use crate::lock::Lock;
+use crate::stats::Stats;
+use crate::wire::{QoS, SubscriptionId, SubscriptionOptions, Text};
+
+/// Subtopics of one room whose targets are remembered.
+const REMEMBERED: usize = 1_024;
+
+/// One subscription in the tree.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) session: Arc<Session>,
+    /// The text up to the channel, as the subscriber wrote it.
+    pub(crate) spelling: Text,
+    pub(crate) group: Option<Box<str>>,
+    pub(crate) options: SubscriptionOptions,
+    pub(crate) id: Option<SubscriptionId>,
+}
+
+impl Entry {
+    /// Whether both come from the same filter of the same session.
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.session, &other.session)
+            && self.spelling == other.spelling
+            && self.group == other.group
+    }
+}
+
+/// Somebody who gets a message, and how.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) session: Arc<Session>,
+    /// The whole topic in the subscriber's spelling; shared by all who use that spelling.
+    pub(crate) topic: Text,
+    pub(crate) qos: QoS,
+    pub(crate) no_local: bool,
+    pub(crate) retain_as_published: bool,
+    pub(crate) subscription_ids: SubscriptionIds,
+}
+
+/// Everybody who gets a message with one subtopic.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    version: u64,
+    pub(crate) each: Vec<Target>,
+    pub(crate) groups: Vec<ShareGroup>,
+}
+
+/// A channel in use.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) domain: DomainId,
+    pub(crate) channel: ChannelId,
+    /// Changes when decisions about the channel must be asked again; see `revoke.rs`.
+    generation: AtomicU64,
+    /// Changes with every subscription.
+    version: AtomicU64,
+    state: Lock<RoomState>,
+}
+
+#[derive(Debug, Default)]
+struct RoomState {
+    filters: FilterTree<Entry>,
+    retained: RetainedSet,
+    remembered: HashMap<Box<str>, Arc<Targets>>,
+}
+
+impl Room {
+    fn new(domain: DomainId, channel: ChannelId) -> Self {
+        Self {
+            domain,
+            channel,
+            generation: AtomicU64::new(0),
+            version: AtomicU64::new(0),
+            state: Lock::default(),
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(SeqCst)
+    }
+
+    /// Makes every decision about the channel stale.
+    pub(crate) fn outdate(&self) {
+        self.generation.fetch_add(1, SeqCst);
+    }
+
+    /// Whether a list of targets is the one that [`Room::targets`] would give.
+    pub(crate) fn is_current(&self, targets: &Targets) -> bool {
+        targets.version == self.version.load(Acquire)
+    }
+
+    /// Everybody who gets a message with this subtopic.
+    pub(crate) fn targets(&self, subtopic: &str) -> Arc<Targets> {
+        let mut state = self.state.lock();
+        if let Some(targets) = state.remembered.get(subtopic) {
+            return Arc::clone(targets);
+        }
+        let targets = Arc::new(state.collect(subtopic, self.version.load(Acquire)));
+        if state.remembered.len() >= REMEMBERED {
+            state.remembered.clear();
+        }
+        state.remembered.insert(subtopic.into(), Arc::clone(&targets));
+        targets
+    }
+
+    /// Adds or renews a subscription.
+    pub(crate) fn subscribe(&self, filter: &str, entry: Entry) {
+        let mut state = self.state.lock();
+        let entries = state.filters.entry(filter);
+        match entries.iter_mut().find(|old| old.is_same(&entry)) {
+            Some(old) => *old = entry,
+            None => entries.push(entry),
+        }
+        self.changed(&mut state);
+    }
+
+    /// Ends a subscription.
+    pub(crate) fn unsubscribe(&self, filter: &str, session: &Session, spelling: &Text, group: Option<&str>) {
+        let mut state = self.state.lock();
+        state.filters.remove(filter, |entry| {
+            entry.session.id == session.id && entry.spelling == *spelling && entry.group.as_deref() == group
+        });
+        self.changed(&mut state);
+    }
+
+    fn changed(&self, state: &mut RoomState) {
+        state.remembered.clear();
+        self.version.fetch_add(1, Release);
+    }
+
+    /// Every session with a subscription here, once.
+    pub(crate) fn subscribers(&self) -> Vec<Arc<Session>> {
+        let mut sessions: Vec<Arc<Session>> = Vec::new();
+        self.state.lock().filters.each(|entry| sessions.push(Arc::clone(&entry.session)));
+        sessions.sort_unstable_by_key(|session| session.id);
+        sessions.dedup_by_key(|session| session.id);
+        sessions
+    }
+
+    /// Keeps a message, or removes the kept one when the payload is empty.
+    pub(crate) fn retain(&self, subtopic: &str, retained: Retained, limits: &Limits, stats: &Stats) {
+        self.state.lock().retained.store(subtopic, retained, limits, stats);
+    }
+
+    /// The retained messages that match a filter, with their subtopics.
+    pub(crate) fn retained(&self, filter: &str, now: Instant) -> Vec<(Box<str>, Retained)> {
+        self.state.lock().retained.matching(filter, now)
+    }
+
+    /// Drops expired retained messages; whether nothing is left that needs the room.
+    fn expire(&self, now: Instant, stats: &Stats) -> bool {
+        let mut state = self.state.lock();
+        state.retained.expire(now, stats);
+        state.filters.is_empty() && state.retained.is_empty()
+    }
+}
+
+impl RoomState {
+    fn collect(&self, subtopic: &str, version: u64) -> Targets {
+        let mut entries: Vec<&Entry> = Vec::new();
+        let mut groups: Vec<ShareGroup> = Vec::new();
+        let mut topics = Topics { subtopic, known: Vec::new() };
+        self.filters.matching(subtopic, |entry| match &entry.group {
+            None => entries.push(entry),
+            Some(name) => {
+                let target = topics.target(entry);
+                match groups.iter_mut().find(|group| group.name == *name) {
+                    Some(group) => group.members.push(target),
+                    None => {
+                        let mut group = ShareGroup::new(name.clone());
+                        group.members.push(target);
+                        groups.push(group);
+                    }
+                }
+            }
+        });
+        entries.sort_by(|a, b| (&a.spelling, a.session.id).cmp(&(&b.spelling, b.session.id)));
+        let mut each: Vec<Target> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let target = topics.target(entry);
+            match each.last_mut() {
+                Some(last) if Arc::ptr_eq(&last.session, &target.session) && last.topic == target.topic => {
+                    last.merge(target);
+                }
+                _ => each.push(target),
+            }
+        }
+        Targets { version, each, groups }
+    }
+}
+
+impl Target {
+    /// Overlapping subscriptions of one session deliver a message once, with the highest QoS and all identifiers
+    /// (MQTT 5.0 §3.3.4).
+    fn merge(&mut self, other: Self) {
+        self.qos = self.qos.max(other.qos);
+        self.no_local &= other.no_local;
+        self.retain_as_published |= other.retain_as_published;
+        self.subscription_ids.extend(other.subscription_ids);
+    }
+}
+
+/// Joins spellings with one subtopic, each once.
+struct Topics<'a> {
+    subtopic: &'a str,
+    known: Vec<(Text, Text)>,
+}
+
+impl Topics<'_> {
+    fn target(&mut self, entry: &Entry) -> Target {
+        Target {
+            session: Arc::clone(&entry.session),
+            topic: self.topic(&entry.spelling),
+            qos: entry.options.qos,
+            no_local: entry.options.no_local,
+            retain_as_published: entry.options.retain_as_published,
+            subscription_ids: entry.id.into_iter().collect(),
+        }
+    }
+
+    fn topic(&mut self, spelling: &Text) -> Text {
+        if let Some((_, topic)) = self.known.iter().find(|(known, _)| known == spelling) {
+            return topic.clone();
+        }
+        let topic = spelled(spelling, self.subtopic);
+        self.known.push((spelling.clone(), topic.clone()));
+        topic
+    }
+}
+
+/// A topic in a subscriber's spelling.
+pub(crate) fn spelled(spelling: &Text, subtopic: &str) -> Text {
+    if subtopic.is_empty() { spelling.clone() } else { Text::from(format!("{spelling}/{subtopic}")) }
+}
+
+/// The rooms of the node.
+#[derive(Debug, Default)]
+pub(crate) struct Rooms {
+    by_channel: Lock<HashMap<ChannelId, Arc<Room>>>,
+}
+
+impl Rooms {
+    /// The room of a channel, opened if nobody has used it yet.
+    pub(crate) fn open(&self, domain: DomainId, channel: ChannelId) -> Arc<Room> {
+        let mut rooms = self.by_channel.lock();
+        let room = rooms.entry(channel).or_insert_with(|| Arc::new(Room::new(domain, channel)));
+        Arc::clone(room)
+    }
+
+    /// The room of a channel, if it is open.
+    pub(crate) fn get(&self, channel: ChannelId) -> Option<Arc<Room>> {
+        self.by_channel.lock().get(&channel).cloned()
+    }
+
+    /// The open rooms for which `wanted` holds.
+    pub(crate) fn all(&self, wanted: impl Fn(&Room) -> bool) -> Vec<Arc<Room>> {
+        self.by_channel.lock().values().filter(|room| wanted(room)).cloned().collect()
+    }
+
+    /// Closes the rooms that nobody uses. Nobody can begin to use one meanwhile: rooms are handed out under the
+    /// same lock.
+    pub(crate) fn sweep(&self, now: Instant, stats: &Stats) {
+        self.by_channel.lock().retain(|_, room| {
+            let unused = room.expire(now, stats);
+            !unused || Arc::strong_count(room) > 1
+        });
+    }
+}

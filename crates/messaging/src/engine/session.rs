@@ -1,0 +1,486 @@
+//! A session: what a client identifier owns, with or without a connection.
+//!
+//! Everything changes under one lock, which is never held across an await or a system call. Messages come in from
+//! the tasks of their publishers ([`Session::offer_now`], [`Session::offer`]); acknowledgements from the task of the
+//! connection. The races it must win: a message is either sent or queued, never both and never neither; and a
+//! connection that has lost its session to another cannot change it any more: every call from a connection names its
+//! [`Link`], and only the current one counts.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
+    },
+};
+
+use hashbrown::HashSet;
+use kernel::ChannelId;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::inflight::{Again, Window};
+use super::link::{Close, Link};
+use super::message::Parcel;
+use super::output::{Output, Written, recycle, write_out};
+use super::subscribe::Held;
+use super::will::Testament;
+use crate::gate::{Identity, IdentityKey};
+use crate::limits::Limits;
+use crate::lock::Lock;
+use crate::stats::{Stats, Tally, count};
+use crate::wire::{Ack, Frame, Packet, PacketId, QoS, Text, encode};
+
+/// Turns that one flush takes before it leaves the rest to the connection's own task.
+const FLUSH_TURNS: usize = 8;
+
+/// What every session shares with the engine.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) limits: Limits,
+    pub(crate) stats: Stats,
+}
+
+/// A session.
+pub(crate) struct Session {
+    /// Unique in this process; tells sessions of the same name apart.
+    pub(crate) id: u64,
+    pub(crate) identity: IdentityKey,
+    pub(crate) client_id: Text,
+    /// Changes when decisions about the identity must be asked again; see `revoke.rs`.
+    generation: AtomicU64,
+    connected: AtomicBool,
+    full: AtomicBool,
+    /// Woken when the queue has room again, or is gone.
+    pub(crate) room_made: Notify,
+    shared: Arc<Shared>,
+    pub(crate) state: Lock<State>,
+}
+
+/// The changing part of a session.
+pub(crate) struct State {
+    pub(crate) identity: Identity,
+    /// The session is over; nothing may be added to it.
+    pub(crate) ended: bool,
+    pub(crate) link: Option<Arc<Link>>,
+    pub(crate) output: Output,
+    window: Window,
+    queue: VecDeque<Parcel>,
+    queue_bytes: usize,
+    /// Publishers wait for room.
+    awaited: bool,
+    /// Messages and acknowledgements that have moved; tells a slow subscriber from one that takes nothing.
+    pub(crate) progress: u64,
+    /// QoS 2 messages received and not released yet.
+    unreleased: HashSet<PacketId>,
+    pub(crate) subscriptions: Vec<Held>,
+    pub(crate) will: Option<Box<Testament>>,
+    /// Seconds that the session outlives its connection.
+    pub(crate) expiry: u32,
+    /// Without a connection: when the session ends and when the will is due.
+    pub(crate) ends_at: Option<Instant>,
+    pub(crate) will_due: Option<Instant>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "session {} of {:?}", self.id, self.identity)
+    }
+}
+
+/// How a message was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is in the output buffer, which nobody had promised to flush.
+    Unflushed,
+    /// It is taken care of, or was dropped as the rules allow.
+    Done,
+    /// It is in the queue, which is over its bound now: the publisher must wait.
+    Full,
+}
+
+impl Session {
+    pub(crate) fn new(id: u64, identity: &Identity, client_id: Text, shared: Arc<Shared>) -> Self {
+        Self {
+            id,
+            identity: identity.key(),
+            client_id,
+            generation: AtomicU64::new(0),
+            connected: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            room_made: Notify::new(),
+            shared,
+            state: Lock::new(State {
+                identity: identity.clone(),
+                ended: false,
+                link: None,
+                output: Output::default(),
+                window: Window::new(),
+                queue: VecDeque::new(),
+                queue_bytes: 0,
+                awaited: false,
+                progress: 0,
+                unreleased: HashSet::new(),
+                subscriptions: Vec::new(),
+                will: None,
+                expiry: 0,
+                ends_at: None,
+                will_due: None,
+            }),
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(SeqCst)
+    }
+
+    /// Makes every decision about the identity stale for this session.
+    pub(crate) fn outdate(&self) {
+        self.generation.fetch_add(1, SeqCst);
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.load(Relaxed)
+    }
+
+    /// Whether a QoS 1 or 2 message would find its queue full and nobody there to empty it.
+    pub(crate) fn is_full_and_absent(&self) -> bool {
+        !self.is_connected() && self.full.load(Relaxed)
+    }
+
+    /// The connection that the session has now.
+    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+        self.state.lock().link.clone()
+    }
+
+    /// Offers a QoS 0 message, encoded for the version of the connection by `frame`. Not kept without a connection.
+    pub(crate) fn offer_now(
+        &self,
+        payload: usize,
+        tally: &mut Tally,
+        append: impl FnOnce(&Link, &mut Vec<u8>) -> bool,
+    ) -> Taken {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let Some(link) = state.link.as_ref().filter(|_| !state.ended) else { return Taken::Done };
+        if state.output.len() >= self.shared.limits.output_bytes {
+            count(&self.shared.stats.dropped_slow);
+            return Taken::Done;
+        }
+        if !append(link, state.output.buffer()) {
+            count(&self.shared.stats.dropped_large);
+            return Taken::Done;
+        }
+        tally.deliver(QoS::AtMostOnce, payload);
+        state.output.promise()
+    }
+
+    /// Offers a QoS 1 or 2 message. It is sent if it may be, else it is queued; a queue over its bound takes it too,
+    /// and the publisher must wait before it brings another.
+    pub(crate) fn offer(
+        &self,
+        parcel: Parcel,
+        tally: &mut Tally,
+        frame: impl FnOnce(&Link) -> Option<Frame>,
+    ) -> Taken {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        if state.ended {
+            return Taken::Done;
+        }
+        let direct = state.queue.is_empty()
+            && state.window.is_open()
+            && state.output.len() < self.shared.limits.output_bytes;
+        match &state.link {
+            Some(link) if direct => {
+                let Some(frame) = frame(link).filter(|frame| frame.len() <= link.maximum_packet_size) else {
+                    count(&self.shared.stats.dropped_large);
+                    return Taken::Done;
+                };
+                tally.deliver(parcel.qos, parcel.message.payload.len());
+                let packet_id = state.window.take_id();
+                frame.append_to(Some(packet_id), state.output.buffer());
+                state.window.sent(packet_id, parcel);
+                state.output.promise()
+            }
+            link => {
+                let taken = if link.is_some() { Taken::Full } else { Taken::Done };
+                state.enqueue(parcel);
+                let full = state.is_full(&self.shared.limits);
+                self.full.store(full, Relaxed);
+                if full { taken } else { Taken::Done }
+            }
+        }
+    }
+
+    /// Queues messages behind what is there and sends what may be sent; for retained ones, which are no publisher's
+    /// to wait for.
+    pub(crate) fn append(&self, link: &Arc<Link>, parcels: impl IntoIterator<Item = Parcel>, now: Instant) {
+        let mut state = self.state.lock();
+        if !state.is_current(link) {
+            return;
+        }
+        parcels.into_iter().for_each(|parcel| state.enqueue(parcel));
+        self.send_waiting(&mut state, now);
+    }
+
+    /// Appends whole packets of the connection itself, such as acknowledgements.
+    pub(crate) fn reply(&self, link: &Arc<Link>, bytes: &[u8]) {
+        let mut state = self.state.lock();
+        if state.is_current(link) {
+            state.output.buffer().extend_from_slice(bytes);
+        }
+    }
+
+    /// Writes to the socket what it takes now. Any task may call it.
+    pub(crate) fn flush(&self, now: Instant) {
+        let Some((link, mut buffer, mut written)) = self.state.lock().take_output() else { return };
+        for _ in 0..FLUSH_TURNS {
+            let outcome = write_out(&*link.pipe, &buffer, &mut written);
+            match self.flushed(&link, buffer, written, &outcome, now) {
+                Some(next) => (buffer, written) = next,
+                None => return,
+            }
+        }
+        // Others append faster than this task writes: the owner goes on, so that this one can go its way.
+        let mut state = self.state.lock();
+        if state.is_current(&link) {
+            state.output.give_back(buffer, written);
+            state.output.blocked = true;
+            link.wake.notify_one();
+        }
+    }
+
+    /// Ends a turn of writing and begins the next, if there is one.
+    fn flushed(
+        &self,
+        link: &Arc<Link>,
+        buffer: Vec<u8>,
+        written: usize,
+        outcome: &Written,
+        now: Instant,
+    ) -> Option<(Vec<u8>, usize)> {
+        let mut state = self.state.lock();
+        if !state.is_current(link) {
+            recycle(buffer);
+            return None;
+        }
+        state.progress += 1;
+        state.output.give_back(buffer, written);
+        match outcome {
+            Written::All => {
+                self.send_waiting(&mut state, now);
+                state.output.take()
+            }
+            Written::Blocked => {
+                state.output.blocked = true;
+                link.wake.notify_one();
+                None
+            }
+            Written::Broken => {
+                link.close(Close::Broken);
+                None
+            }
+        }
+    }
+
+    /// The socket has room again; only the owner of the connection knows.
+    pub(crate) fn unblock(&self, link: &Arc<Link>, now: Instant) {
+        let mut state = self.state.lock();
+        if state.is_current(link) {
+            state.output.blocked = false;
+            drop(state);
+            self.flush(now);
+        }
+    }
+
+    /// Moves messages from the queue into the output while the window and the buffer have room, and wakes the
+    /// publishers that wait for it.
+    fn send_waiting(&self, state: &mut State, now: Instant) {
+        let Some(link) = state.link.clone() else { return };
+        let mut tally = Tally::default();
+        state.send_again(&link, now);
+        while state.window.is_open() && state.output.len() < self.shared.limits.output_bytes {
+            let Some(parcel) = state.dequeue() else { break };
+            self.send_one(state, &link, parcel, &mut tally, now);
+        }
+        tally.settle(&self.shared.stats);
+        self.note_room(state);
+    }
+
+    fn send_one(&self, state: &mut State, link: &Link, parcel: Parcel, tally: &mut Tally, now: Instant) {
+        if parcel.message.is_expired(now) {
+            count(&self.shared.stats.dropped_expired);
+            return;
+        }
+        if parcel.encoded_len(link.version, now) > link.maximum_packet_size {
+            count(&self.shared.stats.dropped_large);
+            return;
+        }
+        tally.deliver(parcel.qos, parcel.message.payload.len());
+        let packet_id = (parcel.qos > QoS::AtMostOnce).then(|| state.window.take_id());
+        let encoded = parcel.encode(link.version, packet_id, false, now, state.output.buffer());
+        if let (Ok(()), Some(packet_id)) = (encoded, packet_id) {
+            state.window.sent(packet_id, parcel);
+        }
+    }
+
+    /// Wakes waiting publishers once the queue is down to half its bound, so that they do not wake for each message.
+    pub(crate) fn note_room(&self, state: &mut State) {
+        let limits = &self.shared.limits;
+        let low = state.ended
+            || (state.queue.len() <= limits.queue_messages / 2
+                && state.queue_bytes <= limits.queue_bytes / 2);
+        if low {
+            self.full.store(false, Relaxed);
+            if std::mem::take(&mut state.awaited) {
+                self.room_made.notify_waiters();
+            }
+        }
+    }
+
+    /// Whether a publisher still has to wait for this session, and then for how much progress it looks. A session
+    /// without a connection is not waited for: see `publish.rs`.
+    pub(crate) fn must_await(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        let wait = state.link.is_some() && self.full.load(Relaxed);
+        state.awaited |= wait;
+        wait.then_some(state.progress)
+    }
+
+    /// PUBACK, PUBCOMP, or a PUBREC that refuses. Whether the packet identifier was known.
+    pub(crate) fn acknowledged(&self, link: &Arc<Link>, packet_id: PacketId, now: Instant) -> bool {
+        let mut state = self.state.lock();
+        if !state.is_current(link) {
+            return true;
+        }
+        let known = state.window.finish(packet_id);
+        state.progress += 1;
+        if !state.queue.is_empty() || !state.window.is_open() {
+            self.send_waiting(&mut state, now);
+        }
+        known
+    }
+
+    /// PUBREC. Whether the packet identifier was known.
+    pub(crate) fn received(&self, link: &Arc<Link>, packet_id: PacketId) -> bool {
+        let mut state = self.state.lock();
+        state.progress += 1;
+        !state.is_current(link) || state.window.received(packet_id)
+    }
+
+    /// A QoS 2 message arrives: whether it is new ([MQTT-4.3.3-10]). `None`: more than the Receive Maximum are
+    /// unreleased.
+    pub(crate) fn receive_once(&self, packet_id: PacketId) -> Option<bool> {
+        let mut state = self.state.lock();
+        let maximum = usize::from(self.shared.limits.receive_maximum.get());
+        if state.unreleased.len() >= maximum && !state.unreleased.contains(&packet_id) {
+            return None;
+        }
+        Some(state.unreleased.insert(packet_id))
+    }
+
+    /// PUBREL, or a QoS 2 message that was refused after all. Whether the packet identifier was known.
+    pub(crate) fn release(&self, packet_id: PacketId) -> bool {
+        self.state.lock().unreleased.remove(&packet_id)
+    }
+
+    /// Forgets the messages of a channel that wait in the queue: the right to them is gone.
+    pub(crate) fn forget_channel(&self, state: &mut State, channel: ChannelId) {
+        state.queue.retain(|parcel| parcel.message.channel != channel);
+        state.queue_bytes = state.queue.iter().map(Parcel::cost).sum();
+        self.note_room(state);
+    }
+
+    /// Gives the session a connection; the packets of `greeting` go first, then what is unfinished, then the queue.
+    pub(crate) fn attach(
+        &self,
+        state: &mut State,
+        link: &Arc<Link>,
+        greeting: &[u8],
+        window: u16,
+        now: Instant,
+    ) {
+        state.link = Some(Arc::clone(link));
+        state.output = Output::default();
+        state.output.buffer().extend_from_slice(greeting);
+        state.window.restart(window);
+        state.ends_at = None;
+        state.will_due = None;
+        self.connected.store(true, Relaxed);
+        self.send_waiting(state, now);
+    }
+
+    /// Takes the connection away. Publishers that wait for it go on.
+    pub(crate) fn detach(&self, state: &mut State) -> Option<Arc<Link>> {
+        let link = state.link.take()?;
+        self.connected.store(false, Relaxed);
+        state.output = Output::default();
+        if std::mem::take(&mut state.awaited) {
+            self.room_made.notify_waiters();
+        }
+        Some(link)
+    }
+
+    /// Ends the session: what it held is gone. The caller removes its subscriptions from the rooms.
+    pub(crate) fn end(&self, state: &mut State) -> Vec<Held> {
+        state.ended = true;
+        state.queue = VecDeque::new();
+        state.queue_bytes = 0;
+        state.window = Window::new();
+        state.unreleased = HashSet::new();
+        self.note_room(state);
+        std::mem::take(&mut state.subscriptions)
+    }
+}
+
+impl State {
+    /// Whether the session belongs to this connection.
+    pub(crate) fn is_current(&self, link: &Arc<Link>) -> bool {
+        self.link.as_ref().is_some_and(|current| Arc::ptr_eq(current, link))
+    }
+
+    fn is_full(&self, limits: &Limits) -> bool {
+        self.queue.len() >= limits.queue_messages || self.queue_bytes >= limits.queue_bytes
+    }
+
+    fn enqueue(&mut self, parcel: Parcel) {
+        self.queue_bytes += parcel.cost();
+        self.queue.push_back(parcel);
+    }
+
+    fn dequeue(&mut self) -> Option<Parcel> {
+        let parcel = self.queue.pop_front()?;
+        self.queue_bytes -= parcel.cost();
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+        Some(parcel)
+    }
+
+    fn take_output(&mut self) -> Option<(Arc<Link>, Vec<u8>, usize)> {
+        let link = self.link.clone()?;
+        let (buffer, written) = self.output.take()?;
+        Some((link, buffer, written))
+    }
+
+    /// Sends again what an earlier connection left unfinished.
+    fn send_again(&mut self, link: &Link, now: Instant) {
+        while let Some(again) = self.window.next_again() {
+            let out = self.output.buffer();
+            // Both were written on an earlier connection, so they can be encoded.
+            let _written = match again {
+                Again::Publish(id, parcel) => parcel.encode(link.version, Some(id), true, now, out),
+                Again::Release(id) => encode(&Packet::PubRel(Ack::new(id)), link.version, out),
+            };
+        }
+    }
+}
+
+impl Output {
+    /// Notes that the caller will flush, unless somebody else has promised.
+    fn promise(&mut self) -> Taken {
+        if std::mem::replace(&mut self.promised, true) { Taken::Done } else { Taken::Unflushed }
+    }
+}

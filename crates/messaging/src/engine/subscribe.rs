@@ -1,0 +1,258 @@
+//! Subscriptions of a session are made and ended.
+//!
+//! The races it must win. A revocation while the gate is asked: generations are read before the question and again
+//! after the subscription stands in its room; if they differ, the question is asked again. So either the revocation
+//! finds the subscription, or the subscriber finds the revocation. An end of the session meanwhile: the subscription
+//! is recorded in the session first and taken out of the room again if the session is found ended afterwards.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use kernel::ChannelId;
+use tokio::time::Instant;
+
+use super::Core;
+use super::link::Link;
+use super::message::Parcel;
+use super::publish::Refusal;
+use super::room::{Entry, Room, spelled};
+use super::session::Session;
+use crate::gate::{Action, Identity};
+use crate::observer::Event;
+use crate::topic::{Address, ChannelAddress, Filter};
+use crate::wire::{ReasonCode, RetainHandling, Subscription, SubscriptionId, SubscriptionOptions, Text};
+
+/// A subscription as its session remembers it.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    /// As it was written: what UNSUBSCRIBE names.
+    filter: Text,
+    pub(crate) room: Arc<Room>,
+    subtopic: Box<str>,
+    spelling: Text,
+    group: Option<Box<str>>,
+}
+
+/// Retained messages that a new subscription is owed after its SUBACK.
+#[derive(Debug)]
+pub(crate) struct Owed {
+    held: Held,
+    options: SubscriptionOptions,
+    id: Option<SubscriptionId>,
+}
+
+/// How a filter of a SUBSCRIBE was answered.
+pub(crate) struct Granted {
+    pub(crate) reason: ReasonCode,
+    pub(crate) owed: Option<Owed>,
+}
+
+impl Granted {
+    const fn only(reason: ReasonCode) -> Self {
+        Self { reason, owed: None }
+    }
+}
+
+impl Core {
+    /// Makes or renews one subscription.
+    pub(crate) async fn subscribe(
+        &self,
+        session: &Arc<Session>,
+        link: &Arc<Link>,
+        identity: &Identity,
+        subscription: &Subscription,
+        id: Option<SubscriptionId>,
+    ) -> Granted {
+        let text = subscription.filter.as_str();
+        let Ok(filter) = Filter::parse(text) else { return Granted::only(ReasonCode::TOPIC_FILTER_INVALID) };
+        let outcome = match filter.address {
+            Address::Health { domain } => self.authorize_health(identity, domain).await.map(|()| None),
+            Address::Channel(address) => {
+                let held = self.held(&subscription.filter, filter.group, &address).await;
+                match held {
+                    Ok(held) => self.hold(session, link, identity, held, subscription, id).await.map(Some),
+                    Err(refusal) => Err(refusal),
+                }
+            }
+        };
+        match outcome {
+            Ok(Some(granted)) => granted,
+            Ok(None) => Granted::only(subscription.options.qos.granted()),
+            Err(refusal) => Granted::only(refusal.reason()),
+        }
+    }
+
+    async fn held(
+        &self,
+        filter: &Text,
+        group: Option<&str>,
+        address: &ChannelAddress<'_>,
+    ) -> Result<Held, Refusal> {
+        Ok(Held {
+            filter: filter.detached(),
+            room: self.room(address).await?,
+            subtopic: address.subtopic.as_ref().into(),
+            spelling: Text::from(address.spelling),
+            group: group.map(Into::into),
+        })
+    }
+
+    async fn hold(
+        &self,
+        session: &Arc<Session>,
+        link: &Arc<Link>,
+        identity: &Identity,
+        held: Held,
+        subscription: &Subscription,
+        id: Option<SubscriptionId>,
+    ) -> Result<Granted, Refusal> {
+        let options = subscription.options;
+        let mut is_new = true;
+        loop {
+            let generations = (session.generation(), held.room.generation());
+            if let Err(refusal) = self.authorize(identity, &held.room, Action::Subscribe).await {
+                // An earlier subscription to the same filter does not hold either.
+                self.drop_filter(session, &held.filter);
+                return Err(refusal);
+            }
+            match self.record(session, link, &held) {
+                Recorded::New => {}
+                Recorded::Known => is_new = false,
+                Recorded::Refused(reason) => return Ok(Granted::only(reason)),
+            }
+            held.room.subscribe(&held.subtopic, held.entry(session, options, id));
+            if session.state.lock().ended {
+                held.leave(session);
+                return Ok(Granted::only(ReasonCode::UNSPECIFIED_ERROR));
+            }
+            if generations == (session.generation(), held.room.generation()) {
+                break;
+            }
+        }
+        self.observe(|| Event::Subscribed {
+            identity: session.identity,
+            client_id: session.client_id.as_str(),
+            domain: held.room.domain,
+            channel: held.room.channel,
+            subtopic: &held.subtopic,
+        });
+        let wanted = match options.retain_handling {
+            RetainHandling::Send => true,
+            RetainHandling::SendIfNew => is_new,
+            RetainHandling::DoNotSend => false,
+        };
+        // Shared subscriptions are not sent retained messages (MQTT 5.0 §4.8.2).
+        let owed = (wanted && held.group.is_none()).then_some(Owed { held, options, id });
+        Ok(Granted { reason: options.qos.granted(), owed })
+    }
+
+    /// Writes the subscription into the session.
+    fn record(&self, session: &Session, link: &Arc<Link>, held: &Held) -> Recorded {
+        let mut state = session.state.lock();
+        if !state.is_current(link) {
+            return Recorded::Refused(ReasonCode::UNSPECIFIED_ERROR);
+        }
+        if let Some(known) = state.subscriptions.iter_mut().find(|known| known.filter == held.filter) {
+            // A route may lead to another channel by now.
+            let earlier = std::mem::replace(known, held.clone());
+            let moved = !Arc::ptr_eq(&earlier.room, &held.room);
+            drop(state);
+            if moved {
+                earlier.leave(session);
+            }
+            return Recorded::Known;
+        }
+        if state.subscriptions.len() >= self.shared.limits.subscriptions {
+            return Recorded::Refused(ReasonCode::QUOTA_EXCEEDED);
+        }
+        state.subscriptions.push(held.clone());
+        self.shared.stats.subscriptions.fetch_add(1, Relaxed);
+        Recorded::New
+    }
+
+    /// Sends the retained messages that a subscription is owed.
+    pub(crate) fn send_retained(&self, session: &Session, link: &Arc<Link>, owed: &Owed, now: Instant) {
+        let Owed { held, options, id } = owed;
+        let parcels =
+            held.room.retained(&held.subtopic, now).into_iter().map(|(subtopic, retained)| Parcel {
+                topic: spelled(&held.spelling, &subtopic),
+                qos: retained.qos.min(options.qos),
+                message: retained.message,
+                retain: true,
+                subscription_ids: id.iter().copied().collect(),
+            });
+        session.append(link, parcels, now);
+    }
+
+    /// Ends the subscription that was made with this filter.
+    pub(crate) fn unsubscribe(&self, session: &Session, filter: &Text) -> ReasonCode {
+        let Some(held) = self.drop_filter(session, filter) else {
+            return ReasonCode::NO_SUBSCRIPTION_EXISTED;
+        };
+        self.observe(|| Event::Unsubscribed {
+            identity: session.identity,
+            client_id: session.client_id.as_str(),
+            channel: held.room.channel,
+            subtopic: &held.subtopic,
+        });
+        ReasonCode::SUCCESS
+    }
+
+    fn drop_filter(&self, session: &Session, filter: &Text) -> Option<Held> {
+        let held = {
+            let mut state = session.state.lock();
+            let at = state.subscriptions.iter().position(|held| held.filter == *filter)?;
+            state.subscriptions.swap_remove(at)
+        };
+        self.leave_rooms(session, vec![held.clone()]);
+        Some(held)
+    }
+
+    /// Ends the subscriptions of a session to a channel that it has lost the right to, and forgets what waits.
+    pub(crate) fn drop_channel(&self, session: &Session, channel: ChannelId) -> usize {
+        let lost: Vec<Held> = {
+            let mut state = session.state.lock();
+            let lost = state.subscriptions.extract_if(.., |held| held.room.channel == channel).collect();
+            session.forget_channel(&mut state, channel);
+            lost
+        };
+        let count = lost.len();
+        self.leave_rooms(session, lost);
+        count
+    }
+
+    /// Takes subscriptions that are no longer recorded out of their rooms.
+    pub(crate) fn leave_rooms(&self, session: &Session, held: Vec<Held>) {
+        self.shared.stats.subscriptions.fetch_sub(held.len() as u64, Relaxed);
+        for held in held {
+            held.leave(session);
+        }
+    }
+}
+
+enum Recorded {
+    New,
+    Known,
+    Refused(ReasonCode),
+}
+
+impl Held {
+    fn entry(
+        &self,
+        session: &Arc<Session>,
+        options: SubscriptionOptions,
+        id: Option<SubscriptionId>,
+    ) -> Entry {
+        Entry {
+            session: Arc::clone(session),
+            spelling: self.spelling.clone(),
+            group: self.group.clone(),
+            options,
+            id,
+        }
+    }
+
+    /// Takes the subscription out of its room.
+    fn leave(&self, session: &Session) {
+        self.room.unsubscribe(&self.subtopic, session, &self.spelling, self.group.as_deref());
+    }
+}

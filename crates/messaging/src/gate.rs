@@ -1,0 +1,175 @@
+//! The gate: what the engine asks the rest of the platform.
+//!
+//! The engine knows messages; who somebody is and what he may do is decided elsewhere. The binary implements
+//! [`Gate`] over the registry and gives it to the engine. Answers are cached by the engine per connection and
+//! dropped by [`Engine::revoke`](crate::Engine::revoke), so an implementation may take its time once, not per
+//! message.
+
+use std::{any::Any, fmt, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use kernel::{ChannelId, ClientId, DomainId, Result, Timestamp, UserId};
+
+/// Decides who may connect, publish and subscribe.
+pub trait Gate: Send + Sync + 'static {
+    /// Who is connecting.
+    ///
+    /// `Unauthenticated` for credentials that do not hold, `Denied` for an identity that is known and disabled,
+    /// `Unavailable` when nobody can say at the moment.
+    fn authenticate<'a>(&'a self, credentials: Credentials<'a>) -> BoxFuture<'a, Result<Identity>>;
+
+    /// The ids that the domain and channel of a topic stand for, each an id or a route. `domain` is empty for the
+    /// legacy topics, whose channel is always an id (reference 05 §2.1). `None`: there is no such channel.
+    fn resolve<'a>(
+        &'a self,
+        domain: &'a str,
+        channel: &'a str,
+    ) -> BoxFuture<'a, Result<Option<(DomainId, ChannelId)>>>;
+
+    /// The id that a domain's id or route stands for; for the health topic `hc/<domain>`.
+    fn resolve_domain<'a>(&'a self, domain: &'a str) -> BoxFuture<'a, Result<Option<DomainId>>>;
+
+    /// Whether `identity` may do `action` on the channel now.
+    fn authorize<'a>(
+        &'a self,
+        identity: &'a Identity,
+        domain: DomainId,
+        channel: ChannelId,
+        action: Action,
+    ) -> BoxFuture<'a, Result<bool>>;
+}
+
+/// What somebody wants to do on a channel (reference 05 §3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Send messages.
+    Publish,
+    /// Receive messages.
+    Subscribe,
+}
+
+/// What a caller shows for who it is (reference 05 §3.3). `Debug` hides the secrets.
+#[derive(Clone, Copy)]
+pub enum Credentials<'a> {
+    /// User name and password of MQTT's CONNECT; each is empty when it was not sent.
+    ///
+    /// An empty user name comes with a user's token, or with a client secret that must be unambiguous.
+    Password {
+        /// A client's id, or empty.
+        user_name: &'a str,
+        /// Secret or token.
+        password: &'a [u8],
+    },
+    /// `Authorization: Basic`: a client's id, or else a domain, and a secret; the id may be empty.
+    Basic {
+        /// Client id, domain or empty.
+        id: &'a str,
+        /// Client secret.
+        secret: &'a str,
+        /// Domain segment of the topic; empty when it has none.
+        domain: &'a str,
+    },
+    /// `Authorization: Client …`, `Thing …` or a bare value: a secret that is unique in the topic's domain.
+    Secret {
+        /// Client secret.
+        secret: &'a str,
+        /// Domain segment of the topic; empty when it has none.
+        domain: &'a str,
+    },
+    /// `Authorization: Bearer …`: a user's token if it validates, else a client secret.
+    Bearer {
+        /// Token or secret.
+        token: &'a str,
+        /// `X-FluxMQ-Username`: a client id or a domain; empty when it was not sent.
+        user_name: &'a str,
+        /// Domain segment of the topic; empty when it has none.
+        domain: &'a str,
+    },
+}
+
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Password { .. } => "Credentials::Password(…)",
+            Self::Basic { .. } => "Credentials::Basic(…)",
+            Self::Secret { .. } => "Credentials::Secret(…)",
+            Self::Bearer { .. } => "Credentials::Bearer(…)",
+        })
+    }
+}
+
+/// Who a connection belongs to, for as long as it lives.
+#[derive(Clone)]
+pub enum Identity {
+    /// A device or an application.
+    Client {
+        /// The client.
+        client: ClientId,
+        /// The domain that it lives in.
+        domain: DomainId,
+    },
+    /// A person or a program that acts for one.
+    User {
+        /// The user.
+        user: UserId,
+        /// When the token ends; the connection ends with it. `None`: it does not.
+        expires_at: Option<Timestamp>,
+        /// What the gate needs again in [`Gate::authorize`]: token, scopes, roles. The engine does not look inside.
+        credential: Arc<dyn Any + Send + Sync>,
+    },
+}
+
+impl Identity {
+    /// The part that sessions and revocations go by.
+    pub fn key(&self) -> IdentityKey {
+        match self {
+            Self::Client { client, .. } => IdentityKey::Client(*client),
+            Self::User { user, .. } => IdentityKey::User(*user),
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.key(), f)
+    }
+}
+
+/// An identity by its id alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IdentityKey {
+    /// A client.
+    Client(ClientId),
+    /// A user.
+    User(UserId),
+}
+
+impl fmt::Debug for IdentityKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(id) => fmt::Debug::fmt(id, f),
+            Self::User(id) => fmt::Debug::fmt(id, f),
+        }
+    }
+}
+
+/// Something changed that decisions rest on; see [`Engine::revoke`](crate::Engine::revoke).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revocation {
+    /// Rights of a client changed: decisions are asked again, subscriptions that no longer hold end.
+    Client(ClientId),
+    /// A client was disabled or deleted: its connections close and its sessions end.
+    ClientGone(ClientId),
+    /// A client has a new secret: its connections close, its sessions stay.
+    ClientSecret(ClientId),
+    /// Rights on a channel, its status or its route changed.
+    Channel(ChannelId),
+    /// A domain was changed, disabled or frozen.
+    Domain(DomainId),
+    /// Rights of a user changed.
+    User(UserId),
+    /// A user was disabled or deleted: his connections close and his sessions end.
+    UserGone(UserId),
+    /// Anything may have changed, for example after changes were missed.
+    Everything,
+}

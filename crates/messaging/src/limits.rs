@@ -1,0 +1,80 @@
+//! The bounds of the engine: every queue, table and wait has one.
+
+use std::{num::NonZeroU16, time::Duration};
+
+/// Bounds, with defaults that suit one node of a few gigabytes.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest MQTT packet that is accepted, in bytes; sent as Maximum Packet Size. 1 MiB, as the reference's
+    /// brokers have it (reference 05 §9.1).
+    pub packet_bytes: u32,
+    /// Longest keep alive, in seconds; a longer one, or none, is replaced by it in MQTT 5 (Server Keep Alive).
+    /// MQTT 3 cannot be told, so there only `0` is respected. 65,535 = leave the client its choice.
+    pub keep_alive: u16,
+    /// Open connections; more are closed as they are accepted. 100,000.
+    pub connections: usize,
+    /// Time from accepting a connection to its CONNECT, and for the gate's answer. 10 s.
+    pub handshake: Duration,
+    /// Time for one answer of the gate while connected. 5 s.
+    pub gate: Duration,
+    /// Subscriptions of one session. 1,000.
+    pub subscriptions: usize,
+    /// Unfinished QoS 2 messages that a client may have on their way to the server; sent as Receive Maximum. 1,024.
+    pub receive_maximum: NonZeroU16,
+    /// QoS 1 and 2 messages on their way to one client; its own Receive Maximum may be smaller. 1,024.
+    pub inflight: u16,
+    /// Bytes in the output buffer of one connection: above it QoS 0 messages are dropped and QoS 1 and 2 wait in
+    /// the queue. 1 MiB.
+    pub output_bytes: usize,
+    /// QoS 1 and 2 messages that wait for one session; above it its publishers wait. 10,000 (reference 05 §9.1).
+    pub queue_messages: usize,
+    /// Bytes that wait for one session; above it its publishers wait. 4 MiB.
+    pub queue_bytes: usize,
+    /// How long publishers wait for a subscriber that takes nothing before its connection is closed. 10 s.
+    pub slow_subscriber: Duration,
+    /// Bytes of one publisher that are read ahead while it waits for a subscriber, so that its acknowledgements
+    /// are still seen. 256 KiB.
+    pub held_bytes: usize,
+    /// Retained messages of the node. 100,000.
+    pub retained_messages: usize,
+    /// Bytes of the retained messages of the node. 256 MiB.
+    pub retained_bytes: usize,
+    /// Sessions of the node, connected or not. 200,000.
+    pub sessions: usize,
+    /// Longest life of a session without a connection, in seconds; MQTT 3 sessions that are not clean get it.
+    /// 24 h (reference 05 §4.2).
+    pub session_expiry: u32,
+    /// Topic aliases that a client may set. 64.
+    pub topic_aliases: u16,
+    /// Topics that one connection remembers with their decision and their subscribers. 256.
+    pub topic_cache: usize,
+    /// Time for connections to take their last bytes at shutdown. 5 s.
+    pub shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            packet_bytes: 1 << 20,
+            keep_alive: u16::MAX,
+            connections: 100_000,
+            handshake: Duration::from_secs(10),
+            gate: Duration::from_secs(5),
+            subscriptions: 1_000,
+            receive_maximum: NonZeroU16::MIN.saturating_add(1_023),
+            inflight: 1_024,
+            output_bytes: 1 << 20,
+            queue_messages: 10_000,
+            queue_bytes: 4 << 20,
+            slow_subscriber: Duration::from_secs(10),
+            held_bytes: 256 << 10,
+            retained_messages: 100_000,
+            retained_bytes: 256 << 20,
+            sessions: 200_000,
+            session_expiry: 24 * 3_600,
+            topic_aliases: 64,
+            topic_cache: 256,
+            shutdown: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What each packet of a client is answered with.
+
+use super::connection::{Connection, Exit};
+use crate::engine::fanout::Work;
+use crate::engine::publish::{Origin, Refusal};
+use crate::stats::count;
+use crate::wire::{
+    Ack, Diagnostics, Packet, Publish, QoS, ReasonCode, SubAck, Subscribe, Text, UnsubAck, Unsubscribe,
+    encode,
+};
+
+impl Connection {
+    /// Handles one packet.
+    pub(super) async fn handle(&mut self, packet: Packet, work: &mut Work) -> Result<(), Exit> {
+        match packet {
+            Packet::Publish(publish) => return self.publish(publish, work).await,
+            Packet::PubAck(ack) => {
+                self.session.acknowledged(&self.link, ack.packet_id, work.now);
+            }
+            Packet::PubRec(ack) => self.received(&ack, work),
+            Packet::PubRel(ack) => {
+                let known = self.session.release(ack.packet_id);
+                self.answer(&Packet::PubComp(Ack::with_reason(ack.packet_id, found(known))));
+            }
+            Packet::PubComp(ack) => {
+                self.session.acknowledged(&self.link, ack.packet_id, work.now);
+            }
+            Packet::PingReq => self.answer(&Packet::PingResp),
+            Packet::Subscribe(packet) => self.subscribe(&packet, work).await,
+            Packet::Unsubscribe(packet) => self.unsubscribe(&packet),
+            Packet::Disconnect(packet) => return Err(Exit::Disconnect(packet)),
+            // No method was agreed on in CONNECT ([MQTT-4.12.0-6]). The decoder lets nothing else come from a client.
+            Packet::Auth(_)
+            | Packet::Connect(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => return Err(Exit::Told(ReasonCode::PROTOCOL_ERROR)),
+        }
+        Ok(())
+    }
+
+    /// Adds a packet to the answers of this batch.
+    fn answer(&mut self, packet: &Packet) {
+        // Answers have short fields and exist in every version, so they can always be encoded.
+        let _encoded = encode(packet, self.link.version, &mut self.answers);
+    }
+
+    /// PUBREC: the message is released, or finished if the client refuses it.
+    fn received(&mut self, ack: &Ack, work: &Work) {
+        if ack.reason.is_failure() {
+            self.session.acknowledged(&self.link, ack.packet_id, work.now);
+        } else {
+            let known = self.session.received(&self.link, ack.packet_id);
+            self.answer(&Packet::PubRel(Ack::with_reason(ack.packet_id, found(known))));
+        }
+    }
+
+    async fn publish(&mut self, mut publish: Publish, work: &mut Work) -> Result<(), Exit> {
+        self.resolve_alias(&mut publish)?;
+        if let (QoS::ExactlyOnce, Some(packet_id)) = (publish.qos, publish.packet_id) {
+            match self.session.receive_once(packet_id) {
+                Some(true) => {}
+                Some(false) => {
+                    self.answer(&Packet::PubRec(Ack::new(packet_id)));
+                    return Ok(());
+                }
+                None => return Err(Exit::Told(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED)),
+            }
+        }
+        work.tally.receive(publish.qos, publish.payload.len());
+        let outcome = match self.publish_known(&publish, work) {
+            Some(outcome) => outcome,
+            None => self.publish_new(&publish, work).await,
+        };
+        self.acknowledge(&publish, outcome)
+    }
+
+    /// A topic that has been admitted before; `None`: it has not, or something was revoked since.
+    fn publish_known(&mut self, publish: &Publish, work: &mut Work) -> Option<Result<(), Refusal>> {
+        let ticket = self.topics.get_mut(&publish.topic)?;
+        if !ticket.is_valid(&self.session) {
+            return None;
+        }
+        let origin = Origin { identity: &self.identity, session: Some(&self.session), protocol: "mqtt" };
+        Some(self.core.accept(ticket, origin, publish, work))
+    }
+
+    async fn publish_new(&mut self, publish: &Publish, work: &mut Work) -> Result<(), Refusal> {
+        // Nobody waits for the gate's answer to this packet.
+        self.send_answers();
+        work.flush();
+        self.session.flush(work.now);
+        self.topics.remove(&publish.topic);
+        let origin = Origin { identity: &self.identity, session: Some(&self.session), protocol: "mqtt" };
+        let admitted = self.core.admit(origin, publish.topic.as_str()).await?;
+        let Some(mut ticket) = admitted else { return Ok(()) };
+        let outcome = self.core.accept(&mut ticket, origin, publish, work);
+        // A connection with more topics than are remembered asks for each of them now and then.
+        if self.topics.len() >= self.core.shared.limits.topic_cache {
+            self.topics.clear();
+        }
+        self.topics.insert(publish.topic.detached(), ticket);
+        outcome
+    }
+
+    /// Tells the publisher how it went (reference 05 §4.2). MQTT 3 has no words for a refusal: the connection closes,
+    /// or the acknowledgement stays out where the client may try again.
+    fn acknowledge(&mut self, publish: &Publish, outcome: Result<(), Refusal>) -> Result<(), Exit> {
+        let reason = match outcome {
+            Ok(()) => ReasonCode::SUCCESS,
+            Err(refusal) => {
+                if let (QoS::ExactlyOnce, Some(packet_id)) = (publish.qos, publish.packet_id) {
+                    self.session.release(packet_id);
+                }
+                if matches!(refusal, Refusal::Denied | Refusal::Unknown) {
+                    count(&self.core.shared.stats.denied);
+                }
+                match refusal {
+                    Refusal::Full if !self.link.version.is_v5() => return Ok(()),
+                    _ if !self.link.version.is_v5() => return Err(Exit::Told(refusal.reason())),
+                    Refusal::Malformed(_) if publish.qos == QoS::AtMostOnce => {
+                        return Err(Exit::Told(refusal.reason()));
+                    }
+                    _ => refusal.reason(),
+                }
+            }
+        };
+        let Some(packet_id) = publish.packet_id else { return Ok(()) };
+        let ack = Ack::with_reason(packet_id, reason);
+        let packet = if publish.qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
+        self.answer(&packet);
+        Ok(())
+    }
+
+    /// Sets or uses a topic alias (MQTT 5.0 §3.3.2.3.4).
+    fn resolve_alias(&mut self, publish: &mut Publish) -> Result<(), Exit> {
+        let Some(alias) = publish.topic_alias else { return Ok(()) };
+        let at = usize::from(alias.get()) - 1;
+        if alias.get() > self.core.shared.limits.topic_aliases {
+            return Err(Exit::Told(ReasonCode::TOPIC_ALIAS_INVALID));
+        }
+        if publish.topic.is_empty() {
+            let known = self.aliases.get(at).filter(|topic| !topic.is_empty());
+            publish.topic = known.ok_or(Exit::Told(ReasonCode::PROTOCOL_ERROR))?.clone();
+            return Ok(());
+        }
+        if self.aliases.len() <= at {
+            self.aliases.resize(at + 1, Text::default());
+        }
+        if let Some(slot) = self.aliases.get_mut(at) {
+            *slot = publish.topic.detached();
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, packet: &Subscribe, work: &mut Work) {
+        self.send_answers();
+        work.flush();
+        let mut reasons = Vec::with_capacity(packet.filters.len());
+        let mut owed = Vec::new();
+        for subscription in &packet.filters {
+            let granted = self
+                .core
+                .subscribe(&self.session, &self.link, &self.identity, subscription, packet.subscription_id)
+                .await;
+            reasons.push(granted.reason);
+            owed.extend(granted.owed);
+        }
+        let packet_id = packet.packet_id;
+        self.answer(&Packet::SubAck(SubAck { packet_id, reasons, diagnostics: Diagnostics::default() }));
+        self.send_answers();
+        for owed in &owed {
+            self.core.send_retained(&self.session, &self.link, owed, work.now);
+        }
+    }
+
+    fn unsubscribe(&mut self, packet: &Unsubscribe) {
+        let reasons =
+            packet.filters.iter().map(|filter| self.core.unsubscribe(&self.session, filter)).collect();
+        let packet_id = packet.packet_id;
+        self.answer(&Packet::UnsubAck(UnsubAck { packet_id, reasons, diagnostics: Diagnostics::default() }));
+    }
+}
+
+const fn found(known: bool) -> ReasonCode {
+    if known { ReasonCode::SUCCESS } else { ReasonCode::PACKET_IDENTIFIER_NOT_FOUND }
+}

@@ -1,0 +1,354 @@
+//! A connection from its CONNACK to its end: one task.
+//!
+//! It reads what is there, handles every packet of the read, and then writes what the packets caused, to everybody
+//! once. Between reads it holds no buffer.
+//!
+//! The race it must win is the one of back-pressure. While a subscriber's queue is full, this publisher must not
+//! bring more; but it must still see the acknowledgements that its own client sends, or two clients that publish to
+//! each other would wait for each other for ever. So while it waits it goes on reading: acknowledgements are handled
+//! at once, everything else is held in order, up to a bound. Only then does it stop reading, and TCP slows the client.
+
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use hashbrown::HashMap;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, timeout};
+
+use super::handshake::Established;
+use super::input::Rest;
+use crate::engine::Core;
+use crate::engine::disconnect::Departure;
+use crate::engine::fanout::Work;
+use crate::engine::link::{Close, Link};
+use crate::engine::output::recycle;
+use crate::engine::publish::Ticket;
+use crate::engine::session::Session;
+use crate::gate::Identity;
+use crate::stats::count;
+use crate::wire::{Decoder, Disconnect, Packet, ReasonCode, Text, Violation, encode};
+
+/// Time for the last bytes of a connection that the server closes.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A day: how long the timer sleeps when there is nothing to wait for.
+const IDLE: Duration = Duration::from_secs(24 * 3_600);
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(super) enum Exit {
+    /// The client or the network closed it.
+    Closed,
+    /// The client said goodbye.
+    Disconnect(Disconnect),
+    /// The server says why, where the version has a packet for it.
+    Told(ReasonCode),
+    /// The client broke a rule of the protocol.
+    Violation(Violation),
+    /// Somebody else asked for it.
+    Asked(Close),
+}
+
+/// A connection.
+pub(super) struct Connection {
+    pub(super) core: Arc<Core>,
+    pub(super) session: Arc<Session>,
+    pub(super) link: Arc<Link>,
+    pub(super) identity: Identity,
+    /// Topics that have been admitted.
+    pub(super) topics: HashMap<Text, Ticket>,
+    /// Topic aliases that the client has set; number 1 is the first.
+    pub(super) aliases: Vec<Text>,
+    /// Packets of the connection itself, for the end of the batch.
+    pub(super) answers: Vec<u8>,
+    stream: Arc<TcpStream>,
+    decoder: Decoder,
+    rest: Rest,
+    /// Packets that wait for a subscriber's queue, and their size.
+    held: VecDeque<Packet>,
+    held_bytes: usize,
+    /// Ends when the queues that this publisher filled have room again.
+    stall: Option<BoxFuture<'static, ()>>,
+    end_of_stream: bool,
+    last_seen: Instant,
+    silence: Option<Duration>,
+    expires_at: Option<Instant>,
+}
+
+/// Serves a client until it goes, and takes its leave.
+pub(super) async fn serve(core: Arc<Core>, established: Established) {
+    let Established { stream, session, link, identity, decoder, rest, input, silence, expires_at } =
+        established;
+    let mut connection = Connection {
+        core,
+        session,
+        link,
+        identity,
+        topics: HashMap::new(),
+        aliases: Vec::new(),
+        answers: Vec::new(),
+        stream,
+        decoder,
+        rest,
+        held: VecDeque::new(),
+        held_bytes: 0,
+        stall: None,
+        end_of_stream: false,
+        last_seen: Instant::now(),
+        silence,
+        expires_at,
+    };
+    let exit = match connection.batch(input).await {
+        Ok(()) => connection.run().await,
+        Err(exit) => exit,
+    };
+    Box::pin(connection.leave(exit)).await;
+}
+
+impl Connection {
+    async fn run(&mut self) -> Exit {
+        let mut timer = std::pin::pin!(tokio::time::sleep_until(self.next_deadline()));
+        loop {
+            if let Some(close) = self.link.closing() {
+                return Exit::Asked(close);
+            }
+            if self.end_of_stream && self.held.is_empty() {
+                return Exit::Closed;
+            }
+            let (blocked, backed_up) = self.output_state();
+            let reads =
+                !self.end_of_stream && !backed_up && self.held_bytes < self.core.shared.limits.held_bytes;
+            let step = tokio::select! {
+                biased;
+                () = self.link.wake.notified() => Ok(()),
+                writable = self.stream.writable(), if blocked => {
+                    writable.map(|()| self.session.unblock(&self.link, Instant::now())).map_err(|_| Exit::Closed)
+                }
+                () = wait(&mut self.stall) => {
+                    self.stall = None;
+                    self.resume().await
+                }
+                readable = self.stream.readable(), if reads => match readable {
+                    Ok(()) => self.read().await,
+                    Err(_) => Err(Exit::Closed),
+                },
+                () = timer.as_mut() => self.time_passed(timer.as_mut(), reads),
+            };
+            if let Err(exit) = step {
+                return exit;
+            }
+        }
+    }
+
+    /// Whether the socket takes no more, and whether so much waits for it that nothing more may be read.
+    fn output_state(&self) -> (bool, bool) {
+        let state = self.session.state.lock();
+        if !state.is_current(&self.link) {
+            return (false, false);
+        }
+        (state.output.blocked, state.output.len() > self.core.shared.limits.output_bytes)
+    }
+
+    /// Reads once and handles what came.
+    async fn read(&mut self) -> Result<(), Exit> {
+        let input = match self.rest.read(&self.stream) {
+            Ok(input) => input,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(_) => return Err(Exit::Closed),
+        };
+        if input.is_empty() {
+            self.end_of_stream = true;
+            return Ok(());
+        }
+        self.batch(input).await
+    }
+
+    /// Handles every whole packet of `input`.
+    async fn batch(&mut self, mut input: Bytes) -> Result<(), Exit> {
+        let mut work = Work::begin();
+        self.last_seen = work.now;
+        let outcome = loop {
+            match self.decoder.decode(&mut input) {
+                Ok(Some(packet)) => {
+                    if let Err(exit) = self.packet(packet, &mut work).await {
+                        break Err(exit);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(violation) => break Err(Exit::Violation(violation)),
+            }
+        };
+        self.finish(work);
+        self.rest.keep(input);
+        outcome
+    }
+
+    /// Handles one packet now, or holds it while a subscriber's queue is full.
+    async fn packet(&mut self, packet: Packet, work: &mut Work) -> Result<(), Exit> {
+        if self.stall.is_some() && !may_overtake(&packet) {
+            self.held_bytes += cost(&packet);
+            self.held.push_back(packet);
+            return Ok(());
+        }
+        self.handle(packet, work).await?;
+        if !work.full.is_empty() {
+            self.begin_stall(work);
+        }
+        Ok(())
+    }
+
+    fn begin_stall(&mut self, work: &mut Work) {
+        let full = std::mem::take(&mut work.full);
+        let core = Arc::clone(&self.core);
+        count(&core.shared.stats.stalls);
+        self.stall = Some(Box::pin(async move { core.wait_for_room(full).await }));
+    }
+
+    /// Handles what was held, until a queue is full again.
+    async fn resume(&mut self) -> Result<(), Exit> {
+        let mut work = Work::begin();
+        let mut outcome = Ok(());
+        while self.stall.is_none() && outcome.is_ok() {
+            let Some(packet) = self.held.pop_front() else {
+                self.held = VecDeque::new();
+                break;
+            };
+            self.held_bytes -= cost(&packet);
+            outcome = self.packet(packet, &mut work).await;
+        }
+        self.finish(work);
+        outcome
+    }
+
+    /// Writes what the batch has caused.
+    fn finish(&mut self, mut work: Work) {
+        self.send_answers();
+        work.flush();
+        self.session.flush(work.now);
+        work.settle(&self.core.shared.stats);
+    }
+
+    /// Puts the packets of the connection itself into its output.
+    pub(super) fn send_answers(&mut self) {
+        if !self.answers.is_empty() {
+            self.session.reply(&self.link, &self.answers);
+            recycle(std::mem::take(&mut self.answers));
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let silent = self.silence.map(|silence| self.last_seen + silence);
+        let fallback = Instant::now() + IDLE;
+        silent.into_iter().chain(self.expires_at).min().unwrap_or(fallback)
+    }
+
+    /// A deadline may have come; `reads`: silence is the client's, not ours.
+    fn time_passed(&mut self, timer: std::pin::Pin<&mut Sleep>, reads: bool) -> Result<(), Exit> {
+        let now = Instant::now();
+        if self.expires_at.is_some_and(|at| at <= now) {
+            return Err(Exit::Told(ReasonCode::NOT_AUTHORIZED));
+        }
+        if !reads {
+            self.last_seen = now;
+        }
+        if self.silence.is_some_and(|silence| self.last_seen + silence <= now) {
+            return Err(Exit::Told(ReasonCode::KEEP_ALIVE_TIMEOUT));
+        }
+        timer.reset(self.next_deadline());
+        Ok(())
+    }
+
+    /// Says why, lets the last bytes out, and gives the session back.
+    async fn leave(mut self, exit: Exit) {
+        self.send_answers();
+        let (reason, departure) = match exit {
+            Exit::Closed | Exit::Asked(Close::Broken) => (None, Departure::WithWill { expiry: None }),
+            Exit::Disconnect(packet) => (None, departure(&packet)),
+            Exit::Told(reason) | Exit::Asked(Close::Told(reason)) => {
+                (Some(reason), Departure::WithWill { expiry: None })
+            }
+            Exit::Violation(violation) => {
+                count(&self.core.shared.stats.violations);
+                tracing::debug!(client = ?self.session.identity, %violation, "closed an MQTT connection");
+                (Some(violation.reason_code()), Departure::WithWill { expiry: None })
+            }
+            Exit::Asked(Close::TakenOver { farewell }) => {
+                if farewell {
+                    let _best_effort = self.stream.try_write(&self.goodbye(ReasonCode::SESSION_TAKEN_OVER));
+                }
+                (None, Departure::WithWill { expiry: None })
+            }
+        };
+        if let Some(reason) = reason {
+            self.session.reply(&self.link, &self.goodbye(reason));
+            self.session.flush(Instant::now());
+            // A client that does not take its last bytes in time goes without them.
+            let _drained = timeout(FAREWELL, self.drain()).await;
+        }
+        self.core.detach(&self.session, &self.link, departure);
+    }
+
+    /// A DISCONNECT; nothing in MQTT 3, whose servers just close.
+    fn goodbye(&self, reason: ReasonCode) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if self.link.version.is_v5() {
+            // A reason without words always fits.
+            let _encoded =
+                encode(&Packet::Disconnect(Disconnect::new(reason)), self.link.version, &mut bytes);
+        }
+        bytes
+    }
+
+    /// Waits until the output is empty or the socket is gone.
+    async fn drain(&mut self) {
+        loop {
+            {
+                let state = self.session.state.lock();
+                if !state.is_current(&self.link) || state.output.is_empty() {
+                    return;
+                }
+            }
+            if self.link.closing() == Some(Close::Broken) || self.stream.writable().await.is_err() {
+                return;
+            }
+            self.session.unblock(&self.link, Instant::now());
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// How a DISCONNECT of the client ends things (MQTT 5.0 §3.14).
+fn departure(packet: &Disconnect) -> Departure {
+    let expiry = packet.session_expiry;
+    if packet.reason == ReasonCode::SUCCESS {
+        Departure::Goodbye { expiry }
+    } else {
+        Departure::WithWill { expiry }
+    }
+}
+
+/// Waits for the stall to end; for ever when there is none.
+async fn wait(stall: &mut Option<BoxFuture<'static, ()>>) {
+    match stall {
+        Some(stall) => stall.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Packets whose order towards messages does not matter.
+const fn may_overtake(packet: &Packet) -> bool {
+    matches!(
+        packet,
+        Packet::PubAck(_) | Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_) | Packet::PingReq
+    )
+}
+
+/// What a held packet counts, in bytes.
+fn cost(packet: &Packet) -> usize {
+    const RECORDS: usize = 128;
+    match packet {
+        Packet::Publish(publish) => publish.topic.len() + publish.payload.len() + RECORDS,
+        _ => RECORDS,
+    }
+}

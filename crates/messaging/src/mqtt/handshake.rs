@@ -1,0 +1,244 @@
+//! From an accepted socket to a session: CONNECT, credentials, CONNACK.
+//!
+//! The race it must win: whoever connects and says nothing must cost next to nothing, and not for long. All of it
+//! together, the gate's answer included, has [`Limits::handshake`](crate::Limits::handshake).
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use kernel::Kind;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::input::Rest;
+use crate::engine::Core;
+use crate::engine::connect::Newcomer;
+use crate::engine::link::{Close, Link};
+use crate::engine::publish::Refusal;
+use crate::engine::session::Session;
+use crate::gate::{Action, Credentials, Identity};
+use crate::topic::Address;
+use crate::wire::{ConnAck, Connect, Decoder, Packet, ReasonCode, Text, Version, Violation, Will, encode};
+
+/// A client that has been let in.
+pub(super) struct Established {
+    pub(super) stream: Arc<TcpStream>,
+    pub(super) session: Arc<Session>,
+    pub(super) link: Arc<Link>,
+    pub(super) identity: Identity,
+    pub(super) decoder: Decoder,
+    pub(super) rest: Rest,
+    /// Bytes that came with the CONNECT.
+    pub(super) input: Bytes,
+    /// One and a half times the keep alive ([MQTT-3.1.2-22]); `None`: silence is not limited.
+    pub(super) silence: Option<Duration>,
+    /// When the identity's token ends.
+    pub(super) expires_at: Option<Instant>,
+}
+
+/// Why a client was not let in; for the log.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotLetIn {
+    /// It was told so.
+    #[error("refused: {0}")]
+    Refused(ReasonCode),
+    /// It broke a rule of the protocol.
+    #[error("{0}")]
+    Violation(Violation),
+    /// It took too long.
+    #[error("no CONNECT in time")]
+    TooSlow,
+    /// It went away.
+    #[error("closed before its CONNECT")]
+    Closed,
+    /// The socket failed.
+    #[error("{0}")]
+    Broken(#[from] io::Error),
+    /// The node goes down.
+    #[error("the node goes down")]
+    ShuttingDown,
+}
+
+/// Reads the CONNECT and answers it.
+pub(super) async fn let_in(core: &Arc<Core>, stream: TcpStream) -> Result<Established, NotLetIn> {
+    let stream = Arc::new(stream);
+    let established = tokio::select! {
+        biased;
+        () = core.closing.cancelled() => return Err(NotLetIn::ShuttingDown),
+        established = timeout(core.shared.limits.handshake, greet(core, stream)) => established,
+    };
+    let established = established.map_err(|_| NotLetIn::TooSlow)??;
+    if core.closing.is_cancelled() {
+        established.link.close(Close::Told(ReasonCode::SERVER_SHUTTING_DOWN));
+    }
+    Ok(established)
+}
+
+async fn greet(core: &Arc<Core>, stream: Arc<TcpStream>) -> Result<Established, NotLetIn> {
+    let mut decoder =
+        Decoder::of_client(usize::try_from(core.shared.limits.packet_bytes).unwrap_or(usize::MAX));
+    let mut rest = Rest::default();
+    let (mut connect, input) = match first_packet(&stream, &mut decoder, &mut rest).await {
+        Ok(first) => first,
+        Err(NotLetIn::Violation(violation)) => {
+            // A client of a version that we do not know is answered in 3.1.1 ([MQTT-3.1.2-2] of 3.1.1).
+            let version = decoder.version().unwrap_or(Version::V311);
+            core.shared.stats.violations.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            refuse(&stream, version, violation.reason_code());
+            return Err(NotLetIn::Violation(violation));
+        }
+        Err(other) => return Err(other),
+    };
+    let version = connect.version;
+    let admitted = admit(core, &mut connect, &stream).await;
+    let (session, link, identity) = admitted.map_err(|reason| {
+        refuse(&stream, version, reason);
+        NotLetIn::Refused(reason)
+    })?;
+    session.flush(Instant::now());
+    let keep_alive = granted_keep_alive(core, &connect);
+    let silence = (keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1_500));
+    let expires_at = expiry_of(core, &identity);
+    Ok(Established { stream, session, link, identity, decoder, rest, input, silence, expires_at })
+}
+
+/// Waits for the whole CONNECT; returns what came behind it too.
+async fn first_packet(
+    stream: &TcpStream,
+    decoder: &mut Decoder,
+    rest: &mut Rest,
+) -> Result<(Box<Connect>, Bytes), NotLetIn> {
+    loop {
+        stream.readable().await?;
+        let mut input = match rest.read(stream) {
+            Ok(input) if input.is_empty() => return Err(NotLetIn::Closed),
+            Ok(input) => input,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error.into()),
+        };
+        match decoder.decode(&mut input).map_err(NotLetIn::Violation)? {
+            Some(Packet::Connect(connect)) => return Ok((connect, input)),
+            // The decoder lets nothing else come first.
+            Some(_) => return Err(NotLetIn::Violation(Violation::FirstPacketNotConnect)),
+            None => rest.keep(input),
+        }
+    }
+}
+
+/// Decides about a CONNECT and attaches the session.
+async fn admit(
+    core: &Arc<Core>,
+    connect: &mut Connect,
+    stream: &Arc<TcpStream>,
+) -> Result<(Arc<Session>, Arc<Link>, Identity), ReasonCode> {
+    if connect.authentication_method.is_some() {
+        return Err(ReasonCode::BAD_AUTHENTICATION_METHOD);
+    }
+    let mut connack = ConnAck::default();
+    let client_id = client_id(core, connect, &mut connack)?;
+    let identity = authenticate(core, connect).await?;
+    let will = connect.will.take();
+    if let Some(will) = &will {
+        check_will(core, &identity, will).await?;
+    }
+    let limits = &core.shared.limits;
+    let expiry = connect.session_expiry.min(limits.session_expiry);
+    connack.session_expiry = (expiry != connect.session_expiry).then_some(expiry);
+    connack.receive_maximum = limits.receive_maximum;
+    connack.maximum_packet_size = std::num::NonZeroU32::new(limits.packet_bytes);
+    connack.topic_alias_maximum = limits.topic_aliases;
+    let keep_alive = granted_keep_alive(core, connect);
+    connack.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
+    let maximum_packet_size =
+        connect.maximum_packet_size.and_then(|size| usize::try_from(size.get()).ok()).unwrap_or(usize::MAX);
+    let newcomer = Newcomer {
+        identity: identity.clone(),
+        client_id,
+        clean_start: connect.clean_start,
+        expiry,
+        window: connect.receive_maximum.get().min(limits.inflight),
+        version: connect.version,
+        maximum_packet_size,
+        will: will.map(|will| Box::new(will.into())),
+        connack,
+    };
+    let (session, link) = core.attach(newcomer, Box::new(Arc::clone(stream)))?;
+    Ok((session, link, identity))
+}
+
+/// The client's identifier, or one of ours for a client that has none and needs none ([MQTT-3.1.3-6], in 3.1.1
+/// [MQTT-3.1.3-8]).
+fn client_id(core: &Core, connect: &Connect, connack: &mut ConnAck) -> Result<Text, ReasonCode> {
+    if !connect.client_id.is_empty() {
+        return Ok(connect.client_id.clone());
+    }
+    if !connect.version.is_v5() && !connect.clean_start {
+        return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
+    }
+    let number = core.rng.uuid().simple().to_string();
+    let assigned = Text::from(format!("auto-{}", number.get(..16).unwrap_or(&number)));
+    connack.assigned_client_id = Some(assigned.clone());
+    Ok(assigned)
+}
+
+async fn authenticate(core: &Core, connect: &Connect) -> Result<Identity, ReasonCode> {
+    let credentials = Credentials::Password {
+        user_name: connect.user_name.as_ref().map_or("", Text::as_str),
+        password: connect.password.as_ref().map_or(&[], |password| password.expose()),
+    };
+    core.gate.authenticate(credentials).await.map_err(|error| match error.kind() {
+        Kind::Denied => ReasonCode::NOT_AUTHORIZED,
+        Kind::Limited => ReasonCode::CONNECTION_RATE_EXCEEDED,
+        Kind::Unavailable | Kind::Internal => {
+            tracing::warn!(error = %error, cause = %error.chain(), "the gate could not authenticate");
+            ReasonCode::SERVER_UNAVAILABLE
+        }
+        _ => ReasonCode::BAD_USER_NAME_OR_PASSWORD,
+    })
+}
+
+/// A will is a message like any other: it needs a topic and the right to publish there.
+async fn check_will(core: &Core, identity: &Identity, will: &Will) -> Result<(), ReasonCode> {
+    let address = Address::of_topic(will.topic.as_str()).map_err(|_| ReasonCode::TOPIC_NAME_INVALID)?;
+    let allowed = match address {
+        Address::Health { domain } => core.authorize_health(identity, domain).await,
+        Address::Channel(address) => match core.room(&address).await {
+            Ok(room) => core.authorize(identity, &room, Action::Publish).await,
+            Err(refusal) => Err(refusal),
+        },
+    };
+    allowed.map_err(|refusal| match refusal {
+        Refusal::Unavailable => ReasonCode::SERVER_UNAVAILABLE,
+        other => other.reason(),
+    })
+}
+
+/// The client's keep alive within the server's; MQTT 3 cannot be told of another.
+fn granted_keep_alive(core: &Core, connect: &Connect) -> u16 {
+    let longest = core.shared.limits.keep_alive;
+    match connect.keep_alive {
+        wanted if !connect.version.is_v5() || longest == u16::MAX => wanted,
+        0 => longest,
+        wanted => wanted.min(longest),
+    }
+}
+
+fn expiry_of(core: &Core, identity: &Identity) -> Option<Instant> {
+    match identity {
+        Identity::User { expires_at: Some(at), .. } => Some(Instant::now() + at.since(core.clock.now())),
+        _ => None,
+    }
+}
+
+/// Answers with a failure, as far as the version has a word for it and the socket takes it at once.
+fn refuse(stream: &TcpStream, version: Version, reason: ReasonCode) {
+    // A will with a bad topic: "identifier rejected" is what clients of MQTT 3 have been told (reference 05 §4.2).
+    let reason = match reason {
+        ReasonCode::TOPIC_NAME_INVALID if !version.is_v5() => ReasonCode::CLIENT_IDENTIFIER_NOT_VALID,
+        other => other,
+    };
+    let mut out = Vec::new();
+    if encode(&Packet::ConnAck(Box::new(ConnAck::refused(reason))), version, &mut out).is_ok() {
+        let _best_effort = stream.try_write(&out);
+    }
+}

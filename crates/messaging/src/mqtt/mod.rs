@@ -1,0 +1,12 @@
+//! MQTT 3.1, 3.1.1 and 5 over TCP, told apart by their CONNECT on one port.
+//!
+//! [`Listener`] accepts, `handshake.rs` lets a client in, `connection.rs` serves it until it goes: one task per
+//! connection, no buffers while it is idle.
+
+mod answer;
+mod connection;
+mod handshake;
+mod input;
+mod listener;
+
+pub use listener::Listener;

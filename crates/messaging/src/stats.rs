@@ -1,0 +1,156 @@
+//! What the engine counts.
+//!
+//! A connection counts its messages in a [`Tally`] of its own and adds it to the shared [`Stats`] once per batch.
+//! Nothing looks up a metric by name while a message is under way: [`Stats::export`] publishes all of them at once.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Numbers since the start of the node; all but the gauges only grow.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Gauge: open connections with a session.
+    pub connections: AtomicU64,
+    /// Gauge: sessions, connected or not.
+    pub sessions: AtomicU64,
+    /// Gauge: subscriptions.
+    pub subscriptions: AtomicU64,
+    /// Gauge: retained messages.
+    pub retained_messages: AtomicU64,
+    /// Gauge: bytes of retained messages.
+    pub retained_bytes: AtomicU64,
+    /// Connections accepted by a listener.
+    pub accepted: AtomicU64,
+    /// Connections closed at once, because [`Limits::connections`](crate::Limits::connections) were open.
+    pub refused: AtomicU64,
+    /// CONNECTs answered with a failure.
+    pub connect_failures: AtomicU64,
+    /// Messages from publishers, by QoS.
+    pub received: [AtomicU64; 3],
+    /// Messages to subscribers, by QoS.
+    pub delivered: [AtomicU64; 3],
+    /// Payload bytes from publishers.
+    pub received_bytes: AtomicU64,
+    /// Payload bytes to subscribers.
+    pub delivered_bytes: AtomicU64,
+    /// QoS 0 messages dropped because a subscriber's output buffer was full.
+    pub dropped_slow: AtomicU64,
+    /// Messages dropped because they expired before they were delivered.
+    pub dropped_expired: AtomicU64,
+    /// Messages dropped because they were larger than a subscriber accepts.
+    pub dropped_large: AtomicU64,
+    /// Messages refused because the publisher may not publish there.
+    pub denied: AtomicU64,
+    /// Messages refused because the queue of an absent subscriber was full.
+    pub refused_full: AtomicU64,
+    /// Retained messages not kept because the store was full.
+    pub refused_retained: AtomicU64,
+    /// Times that a publisher was made to wait for a subscriber.
+    pub stalls: AtomicU64,
+    /// Connections closed because the subscriber took nothing while publishers waited.
+    pub slow_closed: AtomicU64,
+    /// Connections closed because the peer broke a rule of the protocol.
+    pub violations: AtomicU64,
+    /// Subscriptions ended because the right to them was revoked.
+    pub subscriptions_revoked: AtomicU64,
+}
+
+impl Stats {
+    /// Publishes every number through the `metrics` facade; called before metrics are rendered.
+    pub fn export(&self) {
+        let gauge = |name: &'static str, value: &AtomicU64| {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a gauge is a float, and 2^53 of anything suffices"
+            )]
+            metrics::gauge!(name).set(value.load(Relaxed) as f64);
+        };
+        gauge("messaging_connections", &self.connections);
+        gauge("messaging_sessions", &self.sessions);
+        gauge("messaging_subscriptions", &self.subscriptions);
+        gauge("messaging_retained_messages", &self.retained_messages);
+        gauge("messaging_retained_bytes", &self.retained_bytes);
+
+        let counter = |name: &'static str, value: &AtomicU64| {
+            metrics::counter!(name).absolute(value.load(Relaxed));
+        };
+        counter("messaging_accepted_total", &self.accepted);
+        counter("messaging_refused_total", &self.refused);
+        counter("messaging_connect_failures_total", &self.connect_failures);
+        counter("messaging_received_bytes_total", &self.received_bytes);
+        counter("messaging_delivered_bytes_total", &self.delivered_bytes);
+        counter("messaging_stalls_total", &self.stalls);
+        counter("messaging_slow_closed_total", &self.slow_closed);
+        counter("messaging_violations_total", &self.violations);
+        counter("messaging_subscriptions_revoked_total", &self.subscriptions_revoked);
+        for (qos, received, delivered) in self.by_qos() {
+            metrics::counter!("messaging_received_total", "qos" => qos).absolute(received);
+            metrics::counter!("messaging_delivered_total", "qos" => qos).absolute(delivered);
+        }
+        for (cause, value) in [
+            ("slow_subscriber", &self.dropped_slow),
+            ("expired", &self.dropped_expired),
+            ("too_large", &self.dropped_large),
+            ("denied", &self.denied),
+            ("queue_full", &self.refused_full),
+            ("retained_full", &self.refused_retained),
+        ] {
+            metrics::counter!("messaging_dropped_total", "cause" => cause).absolute(value.load(Relaxed));
+        }
+    }
+
+    fn by_qos(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
+        ["0", "1", "2"]
+            .into_iter()
+            .zip(&self.received)
+            .zip(&self.delivered)
+            .map(|((qos, received), delivered)| (qos, received.load(Relaxed), delivered.load(Relaxed)))
+    }
+}
+
+/// Adds one to a counter.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
+/// Messages counted by one batch.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) received: [u64; 3],
+    pub(crate) delivered: [u64; 3],
+    pub(crate) received_bytes: u64,
+    pub(crate) delivered_bytes: u64,
+}
+
+impl Tally {
+    /// Adds everything to the shared numbers and starts again from zero.
+    pub(crate) fn settle(&mut self, stats: &Stats) {
+        let add = |counter: &AtomicU64, by: u64| {
+            if by > 0 {
+                counter.fetch_add(by, Relaxed);
+            }
+        };
+        for (counter, by) in stats.received.iter().zip(self.received) {
+            add(counter, by);
+        }
+        for (counter, by) in stats.delivered.iter().zip(self.delivered) {
+            add(counter, by);
+        }
+        add(&stats.received_bytes, self.received_bytes);
+        add(&stats.delivered_bytes, self.delivered_bytes);
+        *self = Self::default();
+    }
+
+    pub(crate) fn receive(&mut self, qos: crate::wire::QoS, bytes: usize) {
+        if let Some(counter) = self.received.get_mut(usize::from(qos.bits())) {
+            *counter += 1;
+        }
+        self.received_bytes += bytes as u64;
+    }
+
+    pub(crate) fn deliver(&mut self, qos: crate::wire::QoS, bytes: usize) {
+        if let Some(counter) = self.delivered.get_mut(usize::from(qos.bits())) {
+            *counter += 1;
+        }
+        self.delivered_bytes += bytes as u64;
+    }
+}

@@ -37,9 +37,8 @@ impl App {
             Ok(preflight())
         } else {
             request.extensions_mut().insert(guard.clone());
-            self.dispatch(request).instrument(span.clone()).await
+            self.dispatch(request).instrument(span).await
         };
-        let _in_span = span.enter();
         let mut response = answered.unwrap_or_else(IntoResponse::into_response);
         let report = settle(&guard, &mut response);
         if method == Method::HEAD {
@@ -185,7 +184,8 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     format!("the handler panicked: {}", text.unwrap_or("no message"))
 }
 
-/// The one line per request. Never the query, a header or a body: they may hold secrets.
+/// The one line per request, outside its span so that the id stands in it once. Never the query, a header or a body: they
+/// may hold secrets.
 fn log(guard: &Guard, method: &Method, status: StatusCode, duration: Duration, report: Option<&Report>) {
     let route = guard.route().map_or("-", |route| route.path);
     let request_id = guard.request_id().as_str();
@@ -195,10 +195,11 @@ fn log(guard: &Guard, method: &Method, status: StatusCode, duration: Duration, r
         tracing::info!(%method, route, status, duration_ms, request_id, "request");
         return;
     };
-    let (message, cause) = (error.public(), error.chain());
+    let chain = error.chain();
+    let (error, cause) = (error.public(), Some(chain.as_str()).filter(|chain| !chain.is_empty()));
     if status >= 500 {
-        tracing::error!(%method, route, status, duration_ms, request_id, message, cause, "request");
+        tracing::error!(%method, route, status, duration_ms, request_id, error, cause, "request");
     } else {
-        tracing::info!(%method, route, status, duration_ms, request_id, message, cause, "request");
+        tracing::info!(%method, route, status, duration_ms, request_id, error, cause, "request");
     }
 }

@@ -21,6 +21,10 @@ use super::{
 };
 use crate::App;
 
+/// The longest head of a request over HTTP/1, in bytes; above it 431. Many times what a token and its cookies need, and
+/// what bounds the memory of a connection whose head never ends. Over HTTP/2 hyper's own bound is 16 KiB.
+const MAX_HEAD: usize = 64 * 1024;
+
 /// Serves one connection to its end: the client closes it, it is idle or too slow, or `shutdown` comes and its requests
 /// in flight are answered.
 pub(super) async fn serve<IO>(
@@ -45,7 +49,7 @@ pub(super) async fn serve<IO>(
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // The watch below does what hyper's own timer would, and tells a slow head from an idle connection.
-    builder.http1().header_read_timeout(None);
+    builder.http1().header_read_timeout(None).max_buf_size(MAX_HEAD);
     let mut serving = pin!(builder.serve_connection_with_upgrades(io, service));
 
     let mut beat = interval(options.header_timeout / 2);

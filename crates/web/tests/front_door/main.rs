@@ -5,6 +5,7 @@
 mod answers;
 mod contract;
 mod documents;
+mod log;
 mod refusals;
 mod sample;
 mod sockets;

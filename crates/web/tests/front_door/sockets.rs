@@ -112,3 +112,16 @@ async fn what_is_not_http_is_refused() {
     shutdown.cancel();
     serving.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_head_that_does_not_end_is_refused() {
+    let (address, shutdown, serving) = serve(app()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("GET /health HTTP/1.1\r\nhost: x\r\ncookie: {}", "x".repeat(64 * 1024));
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&answer));
+    shutdown.cancel();
+    serving.await.unwrap();
+}

@@ -10,7 +10,11 @@
 //!
 //! Unused bytes are zero, so equality and hashing are plain comparisons of words, whatever the form.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+};
 
 use crate::schema::{ItemId, KindId};
 
@@ -171,8 +175,29 @@ impl fmt::Debug for Id {
 }
 
 /// A thing of a kind: `client:5f0b…`. 40 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Eq, PartialOrd, Ord)]
 pub struct Object([u64; 5]);
+
+impl PartialEq for Object {
+    /// Word by word: as an array it would be a call to `memcmp`, a fifth of the time of a check.
+    fn eq(&self, other: &Self) -> bool {
+        let ([a, b, c, d, e], [v, w, x, y, z]) = (self.0, other.0);
+        (a ^ v) | (b ^ w) | (c ^ x) | (d ^ y) | (e ^ z) == 0
+    }
+}
+
+impl Hash for Object {
+    /// Two words at a time, which the hashers in use take in one multiplication; and the words of zeros of a UUID not
+    /// at all. The last word tells the forms apart.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, last] = self.0;
+        state.write_u128(join(a, b));
+        if c != 0 {
+            state.write_u128(join(c, d));
+        }
+        state.write_u64(last);
+    }
+}
 
 impl Object {
     /// The object with this id.

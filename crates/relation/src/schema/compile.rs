@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 
 use super::{
     Allowed, Item, ItemId, Kind, KindId, Position, Relation, RelationId, Rule, Schema, SchemaError, layers,
+    order,
     parser::{Definition, Expression, Permission, Word},
 };
 use crate::tuple::RelationSet;
@@ -30,6 +31,7 @@ pub(super) fn compile(definitions: &[Definition<'_>]) -> Result<Schema, SchemaEr
         kinds.push(KindCompiler::new(&names, definition)?.compile()?);
     }
     layers::check(&kinds, definitions)?;
+    order::cheapest_first(&mut kinds);
     let by_name = names.kinds.iter().map(|(name, id)| (Box::from(*name), *id)).collect();
     Ok(Schema { kinds: kinds.into(), by_name })
 }

@@ -7,6 +7,7 @@
 mod compile;
 mod layers;
 mod lexer;
+mod order;
 pub(crate) mod parser;
 #[cfg(test)]
 mod tests;

@@ -102,28 +102,6 @@ fn a_session_that_is_kept_gets_what_came_while_it_was_away() {
 }
 
 #[test]
-fn a_session_survives_a_restart_with_its_messages() {
-    for storage in Storage::ALL {
-        let mut platform = Platform::start(storage);
-        let channel = platform.channel("boiler");
-        let device = platform.connected_device("device", &channel);
-        let topic = platform.topic(&channel, "/queue");
-        let options = ["id=kept", "clean=false"];
-        let mut away = connect(&platform, &device, Library::Paho, Version::V5, &options);
-        assert_eq!(away.subscribe(1, &topic), "1");
-        away.end();
-        let mut publisher = connect(&platform, &device, Library::Paho, Version::V5, &[]);
-        publisher.publish(1, &topic, "missed");
-        publisher.event("ack");
-
-        platform.restart();
-        let back = Probe::start(Library::Paho, &platform.login(&device, Version::V5), &options);
-        assert_eq!(back.event("connack"), "0 present");
-        assert_eq!(back.message("missed"), format!("1 0 {topic} missed"));
-    }
-}
-
-#[test]
 fn a_second_connection_with_the_same_client_identifier_takes_over() {
     each(|platform, channel, library, version| {
         let device = platform.connected_device("device", channel);

@@ -64,4 +64,5 @@ for await (const line of createInterface({ input: process.stdin })) {
     break;
   }
 }
-client.end();
+// Standard input may still be open.
+client.end(false, () => process.exit(0));

@@ -68,11 +68,8 @@ impl fmt::Display for Welcome<'_> {
         writeln!(f, "  Data            {}", self.settings.node.data_dir.display())?;
         writeln!(f, "  Administrator   {}", self.settings.admin.username)?;
         if let Some(password) = self.generated_password {
-            writeln!(
-                f,
-                "  Password        {}   (made for this first start, not shown again)",
-                password.expose()
-            )?;
+            writeln!(f, "  Password        {}", password.expose())?;
+            writeln!(f, "                  made up at this first start and not shown again")?;
         }
         writeln!(f, "\n  See it work:    {}\n", self.quickstart(&url))?;
         writeln!(f, "listening http {}", self.http)?;

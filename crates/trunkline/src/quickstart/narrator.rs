@@ -50,21 +50,31 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A curl command in the making.
-pub(super) struct Curl(String);
+pub(super) struct Curl {
+    start: String,
+    headers: Vec<String>,
+    body: Option<String>,
+}
 
 impl Curl {
     pub(super) fn new(method: &str, url: &str) -> Self {
         let method = if method == "GET" { String::new() } else { format!(" -X {method}") };
-        Self(format!("curl -s{method} {}", quoted(url)))
+        Self { start: format!("curl -s{method} {}", quoted(url)), headers: Vec::new(), body: None }
     }
 
     /// As the user whose token is in the variable TOKEN.
     pub(super) fn with_token(self) -> Self {
-        Self(self.0 + " -H \"Authorization: Bearer $TOKEN\"")
+        self.with_token_in("TOKEN")
     }
 
-    pub(super) fn header(self, header: &str) -> Self {
-        Self(format!("{} -H {}", self.0, quoted(header)))
+    pub(super) fn with_token_in(mut self, variable: &str) -> Self {
+        self.headers.push(format!("-H \"Authorization: Bearer ${variable}\""));
+        self
+    }
+
+    pub(super) fn header(mut self, header: &str) -> Self {
+        self.headers.push(format!("-H {}", quoted(header)));
+        self
     }
 
     pub(super) fn json(self, body: &serde_json::Value) -> Self {
@@ -72,11 +82,26 @@ impl Curl {
     }
 
     pub(super) fn data(self, body: &str) -> Self {
-        Self(format!("{} \\\n  -d {}", self.0, quoted(body)))
+        let body = quoted(body);
+        self.quoted_data(body)
     }
 
-    pub(super) fn text(self) -> String {
-        self.0
+    /// A body that is a word of the shell already.
+    pub(super) fn quoted_data(mut self, word: String) -> Self {
+        self.body = Some(word);
+        self
+    }
+
+    /// The command, on a line each for the address, the headers and the body.
+    pub(super) fn text(&self) -> String {
+        let mut text = self.start.clone();
+        if !self.headers.is_empty() {
+            text.push_str(&format!(" \\\n  {}", self.headers.join(" ")));
+        }
+        if let Some(body) = &self.body {
+            text.push_str(&format!(" \\\n  -d {body}"));
+        }
+        text
     }
 }
 
@@ -94,7 +119,7 @@ mod tests {
         let curl = Curl::new("POST", "http://h/domains").with_token().json(&json!({"name": "it's"}));
         assert_eq!(
             curl.text(),
-            "curl -s -X POST http://h/domains -H \"Authorization: Bearer $TOKEN\" \
+            "curl -s -X POST http://h/domains \\\n  -H \"Authorization: Bearer $TOKEN\" \
              -H 'Content-Type: application/json' \\\n  -d '{\"name\":\"it'\\''s\"}'"
         );
     }

@@ -80,23 +80,23 @@ impl<W: Write> Tour<'_, W> {
 
     async fn log_in(&mut self, api: Api, username: &str, password: &Secret<String>) -> anyhow::Result<Api> {
         self.narrator.step("Log in. The tour writes $PASSWORD for your password.")?;
-        let url = self.at("/users/tokens/issue");
-        let login = format!(
-            "TOKEN=$(curl -s -X POST {} -H 'Content-Type: application/json' \\\n  -d {}\"$PASSWORD\"{} | \
-             sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')",
-            quoted(&url),
+        let body = format!(
+            "{}\"$PASSWORD\"{}",
             quoted(&format!("{{\"username\":{},\"password\":\"", json!(username))),
             quoted("\"}"),
         );
+        let curl = Curl::new("POST", &self.at("/users/tokens/issue"))
+            .header("Content-Type: application/json")
+            .quoted_data(body);
+        let token = r#"sed 's/.*"access_token":"\([^"]*\)".*/\1/'"#;
+        let login = format!("TOKEN=$({} | {token})", curl.text());
         self.narrator.command(&login)?;
         let pair = api.tokens().issue(username, password).await.context("the login is refused")?;
         self.narrator.answer("an access token, which is in $TOKEN now, and a refresh token")?;
 
         self.narrator.step("Later, the refresh token gets another pair")?;
-        let refresh = Curl::new("POST", &self.at("/users/tokens/refresh"))
-            .header("Content-Type: application/json")
-            .text();
-        self.narrator.command(&format!("{refresh} -H \"Authorization: Bearer $REFRESH_TOKEN\""))?;
+        let refresh = Curl::new("POST", &self.at("/users/tokens/refresh")).with_token_in("REFRESH_TOKEN");
+        self.narrator.command(&refresh.header("Content-Type: application/json").text())?;
         let pair = api.tokens().refresh(&pair.refresh_token).await?;
         self.narrator.answer("another access token")?;
         Ok(api.with_token(pair.access_token))
@@ -158,9 +158,10 @@ impl<W: Write> Tour<'_, W> {
     async fn look(&mut self, api: &Api, plant: &Plant) -> anyhow::Result<()> {
         self.narrator.step("List the clients, and view one")?;
         let path = format!("/{}/clients", plant.domain.id);
-        self.narrator
-            .command(&Curl::new("GET", &self.at(&format!("{path}?order=name"))).with_token().text())?;
-        let query = Query { order: Some("name".to_owned()), ..Query::default() };
+        self.narrator.command(
+            &Curl::new("GET", &self.at(&format!("{path}?order=name&dir=asc"))).with_token().text(),
+        )?;
+        let query = Query { order: Some("name".to_owned()), dir: Some("asc".to_owned()), ..Query::default() };
         let page = api.clients(plant.domain.id).list(&query).await?;
         let names: Vec<&str> = page.items.iter().map(|client| client.name.as_str()).collect();
         self.narrator.answer(&format!("{} clients: {}", page.total, names.join(", ")))?;

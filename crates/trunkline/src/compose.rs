@@ -12,7 +12,7 @@ use kernel::{Clock, Operation, Rng, Secret};
 use messaging::{Engine, Limits};
 use tokio_util::sync::CancellationToken;
 use users::{FirstAdmin, Users};
-use web::{App, AppInfo, AppOptions, Metrics, Routes};
+use web::{App, AppInfo, AppOptions, Cors, Metrics, Routes};
 
 use crate::build_info;
 use crate::config::{Capability, Settings};
@@ -137,6 +137,7 @@ fn app_options(settings: &Settings, db: &Db, shutdown: &CancellationToken) -> ke
     let options = AppOptions {
         body_limit: settings.web.body_limit.0,
         request_timeout: settings.web.request_timeout,
+        cors: cors(settings)?,
         metrics: Some(metrics),
         ..AppOptions::default()
     };
@@ -144,6 +145,19 @@ fn app_options(settings: &Settings, db: &Db, shutdown: &CancellationToken) -> ke
         let db = db.clone();
         async move { db.ping().await }
     }))
+}
+
+/// No origin named is every origin.
+fn cors(settings: &Settings) -> kernel::Result<Cors> {
+    let origins = &settings.web.allowed_origins.0;
+    if origins.is_empty() {
+        return Ok(Cors::Any);
+    }
+    let valid = |origin: &String| {
+        let header = http::HeaderValue::from_str(origin);
+        header.map_err(|_| kernel::Error::invalid(format!("`web.allowed_origins`: `{origin}` is not an origin")))
+    };
+    origins.iter().map(valid).collect::<kernel::Result<_>>().map(Cors::Origins)
 }
 
 fn master_key(settings: &Settings, data: &DataDir) -> kernel::Result<MasterKey> {
@@ -190,6 +204,8 @@ fn first_admin(settings: &Settings) -> anyhow::Result<FirstAdmin> {
     Ok(FirstAdmin {
         username: settings.admin.username.parse()?,
         email: settings.admin.email.parse()?,
+        first_name: settings.admin.first_name.parse()?,
+        last_name: settings.admin.last_name.parse()?,
         password: settings.admin.password.clone(),
     })
 }

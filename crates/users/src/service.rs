@@ -13,7 +13,7 @@ use regex::Regex;
 
 use crate::{
     events,
-    model::{Email, NewUser, Query, Role, User, Username},
+    model::{Email, NewUser, PersonName, Query, Role, User, Username},
     store,
 };
 
@@ -46,6 +46,10 @@ pub struct FirstAdmin {
     pub username: Username,
     /// The e-mail address; a user that has it is left as it is.
     pub email: Email,
+    /// The first name.
+    pub first_name: PersonName,
+    /// The last name.
+    pub last_name: PersonName,
     /// The password; one is made where there is none.
     pub password: Option<Secret<String>>,
 }
@@ -84,8 +88,8 @@ impl Users {
             id,
             username: admin.username,
             email: admin.email,
-            first_name: "super".parse()?,
-            last_name: "admin".parse()?,
+            first_name: admin.first_name,
+            last_name: admin.last_name,
             tags: kernel::Tags::default(),
             metadata: kernel::Metadata::default(),
             private_metadata: kernel::Metadata::default(),

@@ -27,7 +27,7 @@ pub use error::Problems;
 pub use example::example;
 pub(crate) use setting::{Section, Setting};
 pub use settings::{
-    AdminSettings, AuthSettings, CompatPortSettings, EventSettings, LogSettings, MessagingSettings,
+    AdminSettings, AuthSettings, CompatPortSettings, LogSettings, MessagingSettings,
     NodeSettings, UserSettings, WebSettings,
 };
 pub use show::show;
@@ -59,8 +59,6 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// Users.
     pub users: UserSettings,
-    /// Events.
-    pub events: EventSettings,
     /// HTTP.
     pub web: WebSettings,
     /// The message engine.
@@ -76,7 +74,6 @@ pub(crate) const SECTIONS: &[Section] = &[
     CompatPortSettings::SECTION,
     AuthSettings::SECTION,
     UserSettings::SECTION,
-    EventSettings::SECTION,
     WebSettings::SECTION,
     MessagingSettings::SECTION,
     LogSettings::SECTION,
@@ -95,7 +92,6 @@ impl Settings {
             compat_ports: Group::read(values)?,
             auth: Group::read(values)?,
             users: Group::read(values)?,
-            events: Group::read(values)?,
             web: Group::read(values)?,
             messaging: Group::read(values)?,
             log: Group::read(values)?,
@@ -108,19 +104,6 @@ impl Settings {
     fn fit_together(&self, values: &Values) -> Result<(), Problem> {
         let conflict = |key, reason| Err(Problem::Conflict { place: values.source(key), key, reason });
         let auth = &self.auth;
-        if auth.keys_algorithm != KeysAlgorithm::EdDsa {
-            match &auth.secret_key {
-                None => return conflict("auth.keys_algorithm", "needs `auth.secret_key`; set it too"),
-                // The default of older documents, which everybody knows (reference 01 §2.3).
-                Some(key) if key.expose() == "secret" => {
-                    return conflict(
-                        "auth.secret_key",
-                        "is the word of the documentation; choose a secret one",
-                    );
-                }
-                Some(_) => {}
-            }
-        }
         if auth.refresh_token_duration < auth.access_token_duration {
             return conflict("auth.refresh_token_duration", "is shorter than `auth.access_token_duration`");
         }

@@ -111,29 +111,8 @@ settings! {
     /// Life of a refresh token.
     refresh_token_duration: Duration = "24h" ["AUTH_REFRESH_TOKEN_DURATION"];
 
-    /// Life of an invitation.
-    invitation_duration: Duration = "168h" ["AUTH_INVITATION_DURATION"];
-
-    /// How tokens are signed: `EdDSA` (the public key is published), or `HS256`, `HS384`, `HS512` with `secret_key`.
+    /// How tokens are signed: `EdDSA`; the key is made at the first start and its public half is published.
     keys_algorithm: KeysAlgorithm = "EdDSA" ["AUTH_KEYS_ALGORITHM"];
-
-    /// Signing secret of the `HS…` algorithms.
-    secret_key: Option<Secret<String>> = "" ["AUTH_SECRET_KEY"];
-
-    /// Ed25519 private key (PEM, PKCS#8) of `EdDSA`. Without it one is made in the data directory.
-    keys_active_key_path: Option<PathBuf> = "" ["AUTH_KEYS_ACTIVE_KEY_PATH"];
-
-    /// Key that was active before: its tokens hold until they end.
-    keys_retiring_key_path: Option<PathBuf> = "" ["AUTH_KEYS_RETIRING_KEY_PATH"];
-
-    /// How long others may keep the published keys.
-    jwks_cache_max_age: Duration = "900s" ["AUTH_JWKS_CACHE_MAX_AGE"];
-
-    /// How long they may go on using them while they ask again.
-    jwks_cache_stale_while_revalidate: Duration = "60s" ["AUTH_JWKS_CACHE_STALE_WHILE_REVALIDATE"];
-
-    /// Accept tokens that SuperMQ has issued (`iss` = `supermq.auth`) with the same key.
-    accept_supermq_issuer: bool = "false";
 
     /// File that replaces the built-in table of operations and the permission that each needs.
     permissions_file: Option<PathBuf> = "" ["PERMISSIONS_FILE"];
@@ -151,14 +130,6 @@ settings! {
 
     /// Let users in whose e-mail address is not verified.
     allow_unverified: bool = "true" ["ALLOW_UNVERIFIED_USER"];
-}
-
-settings! {
-    /// Events.
-    EventSettings in "events.";
-
-    /// What the names of event streams begin with: `magistrala.` or `supermq.`.
-    prefix: String = "magistrala.";
 }
 
 settings! {

@@ -227,14 +227,6 @@ fn lists_may_be_written_as_lists_or_with_commas() {
 #[test]
 fn settings_that_do_not_fit_each_other_are_refused() {
     assert_eq!(
-        problems_of(&[("MG_AUTH_KEYS_ALGORITHM", "HS512")]),
-        "environment MG_AUTH_KEYS_ALGORITHM: `auth.keys_algorithm` needs `auth.secret_key`; set it too"
-    );
-    assert_eq!(
-        problems_of(&[("MG_AUTH_KEYS_ALGORITHM", "HS512"), ("SMQ_AUTH_SECRET_KEY", "secret")]),
-        "environment SMQ_AUTH_SECRET_KEY: `auth.secret_key` is the word of the documentation; choose a secret one"
-    );
-    assert_eq!(
         problems_of(&[("TRUNKLINE_AUTH_ACCESS_TOKEN_DURATION", "48h")]),
         "default: `auth.refresh_token_duration` is shorter than `auth.access_token_duration`"
     );

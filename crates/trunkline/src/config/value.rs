@@ -271,15 +271,9 @@ words! {
     ///
     /// Upstream's RSA and ECDSA names mean "asymmetric" here: several of its services have `RS256` as a default that
     /// they refuse themselves (reference 07 §14.1).
-    KeysAlgorithm, "`EdDSA`, `HS256`, `HS384` or `HS512`" {
+    KeysAlgorithm, "`EdDSA`" {
         /// Ed25519; the public key is published as JWKS.
         EdDsa = "eddsa" | "rs256" | "rs384" | "rs512" | "ps256" | "ps384" | "ps512" | "es256" | "es384";
-        /// HMAC with SHA-256.
-        Hs256 = "hs256";
-        /// HMAC with SHA-384.
-        Hs384 = "hs384";
-        /// HMAC with SHA-512.
-        Hs512 = "hs512";
     }
 }
 

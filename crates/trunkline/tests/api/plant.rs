@@ -64,6 +64,8 @@ impl Plant {
             .ensure_admin(FirstAdmin {
                 username: "admin".parse().unwrap(),
                 email: "admin@example.com".parse().unwrap(),
+                first_name: "super".parse().unwrap(),
+                last_name: "admin".parse().unwrap(),
                 password: Some(Secret::new(PASSWORD.to_owned())),
             })
             .await

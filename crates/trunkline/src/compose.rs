@@ -117,8 +117,10 @@ impl Platform {
         tokio::spawn(revocations::run(bus.subscribe(), engine.clone()));
         let relay = Relay::start(db.clone(), outbox, bus, clock);
 
+        // The recorder first: routes that are made before it count nothing.
+        let options = app_options(settings, &db, &engine, shutdown)?;
         let routes = registry.routes(|capability| settings.node.only.serves(capability));
-        let app = App::with_options(routes, app_info(settings, &rng), app_options(settings, &db, shutdown)?);
+        let app = App::with_options(routes, app_info(settings, &rng), options);
         Ok(Self { app, generated_password, engine, db, relay })
     }
 
@@ -130,8 +132,14 @@ impl Platform {
     }
 }
 
-fn app_options(settings: &Settings, db: &Db, shutdown: &CancellationToken) -> kernel::Result<AppOptions> {
-    let metrics = Metrics::install()?;
+fn app_options(
+    settings: &Settings,
+    db: &Db,
+    engine: &Engine,
+    shutdown: &CancellationToken,
+) -> kernel::Result<AppOptions> {
+    let engine = engine.clone();
+    let metrics = Metrics::install()?.gathering(move || engine.stats().export());
     tokio::spawn(metrics.clone().upkeep(shutdown.clone()));
     let db = db.clone();
     let options = AppOptions {
@@ -155,7 +163,9 @@ fn cors(settings: &Settings) -> kernel::Result<Cors> {
     }
     let valid = |origin: &String| {
         let header = http::HeaderValue::from_str(origin);
-        header.map_err(|_| kernel::Error::invalid(format!("`web.allowed_origins`: `{origin}` is not an origin")))
+        header.map_err(|_| {
+            kernel::Error::invalid(format!("`web.allowed_origins`: `{origin}` is not an origin"))
+        })
     };
     origins.iter().map(valid).collect::<kernel::Result<_>>().map(Cors::Origins)
 }

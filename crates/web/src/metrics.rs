@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -13,7 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 /// What the process counts, as Prometheus text. Whatever crate uses the `metrics` macros is in it.
 #[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
+pub struct Metrics {
+    handle: PrometheusHandle,
+    gather: Option<Arc<dyn Fn() + Send + Sync>>,
+}
 
 impl Metrics {
     /// Installs the recorder, once per process; later calls return the same. Routes that were made before it count
@@ -22,7 +25,7 @@ impl Metrics {
         static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(handle) = &*installed {
-            return Ok(Self(handle.clone()));
+            return Ok(Self { handle: handle.clone(), gather: None });
         }
         // 0.5 ms to 10 s: from a cached view to the request timeout's neighbourhood.
         let buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -32,19 +35,30 @@ impl Metrics {
             .and_then(PrometheusBuilder::install_recorder)
             .map_err(Error::internal)?;
         *installed = Some(handle.clone());
-        Ok(Self(handle))
+        Ok(Self { handle, gather: None })
+    }
+
+    /// Runs `gather` before each rendering: for numbers that somebody keeps for itself, because it counts too often to
+    /// go through the recorder.
+    #[must_use]
+    pub fn gathering(mut self, gather: impl Fn() + Send + Sync + 'static) -> Self {
+        self.gather = Some(Arc::new(gather));
+        self
     }
 
     /// The text of `/metrics`.
     pub fn render(&self) -> String {
-        self.0.render()
+        if let Some(gather) = &self.gather {
+            gather();
+        }
+        self.handle.render()
     }
 
     /// Folds what the histograms have collected, every five seconds until `shutdown`: without it they grow.
     pub async fn upkeep(self, shutdown: CancellationToken) {
         let mut every = tokio::time::interval(Duration::from_secs(5));
         while shutdown.run_until_cancelled(every.tick()).await.is_some() {
-            self.0.run_upkeep();
+            self.handle.run_upkeep();
         }
     }
 }

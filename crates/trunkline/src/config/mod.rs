@@ -27,8 +27,8 @@ pub use error::Problems;
 pub use example::example;
 pub(crate) use setting::{Section, Setting};
 pub use settings::{
-    AdminSettings, AuthSettings, CompatPortSettings, LogSettings, MessagingSettings,
-    NodeSettings, UserSettings, WebSettings,
+    AdminSettings, AuthSettings, CompatPortSettings, LogSettings, MessagingSettings, NodeSettings,
+    UserSettings, WebSettings,
 };
 pub use show::show;
 pub use source::Source;
@@ -118,22 +118,21 @@ impl Settings {
         }
     }
 
-    /// The ports of the separate services with the name under which `/health` answers there; none when switched off.
+    /// The ports of the separate services that this node serves, each with the name under which `/health` answers there;
+    /// none when switched off.
     pub fn compat_ports(&self) -> Vec<(&'static str, u16)> {
-        let ports = &self.compat_ports;
-        if !ports.enabled {
-            return Vec::new();
-        }
+        let (ports, only) = (&self.compat_ports, &self.node.only);
         let services = [
-            ("auth", &ports.auth),
-            ("users", &ports.users),
-            ("domains", &ports.domains),
-            ("groups", &ports.groups),
-            ("channels", &ports.channels),
-            ("clients", &ports.clients),
-            ("http", &ports.http_adapter),
+            ("auth", &ports.auth, only.serves(Capability::Auth)),
+            ("users", &ports.users, only.serves(Capability::Users)),
+            ("domains", &ports.domains, only.serves(Capability::Domains)),
+            ("groups", &ports.groups, only.serves_all()),
+            ("channels", &ports.channels, only.serves(Capability::Channels)),
+            ("clients", &ports.clients, only.serves(Capability::Clients)),
+            ("http", &ports.http_adapter, only.serves(Capability::HttpAdapter)),
         ];
-        services.into_iter().flat_map(|(name, ports)| ports.0.iter().map(move |&port| (name, port))).collect()
+        let open = services.into_iter().filter(|(.., serves)| ports.enabled && *serves);
+        open.flat_map(|(name, ports, _)| ports.0.iter().map(move |&port| (name, port))).collect()
     }
 }
 

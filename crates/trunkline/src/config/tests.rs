@@ -225,6 +225,14 @@ fn lists_may_be_written_as_lists_or_with_commas() {
 }
 
 #[test]
+fn a_way_of_signing_that_the_platform_does_not_have_is_refused() {
+    assert_eq!(
+        problems_of(&[("MG_AUTH_KEYS_ALGORITHM", "HS512")]),
+        "environment MG_AUTH_KEYS_ALGORITHM: `auth.keys_algorithm` is `HS512`, expected `EdDSA`"
+    );
+}
+
+#[test]
 fn settings_that_do_not_fit_each_other_are_refused() {
     assert_eq!(
         problems_of(&[("TRUNKLINE_AUTH_ACCESS_TOKEN_DURATION", "48h")]),
@@ -257,6 +265,8 @@ fn compat_ports_answer_in_the_name_of_their_service_and_can_be_switched_off() {
     for expected in [("auth", 9001), ("auth", 8189), ("clients", 9006), ("clients", 9000), ("http", 8008)] {
         assert!(ports.contains(&expected), "{expected:?}");
     }
+    let some = Layers::new(environment(&[("TRUNKLINE_ONLY", "users,mqtt")]));
+    assert_eq!(load(&some).unwrap().settings.compat_ports(), [("users", 9002)]);
     let off = Layers::new(environment(&[("TRUNKLINE_COMPAT_PORTS_ENABLED", "false")]));
     assert!(load(&off).unwrap().settings.compat_ports().is_empty());
 }

@@ -302,9 +302,14 @@ words! {
 pub struct Only(Vec<Capability>);
 
 impl Only {
+    /// Whether this node serves everything.
+    pub fn serves_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this node serves `capability`.
     pub fn serves(&self, capability: Capability) -> bool {
-        self.0.is_empty() || self.0.contains(&capability)
+        self.serves_all() || self.0.contains(&capability)
     }
 }
 

@@ -115,7 +115,7 @@ impl Core {
         let lost = self.drop_channel(session, room.channel);
         self.shared.stats.subscriptions_revoked.fetch_add(lost as u64, Relaxed);
         if refusal == Refusal::Unavailable {
-            close(session, ReasonCode::SERVER_UNAVAILABLE);
+            close(session, ReasonCode::SERVER_BUSY);
         }
     }
 }

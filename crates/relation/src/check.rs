@@ -260,22 +260,20 @@ impl Walk<'_> {
         if relations.is_empty() || self.subject.members.is_some() {
             return Answer::No;
         }
-        let key = NodeKey::Pair(object, self.subject.object);
-        match self.graph.pair(&key, self.loaded) {
+        match self.graph.pair(object, self.subject.object, self.loaded) {
             Some(related) if related.meets(relations) => Answer::Yes,
             Some(_) => Answer::No,
             None => {
-                self.lacks(key);
+                self.lacks(NodeKey::Pair(object, self.subject.object));
                 Answer::Unknown
             }
         }
     }
 
     fn edges(&mut self, object: Object) -> Option<std::sync::Arc<[Edge]>> {
-        let key = NodeKey::Edges(object);
-        let edges = self.graph.edges(&key, self.loaded);
+        let edges = self.graph.edges(object, self.loaded);
         if edges.is_none() {
-            self.lacks(key);
+            self.lacks(NodeKey::Edges(object));
         }
         edges
     }

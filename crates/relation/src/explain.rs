@@ -284,9 +284,8 @@ impl Walk<'_> {
         condition: String,
         mut leads: impl FnMut(&mut Self, &Edge) -> Result<Reason, AskError>,
     ) -> Result<Reason, AskError> {
-        let key = NodeKey::Edges(object);
-        let Some(edges) = self.graph.edges(&key, self.loaded) else {
-            self.lacks(key);
+        let Some(edges) = self.graph.edges(object, self.loaded) else {
+            self.lacks(NodeKey::Edges(object));
             return Ok(Reason::plain(None, condition));
         };
         let mut operands = Operands::new(true);
@@ -305,10 +304,9 @@ impl Walk<'_> {
         if relations.is_empty() || self.subject.members.is_some() {
             return Some(false);
         }
-        let key = NodeKey::Pair(object, self.subject.object);
-        let related = self.graph.pair(&key, self.loaded);
+        let related = self.graph.pair(object, self.subject.object, self.loaded);
         if related.is_none() {
-            self.lacks(key);
+            self.lacks(NodeKey::Pair(object, self.subject.object));
         }
         related.map(|related| related.meets(relations))
     }

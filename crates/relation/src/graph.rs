@@ -32,6 +32,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use quick_cache::{
     Weighter,
@@ -39,6 +40,7 @@ use quick_cache::{
 };
 
 use crate::{
+    id::Object,
     schema::Schema,
     tuple::{Edge, Fact, Node, NodeKey, RelationSet},
 };
@@ -46,20 +48,22 @@ use crate::{
 /// A write makes loads in progress of 1 key in 1024 not be kept, no more.
 const SLOTS: usize = 1024;
 
-/// What the cache itself needs per entry: links, state, and its share of the hash table (measured with
-/// `examples/check_cost.rs`).
-const OVERHEAD: usize = 32;
+/// What an entry costs beside itself: links, state, its share of the hash table, room for growth and the allocator's
+/// rounding. Chosen so that our account is near the resident memory; `examples/check_cost.rs` prints both.
+const OVERHEAD: usize = 64;
 
 /// The cache of nodes, shared by all threads.
 #[derive(Debug)]
 pub struct Graph {
     schema: Arc<Schema>,
-    nodes: Cache<NodeKey, Node, Weight, foldhash::fast::RandomState>,
+    /// Two caches, so that an entry of either is a cache line or two.
+    edges: Cache<Object, Arc<[Edge]>, Weight, RandomState>,
+    pairs: Cache<(Object, Object), RelationSet, Weight, RandomState>,
     /// Counts invalidations.
     clock: AtomicU64,
     /// When a key of the slot was last invalidated.
     slots: Box<[Mutex<u64>]>,
-    slot_hasher: foldhash::fast::RandomState,
+    slot_hasher: RandomState,
 }
 
 /// When a read of the store began.
@@ -68,7 +72,7 @@ pub struct Ticket(u64);
 
 /// What was loaded for one question. Not for a second one: it may be older than a commit in between.
 #[derive(Debug, Default)]
-pub struct Loaded(HashMap<NodeKey, Node, foldhash::fast::RandomState>);
+pub struct Loaded(HashMap<NodeKey, Node, RandomState>);
 
 impl Loaded {
     /// How many facts there are.
@@ -79,6 +83,20 @@ impl Loaded {
     /// Whether nothing had to be loaded.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    pub(crate) fn edges(&self, key: &NodeKey) -> Option<Arc<[Edge]>> {
+        match self.0.get(key)? {
+            Node::Edges(edges) | Node::Members(edges) => Some(Arc::clone(edges)),
+            Node::Pair(_) => None,
+        }
+    }
+
+    fn pair(&self, key: &NodeKey) -> Option<RelationSet> {
+        match self.0.get(key)? {
+            Node::Pair(relations) => Some(*relations),
+            Node::Edges(_) | Node::Members(_) => None,
+        }
     }
 }
 
@@ -95,27 +113,32 @@ pub enum Outcome<T> {
 #[derive(Debug, Clone, Copy)]
 struct Weight;
 
-impl Weighter<NodeKey, Node> for Weight {
-    fn weight(&self, _key: &NodeKey, node: &Node) -> u64 {
-        let edges = match node {
-            Node::Edges(edges) | Node::Members(edges) => {
-                2 * size_of::<usize>() + size_of_val::<[Edge]>(edges)
-            }
-            Node::Pair(_) => 0,
-        };
-        (OVERHEAD + size_of::<NodeKey>() + size_of::<Node>() + edges) as u64
+impl Weighter<Object, Arc<[Edge]>> for Weight {
+    fn weight(&self, _key: &Object, edges: &Arc<[Edge]>) -> u64 {
+        let counters = 2 * size_of::<usize>();
+        (OVERHEAD + size_of::<(Object, Arc<[Edge]>)>() + counters + size_of_val::<[Edge]>(edges)) as u64
+    }
+}
+
+impl Weighter<(Object, Object), RelationSet> for Weight {
+    fn weight(&self, _key: &(Object, Object), _relations: &RelationSet) -> u64 {
+        (OVERHEAD + size_of::<((Object, Object), RelationSet)>()) as u64
     }
 }
 
 impl Graph {
     /// An empty graph of at most `capacity` bytes.
     pub fn new(schema: Arc<Schema>, capacity: u64) -> Self {
-        // A typical entry is an object with two or three edges; the estimate only sizes the table at first.
-        let estimate = usize::try_from(capacity / 256).unwrap_or(usize::MAX).clamp(64, 1 << 20);
-        let hasher = foldhash::fast::RandomState::default();
+        // An object with its three or four edges takes twice the room of the one or two pairs that go with it.
+        let pairs = capacity / 3;
+        let edges = capacity - pairs;
+        // These only size the tables at first.
+        let estimate = |bytes: u64| usize::try_from(bytes / 256).unwrap_or(usize::MAX).clamp(64, 1 << 20);
+        let hasher = RandomState::default();
         Self {
             schema,
-            nodes: Cache::with(estimate, capacity, Weight, hasher.clone(), DefaultLifecycle::default()),
+            edges: Cache::with(estimate(edges), edges, Weight, hasher.clone(), DefaultLifecycle::default()),
+            pairs: Cache::with(estimate(pairs), pairs, Weight, hasher.clone(), DefaultLifecycle::default()),
             clock: AtomicU64::new(0),
             slots: (0..SLOTS).map(|_| Mutex::new(0)).collect(),
             slot_hasher: hasher,
@@ -129,7 +152,7 @@ impl Graph {
 
     /// The bytes in use, by the same account as the capacity.
     pub fn bytes(&self) -> u64 {
-        self.nodes.weight()
+        self.edges.weight() + self.pairs.weight()
     }
 
     /// The time at which a read of the store begins. Take it before the read; one will do for several keys.
@@ -141,13 +164,18 @@ impl Graph {
     /// ticket was taken.
     pub fn insert(&self, ticket: Ticket, fact: Fact, loaded: &mut Loaded) {
         let Fact { key, node } = fact;
-        if !matches!(key, NodeKey::Members(_)) {
-            self.slot(&key, |invalidated| {
-                if *invalidated <= ticket.0 {
-                    self.nodes.insert(key, node.clone());
+        self.slot(&key, |invalidated| {
+            if *invalidated > ticket.0 {
+                return;
+            }
+            match (key, &node) {
+                (NodeKey::Edges(object), Node::Edges(edges)) => self.edges.insert(object, Arc::clone(edges)),
+                (NodeKey::Pair(object, subject), Node::Pair(set)) => {
+                    self.pairs.insert((object, subject), *set);
                 }
-            });
-        }
+                _ => {}
+            }
+        });
         loaded.0.insert(key, node);
     }
 
@@ -157,7 +185,11 @@ impl Graph {
             self.slot(&key, |invalidated| {
                 // Under the lock, so that a slot's times only rise.
                 *invalidated = self.clock.fetch_add(1, Ordering::SeqCst) + 1;
-                self.nodes.remove(&key);
+                match key {
+                    NodeKey::Edges(object) => _ = self.edges.remove(&object),
+                    NodeKey::Pair(object, subject) => _ = self.pairs.remove(&(object, subject)),
+                    NodeKey::Members(_) => {}
+                }
             });
         }
     }
@@ -169,21 +201,16 @@ impl Graph {
                 self.clock.fetch_add(1, Ordering::SeqCst) + 1;
         }
         // Nothing that was read before can be inserted any more; what already is, goes.
-        self.nodes.clear();
+        self.edges.clear();
+        self.pairs.clear();
     }
 
-    pub(crate) fn edges(&self, key: &NodeKey, loaded: &Loaded) -> Option<Arc<[Edge]>> {
-        match self.nodes.get(key).or_else(|| loaded.0.get(key).cloned())? {
-            Node::Edges(edges) | Node::Members(edges) => Some(edges),
-            Node::Pair(_) => None,
-        }
+    pub(crate) fn edges(&self, object: Object, loaded: &Loaded) -> Option<Arc<[Edge]>> {
+        self.edges.get(&object).or_else(|| loaded.edges(&NodeKey::Edges(object)))
     }
 
-    pub(crate) fn pair(&self, key: &NodeKey, loaded: &Loaded) -> Option<RelationSet> {
-        match self.nodes.get(key).or_else(|| loaded.0.get(key).cloned())? {
-            Node::Pair(relations) => Some(relations),
-            Node::Edges(_) | Node::Members(_) => None,
-        }
+    pub(crate) fn pair(&self, object: Object, subject: Object, loaded: &Loaded) -> Option<RelationSet> {
+        self.pairs.get(&(object, subject)).or_else(|| loaded.pair(&NodeKey::Pair(object, subject)))
     }
 
     fn slot(&self, key: &NodeKey, act: impl FnOnce(&mut u64)) {
@@ -200,7 +227,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use crate::{Id, Object, Subject, memory::Tuples};
+    use crate::{Id, Subject, memory::Tuples};
 
     fn graph(capacity: u64) -> Graph {
         Graph::new(Arc::new(Schema::platform().unwrap()), capacity)
@@ -221,13 +248,13 @@ mod tests {
         graph.invalidate([key]);
         let mut loaded = Loaded::default();
         graph.insert(ticket, Fact::pair(role, user, member), &mut loaded);
-        assert_eq!(graph.pair(&key, &loaded), Some(member));
-        assert_eq!(graph.pair(&key, &Loaded::default()), None);
+        assert_eq!(graph.pair(role, user, &loaded), Some(member));
+        assert_eq!(graph.pair(role, user, &Loaded::default()), None);
 
         graph.insert(graph.ticket(), Fact::pair(role, user, RelationSet::EMPTY), &mut Loaded::default());
-        assert_eq!(graph.pair(&key, &Loaded::default()), Some(RelationSet::EMPTY));
+        assert_eq!(graph.pair(role, user, &Loaded::default()), Some(RelationSet::EMPTY));
         assert_eq!(
-            graph.pair(&key, &loaded),
+            graph.pair(role, user, &loaded),
             Some(RelationSet::EMPTY),
             "what is kept is newer than what was loaded"
         );
@@ -242,9 +269,8 @@ mod tests {
         for id in 2..20 {
             graph.insert(ticket, Fact::edges(number(&graph, "client", id), []), &mut Loaded::default());
         }
-        let kept = (2..20).filter(|id| {
-            graph.edges(&NodeKey::Edges(number(&graph, "client", *id)), &Loaded::default()).is_some()
-        });
+        let kept =
+            (2..20).filter(|id| graph.edges(number(&graph, "client", *id), &Loaded::default()).is_some());
         assert!(kept.count() >= 15);
     }
 
@@ -256,7 +282,7 @@ mod tests {
         graph.insert(ticket, Fact::edges(object, []), &mut Loaded::default());
         graph.invalidate_all();
         graph.insert(ticket, Fact::edges(object, []), &mut Loaded::default());
-        assert!(graph.edges(&NodeKey::Edges(object), &Loaded::default()).is_none());
+        assert!(graph.edges(object, &Loaded::default()).is_none());
         assert_eq!(graph.bytes(), 0);
     }
 
@@ -359,7 +385,7 @@ mod tests {
                 }
                 for id in 0..2u128 {
                     let object: Object = Object::new(client, Id::uuid(id));
-                    if let Some(edges) = graph.edges(&NodeKey::Edges(object), &Loaded::default()) {
+                    if let Some(edges) = graph.edges(object, &Loaded::default()) {
                         let seen = edges.first().and_then(|edge| edge.subject.object.id().as_uuid()).unwrap_or(0);
                         let least = answered[usize::try_from(id).unwrap()];
                         prop_assert!(seen >= least, "client {id} is seen in {seen}, after {least} was answered");
@@ -385,7 +411,7 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..20_000 {
                         let least = answered.load(Ordering::SeqCst);
-                        let seen = graph.pair(&key, &Loaded::default());
+                        let seen = graph.pair(role, user, &Loaded::default());
                         if let Some(seen) = seen {
                             let newest = stored.load(Ordering::SeqCst);
                             let possible = (least..=newest).any(|count| bits(count) == seen);

@@ -11,20 +11,20 @@ const FEW: usize = 16;
 /// (object, item) → answer, for the length of one question.
 pub(crate) struct Known<T> {
     few: SmallVec<[(Object, ItemId, T); FEW]>,
-    many: HashMap<(Object, ItemId), T, foldhash::fast::RandomState>,
+    /// None until it is needed: most questions never do, and a seed is not free.
+    many: Option<HashMap<(Object, ItemId), T, foldhash::fast::RandomState>>,
 }
 
 impl<T: Clone> Known<T> {
     pub(crate) fn new() -> Self {
-        Self { few: SmallVec::new(), many: HashMap::default() }
+        Self { few: SmallVec::new(), many: None }
     }
 
     pub(crate) fn get(&self, object: Object, item: ItemId) -> Option<T> {
         let few = self.few.iter().find(|(known, of, _)| *of == item && *known == object);
         match few {
             Some((.., answer)) => Some(answer.clone()),
-            None if self.many.is_empty() => None,
-            None => self.many.get(&(object, item)).cloned(),
+            None => self.many.as_ref()?.get(&(object, item)).cloned(),
         }
     }
 
@@ -32,7 +32,7 @@ impl<T: Clone> Known<T> {
         if self.few.len() < FEW {
             self.few.push((object, item, answer));
         } else {
-            self.many.insert((object, item), answer);
+            self.many.get_or_insert_default().insert((object, item), answer);
         }
     }
 }

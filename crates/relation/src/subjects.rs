@@ -164,7 +164,11 @@ impl Walk<'_> {
 
     /// The edges of a node with any of `relations`; none, and a need, if it is not in memory.
     fn related(&mut self, key: NodeKey, relations: RelationSet) -> Vec<Edge> {
-        match self.graph.edges(&key, self.loaded) {
+        let edges = match key {
+            NodeKey::Edges(object) => self.graph.edges(object, self.loaded),
+            NodeKey::Members(_) | NodeKey::Pair(..) => self.loaded.edges(&key),
+        };
+        match edges {
             Some(edges) => edges.iter().filter(|edge| edge.relations.meets(relations)).copied().collect(),
             None => {
                 if !self.need.contains(&key) {

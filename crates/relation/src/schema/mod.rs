@@ -1,8 +1,9 @@
 //! Schemas: which kinds of objects there are, how they can be related, and which permissions follow.
 //!
-//! A schema is written in SpiceDB's language (see [`parser`] for the subset) and compiled once: names become small
+//! A schema is written in SpiceDB's language (`parser.rs` tells the subset) and compiled once: names become small
 //! numbers, the relations of a kind are the bits of one 128-bit [`RelationSet`], and a permission that is a union of
-//! relations is one such set, so that it is decided by one `and`. What compiling checks is told in [`compile`].
+//! relations is one such set, so that it is decided by one `and`. What compiling checks is told in
+//! `compile.rs`.
 
 mod compile;
 mod layers;

@@ -150,6 +150,9 @@ impl<'s> Parser<'s> {
         let kind = self.word("the type of a subject")?;
         let members =
             if self.take(TokenKind::Hash)? { Some(self.word("a relation of that type")?) } else { None };
+        if self.next.kind == TokenKind::Colon {
+            return Err(SchemaError::new(self.next.at, "wildcards (`*`) are not supported"));
+        }
         if self.next.kind == TokenKind::Word("with") {
             return Err(SchemaError::new(self.next.at, "caveats and expirations (`with`) are not supported"));
         }

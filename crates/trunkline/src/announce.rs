@@ -44,7 +44,7 @@ impl Welcome<'_> {
         if let Some(mqtt) = self.mqtt.filter(|mqtt| mqtt.port() != quickstart::DEFAULT_MQTT_PORT) {
             command.push_str(&format!(" --mqtt {}", reachable(mqtt)));
         }
-        if self.settings.admin.username != "admin" {
+        if self.settings.admin.username.as_str() != "admin" {
             command.push_str(&format!(" --username {}", self.settings.admin.username));
         }
         command

@@ -220,7 +220,7 @@ mod tests {
         let settings = config::load(&flags.layers(Environment::default())).unwrap().settings;
         assert_eq!(settings.node.data_dir, PathBuf::from("d"));
         assert_eq!(settings.node.http.to_string(), "127.0.0.1:0");
-        assert_eq!(settings.database_url(), "sqlite:x");
+        assert_eq!(settings.database_url().as_str(), "sqlite:x");
         assert!(settings.compat_ports().is_empty());
         assert!(!settings.node.only.serves(config::Capability::Clients));
     }

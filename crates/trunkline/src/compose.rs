@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use access::{Access, Ground, crypto::MasterKey};
+use anyhow::Context;
 use channels::Channels;
 use clients::Clients;
 use db::{Db, Migration};
@@ -100,7 +101,10 @@ impl Platform {
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let (clock, rng) = (Clock::system(), Rng::system());
-        let db = Db::open(&database_url(settings, data), db::Options::default()).await?;
+        let url = settings.database_url();
+        let db = Db::open(url.as_str(), db::Options::default())
+            .await
+            .with_context(|| format!("`{url}`; set `database_url` to another, or see that this one runs"))?;
         let (outbox, bus) = (Outbox::new(), Bus::default());
         let ground = Ground {
             db: db.clone(),
@@ -110,7 +114,7 @@ impl Platform {
             rng: rng.clone(),
         };
         let registry = Registry::open(ground, access_settings(settings), users_settings(settings)?).await?;
-        let generated_password = registry.users.ensure_admin(first_admin(settings)?).await?;
+        let generated_password = registry.users.ensure_admin(first_admin(settings)).await?;
         let gate = Arc::new(RegistryGate(registry.clone()));
         let engine = Engine::new(gate, clock.clone(), limits(settings));
         // Listens before the relay starts, so that it hears what an earlier run has left.
@@ -177,13 +181,6 @@ fn master_key(settings: &Settings, data: &DataDir) -> kernel::Result<MasterKey> 
     }
 }
 
-fn database_url(settings: &Settings, data: &DataDir) -> String {
-    match &settings.node.database_url {
-        Some(url) => url.as_str().to_owned(),
-        None => format!("sqlite:{}", data.path().join("trunkline.db").display()),
-    }
-}
-
 fn app_info(settings: &Settings, rng: &Rng) -> AppInfo {
     let instance_id = settings.node.instance_id.clone().map(|id| id.0);
     AppInfo {
@@ -210,14 +207,15 @@ fn users_settings(settings: &Settings) -> anyhow::Result<users::Settings> {
     })
 }
 
-fn first_admin(settings: &Settings) -> anyhow::Result<FirstAdmin> {
-    Ok(FirstAdmin {
-        username: settings.admin.username.parse()?,
-        email: settings.admin.email.parse()?,
-        first_name: settings.admin.first_name.parse()?,
-        last_name: settings.admin.last_name.parse()?,
-        password: settings.admin.password.clone(),
-    })
+fn first_admin(settings: &Settings) -> FirstAdmin {
+    let admin = settings.admin.clone();
+    FirstAdmin {
+        username: admin.username,
+        email: admin.email,
+        first_name: admin.first_name,
+        last_name: admin.last_name,
+        password: admin.password,
+    }
 }
 
 /// What is not a setting keeps its default.

@@ -103,19 +103,21 @@ impl Settings {
     /// What one setting alone cannot tell.
     fn fit_together(&self, values: &Values) -> Result<(), Problem> {
         let conflict = |key, reason| Err(Problem::Conflict { place: values.source(key), key, reason });
-        let auth = &self.auth;
-        if auth.refresh_token_duration < auth.access_token_duration {
+        if self.auth.refresh_token_duration < self.auth.access_token_duration {
             return conflict("auth.refresh_token_duration", "is shorter than `auth.access_token_duration`");
+        }
+        let rule = self.users.password_regex.as_str();
+        let given = self.admin.password.as_ref().map(kernel::Secret::expose);
+        if given.is_some_and(|password| !regex::Regex::new(rule).is_ok_and(|rule| rule.is_match(password))) {
+            return conflict("admin.password", "does not match `users.password_regex`; choose another");
         }
         Ok(())
     }
 
     /// The database: the one that was named, else SQLite in the data directory.
-    pub fn database_url(&self) -> String {
-        match &self.node.database_url {
-            Some(url) => url.as_str().to_owned(),
-            None => format!("sqlite:{}", self.node.data_dir.join("trunkline.db").display()),
-        }
+    pub fn database_url(&self) -> DatabaseUrl {
+        let embedded = || DatabaseUrl::of_file(&self.node.data_dir.join("trunkline.db"));
+        self.node.database_url.clone().unwrap_or_else(embedded)
     }
 
     /// The ports of the separate services that this node serves, each with the name under which `/health` answers there;

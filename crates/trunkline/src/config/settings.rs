@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kernel::Secret;
+use users::model::{Email, PersonName, Username};
 
 use super::setting::settings;
 use super::value::{
@@ -55,20 +56,20 @@ settings! {
     AdminSettings in "admin.";
 
     /// Name to log in with.
-    username: String = "admin" ["USERS_ADMIN_USERNAME"];
+    username: Username = "admin" ["USERS_ADMIN_USERNAME"];
 
     /// E-mail address; may be used as a name too.
-    email: String = "admin@example.com" ["USERS_ADMIN_EMAIL"];
+    email: Email = "admin@example.com" ["USERS_ADMIN_EMAIL"];
 
     /// Password. Without it one is generated and printed at the first start only.
     /// The password of an administrator who exists is never changed.
     password: Option<Secret<String>> = "" ["USERS_ADMIN_PASSWORD"];
 
     /// First name.
-    first_name: String = "super" ["USERS_ADMIN_FIRST_NAME"];
+    first_name: PersonName = "super" ["USERS_ADMIN_FIRST_NAME"];
 
     /// Last name.
-    last_name: String = "admin" ["USERS_ADMIN_LAST_NAME"];
+    last_name: PersonName = "admin" ["USERS_ADMIN_LAST_NAME"];
 }
 
 settings! {

@@ -55,7 +55,7 @@ fn flags_win_over_environment_over_file_over_defaults() {
 fn names_of_three_generations_set_the_administrator_in_their_order() {
     let username = |variables: &[(&str, &str)]| {
         let loaded = load(&Layers::new(environment(variables))).unwrap();
-        (loaded.settings.admin.username, loaded.warnings)
+        (loaded.settings.admin.username.to_string(), loaded.warnings)
     };
     let ours = ("TRUNKLINE_ADMIN_USERNAME", "a");
     let magistrala = ("MG_USERS_ADMIN_USERNAME", "b");
@@ -106,7 +106,7 @@ fn an_empty_value_is_no_value() {
     assert_eq!(settings.node.http.to_string(), "0.0.0.0:8080");
     assert_eq!(settings.node.mqtt.to_string(), "0.0.0.0:1883");
     assert_eq!(settings.node.data_dir, PathBuf::from("./data"));
-    assert_eq!(settings.admin.username, "admin");
+    assert_eq!(settings.admin.username.to_string(), "admin");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_secret_is_never_in_an_error_or_in_the_list_of_settings() {
     assert!(!url.contains("hunter2"), "{url}");
 
     let loaded = load(&Layers::new(environment(&[
-        ("TRUNKLINE_ADMIN_PASSWORD", "hunter2"),
+        ("TRUNKLINE_ADMIN_PASSWORD", "hunter2hunter2"),
         ("TRUNKLINE_DATABASE_URL", "postgres://me:hunter2@db/x?password=hunter2&sslmode=require"),
     ])))
     .unwrap();
@@ -238,6 +238,10 @@ fn settings_that_do_not_fit_each_other_are_refused() {
         problems_of(&[("TRUNKLINE_AUTH_ACCESS_TOKEN_DURATION", "48h")]),
         "default: `auth.refresh_token_duration` is shorter than `auth.access_token_duration`"
     );
+    assert_eq!(
+        problems_of(&[("MG_USERS_ADMIN_PASSWORD", "short")]),
+        "environment MG_USERS_ADMIN_PASSWORD: `admin.password` does not match `users.password_regex`; choose another"
+    );
 }
 
 #[test]
@@ -254,9 +258,9 @@ fn the_password_of_the_documentation_draws_a_warning_unless_only_this_machine_ca
 fn the_database_is_in_the_data_directory_unless_named() {
     let data_dir = |layers: Layers| layers.with_flag("data_dir", "--data-dir", Some("/srv/t".to_owned()));
     let default = load(&data_dir(Layers::default())).unwrap().settings;
-    assert_eq!(default.database_url(), "sqlite:/srv/t/trunkline.db");
+    assert_eq!(default.database_url().as_str(), "sqlite:/srv/t/trunkline.db");
     let named = Layers::new(environment(&[("TRUNKLINE_DATABASE_URL", "postgres://db/x")]));
-    assert_eq!(load(&data_dir(named)).unwrap().settings.database_url(), "postgres://db/x");
+    assert_eq!(load(&data_dir(named)).unwrap().settings.database_url().as_str(), "postgres://db/x");
 }
 
 #[test]

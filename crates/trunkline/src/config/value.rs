@@ -4,11 +4,12 @@
 //! nothing is set and never reaches [`Value::parse`], except for optional values.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use kernel::Secret;
+use users::model::{Email, PersonName, Username};
 
 use super::duration;
 
@@ -63,6 +64,25 @@ impl Value for String {
     fn parse(text: &str) -> Option<Self> {
         Some(text.to_owned())
     }
+}
+
+/// Types of the registry that know themselves what they take.
+macro_rules! registry_types {
+    ($($name:ty, $expected:literal;)+) => {$(
+        impl Value for $name {
+            const EXPECTED: &'static str = $expected;
+
+            fn parse(text: &str) -> Option<Self> {
+                text.parse().ok()
+            }
+        }
+    )+};
+}
+
+registry_types! {
+    Username, "1 to 32 letters, digits, `_` or `-`, beginning with a letter or digit, without `__` or `--`";
+    Email, "an e-mail address";
+    PersonName, "at most 254 bytes without control characters";
 }
 
 impl Value for PathBuf {
@@ -328,6 +348,11 @@ impl Value for Only {
 pub struct DatabaseUrl(String);
 
 impl DatabaseUrl {
+    /// SQLite in a file.
+    pub(super) fn of_file(path: &Path) -> Self {
+        Self(format!("sqlite:{}", path.display()))
+    }
+
     /// The whole URL, with the password.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -365,9 +390,16 @@ impl Value for DatabaseUrl {
     }
 }
 
-impl std::fmt::Debug for DatabaseUrl {
+/// Without the password.
+impl std::fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&Self::shown(&self.0))
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
     }
 }
 

@@ -8,6 +8,7 @@
 
 pub mod engine;
 pub mod gate;
+pub mod http;
 pub mod limits;
 mod lock;
 pub mod mqtt;

@@ -11,6 +11,7 @@
 mod client;
 mod flow;
 mod gate;
+mod http;
 mod messages;
 mod rights;
 mod sessions;

@@ -267,11 +267,17 @@ impl Server {
     /// Kills Trunkline in the middle of whatever it does, and starts it again on the same data.
     ///
     /// # Errors
-    /// When it does not start any more, or is another's process.
+    /// When it does not start any more.
     pub(crate) async fn restart(self, build: &Build) -> Result<Self> {
-        let (running, dir) = self.running.context("not started here")?;
+        let (Some(mut platform), Some((running, dir))) = (self.platform, self.running) else {
+            bail!("only a platform that was started here can be started again");
+        };
         drop(running);
-        Target::Trunkline.start_trunkline(&build.binary, build, dir).await.context("restart")
+        let mut server =
+            Target::Trunkline.start_trunkline(&build.binary, build, dir).await.context("restart")?;
+        platform.http = server.http.context("restart without HTTP")?;
+        server.platform = Some(platform);
+        Ok(server)
     }
 
     /// A topic of the load. Peers get one of the same form and length, which costs them as much to match.

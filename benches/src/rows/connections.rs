@@ -111,7 +111,12 @@ struct Growth {
 }
 
 async fn idle(target: &Target, bench: &Bench, count: usize) -> Result<Growth> {
-    let server = Rc::new(prepared(target, bench).await?);
+    let mut server = prepared(target, bench).await?;
+    if server.platform.is_some() {
+        // Memory that the preparation has left free would hide what connections take.
+        server = server.restart(&bench.build).await?;
+    }
+    let server = Rc::new(server);
     let process = server.process.context("memory not observed")?;
     // What the first connections allocate once is not theirs.
     for number in 0..CALLERS {

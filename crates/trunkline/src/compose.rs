@@ -102,9 +102,9 @@ impl Platform {
     ) -> anyhow::Result<Self> {
         let (clock, rng) = (Clock::system(), Rng::system());
         let url = settings.database_url();
-        let db = Db::open(url.as_str(), db::Options::default())
-            .await
-            .with_context(|| format!("`{url}`; set `database_url` to another, or see that this one runs"))?;
+        let db = Db::open(url.as_str(), db::Options::default()).await.with_context(|| {
+            format!("the database `{url}` cannot be used, see that it runs or set `database_url` to another")
+        })?;
         let (outbox, bus) = (Outbox::new(), Bus::default());
         let ground = Ground {
             db: db.clone(),

@@ -123,7 +123,11 @@ impl Platform {
 
         // The recorder first: routes that are made before it count nothing.
         let options = app_options(settings, &db, &engine, shutdown)?;
-        let routes = registry.routes(|capability| settings.node.only.serves(capability));
+        let serves = |capability| settings.node.only.serves(capability);
+        let mut routes = registry.routes(serves);
+        if serves(Capability::HttpAdapter) {
+            routes.push(messaging::http::routes(engine.clone()));
+        }
         let app = App::with_options(routes, app_info(settings, &rng), options);
         Ok(Self { app, generated_password, engine, db, relay })
     }

@@ -1,6 +1,6 @@
 //! Configuration: one table of settings, four layers, and errors that say what to do.
 //!
-//! The table is in [`settings`]. [`load`] takes the layers (flags, environment, file, defaults; the first that has a
+//! The table is in `settings.rs`. [`load`] takes the layers (flags, environment, file, defaults; the first that has a
 //! setting wins), checks every value, and gives the typed [`Settings`] together with where each value came from.
 //! What is wrong is collected, so that one run shows all of it. Names of older generations and the form of values
 //! follow reference 07 §1; unknown names are errors with the nearest known one.

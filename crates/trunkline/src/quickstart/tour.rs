@@ -271,7 +271,7 @@ impl<W: Write> Tour<'_, W> {
         let route = plant.domain.route.as_deref().unwrap_or_default();
         let url = self.url;
         self.narrator.say(&format!(
-            "\nAll of it works. The domain {route} stays, so every command above works for you too.\n\n\
+            "\nAll of it works. The domain {route} stays, so that you can go on with the commands above.\n\n\
              What to do next:\n\
              \x20 - read the whole API at {url}/docs\n\
              \x20 - connect a device of your own with an id and a secret as in the steps above\n\

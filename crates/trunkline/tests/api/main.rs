@@ -3,7 +3,11 @@
 //! One file per service, after its `http.rs`. A test reads: make a state, send, look at the status, the JSON, what is
 //! stored and what was announced.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails, and says why")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails, and says why"
+)]
 
 mod channels;
 mod clients;

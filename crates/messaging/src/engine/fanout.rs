@@ -55,7 +55,8 @@ impl Work {
         self.tally.settle(stats);
     }
 
-    fn note(&mut self, session: &Arc<Session>, taken: Taken) {
+    /// Remembers what the batch owes to a session.
+    pub(crate) fn note(&mut self, session: &Arc<Session>, taken: Taken) {
         match taken {
             Taken::Unflushed => self.unflushed.push(Arc::clone(session)),
             Taken::Full if !self.full.iter().any(|full| Arc::ptr_eq(full, session)) => {

@@ -214,15 +214,23 @@ impl Session {
         }
     }
 
-    /// Queues messages behind what is there and sends what may be sent; for retained ones, which are no publisher's
-    /// to wait for.
-    pub(crate) fn append(&self, link: &Arc<Link>, parcels: impl IntoIterator<Item = Parcel>, now: Instant) {
+    /// Queues messages behind what is there and sends what may be sent; for retained ones. Over
+    /// the bound the subscriber itself must wait before it asks for more.
+    pub(crate) fn append(
+        &self,
+        link: &Arc<Link>,
+        parcels: impl IntoIterator<Item = Parcel>,
+        now: Instant,
+    ) -> Taken {
         let mut state = self.state.lock();
         if !state.is_current(link) {
-            return;
+            return Taken::Done;
         }
         parcels.into_iter().for_each(|parcel| state.enqueue(parcel));
         self.send_waiting(&mut state, now);
+        let full = state.is_full(&self.shared.limits);
+        self.full.store(full, Relaxed);
+        if full { Taken::Full } else { Taken::Done }
     }
 
     /// Appends whole packets of the connection itself, such as acknowledgements.

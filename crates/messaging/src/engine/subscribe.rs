@@ -15,7 +15,7 @@ use super::link::Link;
 use super::message::Parcel;
 use super::publish::Refusal;
 use super::room::{Entry, Room, spelled};
-use super::session::Session;
+use super::session::{Session, Taken};
 use crate::gate::{Action, Identity};
 use crate::observer::Event;
 use crate::topic::{Address, ChannelAddress, Filter};
@@ -170,7 +170,13 @@ impl Core {
     }
 
     /// Sends the retained messages that a subscription is owed.
-    pub(crate) fn send_retained(&self, session: &Session, link: &Arc<Link>, owed: &Owed, now: Instant) {
+    pub(crate) fn send_retained(
+        &self,
+        session: &Session,
+        link: &Arc<Link>,
+        owed: &Owed,
+        now: Instant,
+    ) -> Taken {
         let Owed { held, options, id } = owed;
         let parcels =
             held.room.retained(&held.subtopic, now).into_iter().map(|(subtopic, retained)| Parcel {
@@ -180,7 +186,7 @@ impl Core {
                 retain: true,
                 subscription_ids: id.iter().copied().collect(),
             });
-        session.append(link, parcels, now);
+        session.append(link, parcels, now)
     }
 
     /// Ends the subscription that was made with this filter.

@@ -171,7 +171,8 @@ impl Connection {
         self.answer(&Packet::SubAck(SubAck { packet_id, reasons, diagnostics: Diagnostics::default() }));
         self.send_answers();
         for owed in &owed {
-            self.core.send_retained(&self.session, &self.link, owed, work.now);
+            let taken = self.core.send_retained(&self.session, &self.link, owed, work.now);
+            work.note(&self.session, taken);
         }
     }
 

@@ -66,7 +66,7 @@ pub(super) struct Connection {
     decoder: Decoder,
     rest: Rest,
     /// Packets that wait for a subscriber's queue, and their size.
-    held: VecDeque<Packet>,
+    held: VecDeque<(Packet, usize)>,
     held_bytes: usize,
     /// Ends when the queues that this publisher filled have room again.
     stall: Option<BoxFuture<'static, ()>>,
@@ -74,6 +74,8 @@ pub(super) struct Connection {
     last_seen: Instant,
     silence: Option<Duration>,
     expires_at: Option<Instant>,
+    /// How the session is told of the end, whichever way it comes.
+    departure: Departure,
 }
 
 /// Serves a client until it goes, and takes its leave.
@@ -98,8 +100,10 @@ pub(super) async fn serve(core: Arc<Core>, established: Established) {
         last_seen: Instant::now(),
         silence,
         expires_at,
+        departure: Departure::WithWill { expiry: None },
     };
-    let exit = match connection.batch(input).await {
+    let first = if input.is_empty() { Ok(()) } else { connection.batch(input).await };
+    let exit = match first {
         Ok(()) => connection.run().await,
         Err(exit) => exit,
     };
@@ -169,9 +173,11 @@ impl Connection {
         let mut work = Work::begin();
         self.last_seen = work.now;
         let outcome = loop {
+            let before = input.len();
             match self.decoder.decode(&mut input) {
                 Ok(Some(packet)) => {
-                    if let Err(exit) = self.packet(packet, &mut work).await {
+                    let size = before - input.len();
+                    if let Err(exit) = self.packet(packet, size, &mut work).await {
                         break Err(exit);
                     }
                 }
@@ -185,10 +191,10 @@ impl Connection {
     }
 
     /// Handles one packet now, or holds it while a subscriber's queue is full.
-    async fn packet(&mut self, packet: Packet, work: &mut Work) -> Result<(), Exit> {
+    async fn packet(&mut self, packet: Packet, size: usize, work: &mut Work) -> Result<(), Exit> {
         if self.stall.is_some() && !may_overtake(&packet) {
-            self.held_bytes += cost(&packet);
-            self.held.push_back(packet);
+            self.held_bytes += size;
+            self.held.push_back((packet, size));
             return Ok(());
         }
         self.handle(packet, work).await?;
@@ -210,12 +216,12 @@ impl Connection {
         let mut work = Work::begin();
         let mut outcome = Ok(());
         while self.stall.is_none() && outcome.is_ok() {
-            let Some(packet) = self.held.pop_front() else {
+            let Some((packet, size)) = self.held.pop_front() else {
                 self.held = VecDeque::new();
                 break;
             };
-            self.held_bytes -= cost(&packet);
-            outcome = self.packet(packet, &mut work).await;
+            self.held_bytes -= size;
+            outcome = self.packet(packet, size, &mut work).await;
         }
         self.finish(work);
         outcome
@@ -259,25 +265,26 @@ impl Connection {
         Ok(())
     }
 
-    /// Says why, lets the last bytes out, and gives the session back.
+    /// Says why and lets the last bytes out.
     async fn leave(mut self, exit: Exit) {
         self.send_answers();
-        let (reason, departure) = match exit {
-            Exit::Closed | Exit::Asked(Close::Broken) => (None, Departure::WithWill { expiry: None }),
-            Exit::Disconnect(packet) => (None, departure(&packet)),
-            Exit::Told(reason) | Exit::Asked(Close::Told(reason)) => {
-                (Some(reason), Departure::WithWill { expiry: None })
+        let reason = match exit {
+            Exit::Closed | Exit::Asked(Close::Broken) => None,
+            Exit::Disconnect(packet) => {
+                self.departure = departure(&packet);
+                None
             }
+            Exit::Told(reason) | Exit::Asked(Close::Told(reason)) => Some(reason),
             Exit::Violation(violation) => {
                 count(&self.core.shared.stats.violations);
                 tracing::debug!(client = ?self.session.identity, %violation, "closed an MQTT connection");
-                (Some(violation.reason_code()), Departure::WithWill { expiry: None })
+                Some(violation.reason_code())
             }
             Exit::Asked(Close::TakenOver { farewell }) => {
                 if farewell {
                     let _best_effort = self.stream.try_write(&self.goodbye(ReasonCode::SESSION_TAKEN_OVER));
                 }
-                (None, Departure::WithWill { expiry: None })
+                None
             }
         };
         if let Some(reason) = reason {
@@ -286,7 +293,6 @@ impl Connection {
             // A client that does not take its last bytes in time goes without them.
             let _drained = timeout(FAREWELL, self.drain()).await;
         }
-        self.core.detach(&self.session, &self.link, departure);
     }
 
     /// A DISCONNECT; nothing in MQTT 3, whose servers just close.
@@ -318,6 +324,13 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    /// Gives the session back, also when the task is dropped or fails.
+    fn drop(&mut self) {
+        self.core.detach(&self.session, &self.link, self.departure);
+    }
+}
+
 /// How a DISCONNECT of the client ends things (MQTT 5.0 §3.14).
 fn departure(packet: &Disconnect) -> Departure {
     let expiry = packet.session_expiry;
@@ -342,13 +355,4 @@ const fn may_overtake(packet: &Packet) -> bool {
         packet,
         Packet::PubAck(_) | Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_) | Packet::PingReq
     )
-}
-
-/// What a held packet counts, in bytes.
-fn cost(packet: &Packet) -> usize {
-    const RECORDS: usize = 128;
-    match packet {
-        Packet::Publish(publish) => publish.topic.len() + publish.payload.len() + RECORDS,
-        _ => RECORDS,
-    }
 }

@@ -6,7 +6,7 @@
 use std::{cell::RefCell, io};
 
 use bytes::{Bytes, BytesMut};
-use tokio::net::TcpStream;
+use tokio::{io::Interest, net::TcpStream};
 
 /// Size of the shared buffer, and the least room that a read is given.
 const BUFFER: usize = 64 << 10;
@@ -40,7 +40,7 @@ impl Rest {
     pub(super) fn read(&mut self, stream: &TcpStream) -> io::Result<Bytes> {
         if self.0.len() > COPIED {
             self.0.reserve(BUFFER);
-            let count = stream.try_read_buf(&mut self.0)?;
+            let count = read_into(stream, &mut self.0)?;
             return Ok(if count == 0 { Bytes::new() } else { std::mem::take(&mut self.0).freeze() });
         }
         SCRATCH.with_borrow_mut(|scratch| {
@@ -48,7 +48,7 @@ impl Rest {
                 scratch.reserve(BUFFER);
             }
             scratch.extend_from_slice(&self.0);
-            match stream.try_read_buf(scratch) {
+            match read_into(stream, scratch) {
                 Ok(0) => {
                     scratch.clear();
                     Ok(Bytes::new())
@@ -64,4 +64,22 @@ impl Rest {
             }
         })
     }
+}
+
+/// Reads once. A read that leaves room in the buffer has emptied the socket: the socket then counts as not readable
+/// until the operating system says otherwise, which saves the read that would find nothing.
+///
+/// INVARIANT: `try_io` notes the readiness before the read and takes back only that one, so that bytes that arrive in
+/// between are not overlooked.
+fn read_into(stream: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
+    let room = buffer.capacity() - buffer.len();
+    let mut last = None;
+    let outcome = stream.try_io(Interest::READABLE, || match stream.try_read_buf(buffer) {
+        Ok(count) if count > 0 && count < room => {
+            last = Some(count);
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        other => other,
+    });
+    last.map_or(outcome, Ok)
 }

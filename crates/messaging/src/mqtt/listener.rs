@@ -30,6 +30,8 @@ impl Listener {
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
+        // Accepted sockets inherit it. Without it, an acknowledgement waits for the client's next packet.
+        socket.set_nodelay(true)?;
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
@@ -75,8 +77,6 @@ fn admit(core: &Arc<Core>, stream: TcpStream, peer: SocketAddr) {
 }
 
 async fn serve(core: Arc<Core>, stream: TcpStream, peer: SocketAddr) {
-    // Without it, an acknowledgement waits for the client's next packet.
-    let _best_effort = stream.set_nodelay(true);
     // Boxed, so that the memory of the handshake does not stay with an idle connection.
     match Box::pin(handshake::let_in(&core, stream)).await {
         Ok(established) => connection::serve(core, established).await,

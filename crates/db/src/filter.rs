@@ -1,6 +1,6 @@
 //! Conditions of a list query, as many as the caller gave.
 
-use kernel::PageRequest;
+use kernel::{PageRequest, Tags, metadata::TagFilter};
 
 use crate::Val;
 
@@ -71,6 +71,17 @@ impl Filter {
         self.and_all(&format!("{column} IN ({marks})"), values)
     }
 
+    /// And the list of tags in `column` has one of these, or all of them, as the caller asks.
+    #[must_use]
+    pub fn and_tags(self, column: &str, tags: Option<&TagFilter>) -> Self {
+        let (question, tags) = match tags {
+            None => return self,
+            Some(TagFilter::Any(tags)) => ("tags_any", tags),
+            Some(TagFilter::All(tags)) => ("tags_all", tags),
+        };
+        self.and(&format!("{question}({column}, ?)"), tags.iter().collect::<Tags>())
+    }
+
     /// Adds a value for a later part of the statement; returns its placeholder.
     pub fn bind(&mut self, value: impl Into<Val>) -> String {
         self.params.push(value.into());
@@ -120,6 +131,17 @@ mod tests {
         assert_eq!(filter.sql(), " WHERE id IN ($1, $2, $3, $4)");
         assert_eq!(filter.params().last(), Some(&Val::from("z")));
         assert_eq!(Filter::new().and_in("id", []).sql(), " WHERE FALSE");
+    }
+
+    #[test]
+    fn tags_are_asked_for_as_the_caller_says() {
+        let tags = |text| TagFilter::parse(text);
+        for (asked, sql) in [("a,b", " WHERE tags_any(tags, $1)"), ("a+b", " WHERE tags_all(tags, $1)")] {
+            let filter = Filter::new().and_tags("tags", tags(asked).as_ref());
+            assert_eq!(filter.sql(), sql);
+            assert_eq!(filter.params(), [Val::Json(r#"["a","b"]"#.to_owned())]);
+        }
+        assert_eq!(Filter::new().and_tags("tags", None), Filter::new());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One page of a list.
 
-use kernel::{Direction, Page, PageRequest, Result};
+use kernel::{Direction, Page, PageRequest, Result, page::Order};
 
 use crate::{Filter, Row, Tx};
 
@@ -15,6 +15,15 @@ pub struct List {
     pub order: &'static str,
     /// The direction.
     pub direction: Direction,
+}
+
+/// The column that holds what a list of clients, channels, groups or domains is ordered by.
+pub const fn order_column(order: Order) -> &'static str {
+    match order {
+        Order::Name => "name",
+        Order::CreatedAt => "created_at",
+        Order::UpdatedAt => "changed_at",
+    }
 }
 
 impl List {
@@ -58,6 +67,12 @@ impl List {
 mod tests {
     use super::*;
     use crate::{both_databases, params, testing::TestDb};
+
+    #[test]
+    fn each_order_has_its_column() {
+        let columns = [Order::Name, Order::CreatedAt, Order::UpdatedAt].map(order_column);
+        assert_eq!(columns, ["name", "created_at", "changed_at"]);
+    }
 
     both_databases! {
         async fn pages_follow_each_other_and_ties_are_broken_by_id(db: TestDb) {

@@ -133,6 +133,15 @@ impl Tx {
         }
     }
 
+    /// What a SELECT ends with to hold its rows as they are until the transaction ends: others may hold them the same
+    /// way, and whoever changes or deletes them waits. SQLite has one writer, so there is nothing to say.
+    pub const fn for_share(&self) -> &'static str {
+        match self.engine() {
+            Engine::Sqlite => "",
+            Engine::Postgres => " FOR SHARE",
+        }
+    }
+
     /// Which database this is, for the few statements that differ.
     pub const fn engine(&self) -> Engine {
         match self.session {

@@ -374,3 +374,31 @@ async fn a_server_that_drops_its_connections_is_unavailable_until_the_next() {
     put(&db, "d".to_owned(), 4).await.unwrap();
     assert_eq!(count(&db).await, 2);
 }
+
+#[tokio::test]
+async fn rows_held_for_share_are_shared_and_not_changed() {
+    let db = TestDb::postgres().await;
+    db.migrate(&[ITEMS]).await.unwrap();
+    put(&db, "a".to_owned(), 1).await.unwrap();
+    let others = db.db();
+    let (shared, changed) = db
+        .write(move |tx| {
+            Box::pin(async move {
+                let held = format!("SELECT id FROM items{}", tx.for_share());
+                tx.one(&held, &[]).await?;
+                let shared = others.write(|tx| Box::pin(async move { tx.one(&held, &[]).await.map(drop) }));
+                let shared = shared.await;
+                let changed = others.write(|tx| {
+                    Box::pin(async move {
+                        tx.execute("SET LOCAL lock_timeout = 50", &[]).await?;
+                        tx.execute("UPDATE items SET place = 2", &[]).await
+                    })
+                });
+                Ok((shared, changed.await))
+            })
+        })
+        .await
+        .unwrap();
+    shared.unwrap();
+    assert_eq!(changed.unwrap_err().kind(), Kind::Unavailable);
+}

@@ -24,7 +24,7 @@ lint: ## Check format, lints and documentation, as .ci/run does
 	@scripts/lint
 
 docs: ## Build the documentation of the code and say where it is
-	cargo doc --workspace --no-deps
+	cargo doc --workspace --no-deps --document-private-items
 	@echo "$(TARGET)/doc/trunkline/index.html"
 
 bench: ## Measure against the budgets and print the table

@@ -1,6 +1,6 @@
 //! What the engine counts.
 //!
-//! A connection counts its messages in a [`Tally`] of its own and adds it to the shared [`Stats`] once per batch.
+//! A connection counts its messages in a `Tally` of its own and adds it to the shared [`Stats`] once per batch.
 //! Nothing looks up a metric by name while a message is under way: [`Stats::export`] publishes all of them at once.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

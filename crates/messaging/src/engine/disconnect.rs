@@ -62,11 +62,11 @@ impl Core {
             }
         }
         self.settle(aftermath);
-        self.shared.stats.connections.fetch_sub(1, Relaxed);
         self.observe(|| Event::Disconnected {
             identity: session.identity,
             client_id: session.client_id.as_str(),
         });
+        self.shared.stats.connections.fetch_sub(1, Relaxed);
     }
 }
 

@@ -2,8 +2,8 @@
 //! other protocol can be said.
 //!
 //! One walk of a message, by file: a connection's task reads packets (`mqtt/connection.rs`), a PUBLISH gets its
-//! ticket ([`publish`]), is kept if it is retained ([`retain`]), and is copied to its subscribers ([`fanout`]): into
-//! the output of each ([`output`]) or, with QoS 1 and 2, through its window ([`inflight`]) or queue ([`session`]).
+//! ticket (`publish.rs`), is kept if it is retained (`retain.rs`), and is copied to its subscribers (`fanout.rs`): into
+//! the output of each (`output.rs`) or, with QoS 1 and 2, through its window (`inflight.rs`) or queue (`session.rs`).
 //! At the end of the batch each output is written once.
 //!
 //! The rules that must hold:

@@ -70,7 +70,8 @@ pub(crate) struct State {
     queue_bytes: usize,
     /// Publishers wait for room.
     awaited: bool,
-    /// Messages and acknowledgements that have moved; tells a slow subscriber from one that takes nothing.
+    /// Acknowledgements received and messages that left the queue; tells a slow subscriber from one that takes
+    /// nothing. Bytes do not count: a client may read for ever and acknowledge nothing.
     pub(crate) progress: u64,
     /// QoS 2 messages received and not released yet.
     unreleased: HashSet<PacketId>,
@@ -274,7 +275,6 @@ impl Session {
             recycle(buffer);
             return None;
         }
-        state.progress += 1;
         state.output.give_back(buffer, written);
         match outcome {
             Written::All => {
@@ -461,6 +461,7 @@ impl State {
     fn dequeue(&mut self) -> Option<Parcel> {
         let parcel = self.queue.pop_front()?;
         self.queue_bytes -= parcel.cost();
+        self.progress += 1;
         if self.queue.is_empty() {
             self.queue = VecDeque::new();
         }

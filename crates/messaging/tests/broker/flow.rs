@@ -110,6 +110,31 @@ async fn a_subscriber_that_takes_nothing_is_closed_and_its_publishers_go_on() {
 }
 
 #[tokio::test]
+async fn a_subscriber_that_reads_and_never_acknowledges_is_closed_too() {
+    let broker = Broker::with(|limits| {
+        limits.queue_messages = 2;
+        limits.inflight = 1;
+        limits.slow_subscriber = Duration::from_millis(100);
+    })
+    .await;
+    let mut subscriber = broker.client(Version::V5, 0).await;
+    subscriber.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
+    let mut chatty = broker.client(Version::V311, 2).await;
+    let topic = broker.topic("/chat");
+    let chat = tokio::spawn(async move {
+        loop {
+            chatty.publish(&topic, "x", QoS::AtMostOnce).await;
+            chatty.has_nothing().await;
+        }
+    });
+    let publisher = broker.client(Version::V311, 1).await;
+    let publishing = publish_many(publisher, broker.topic(""), 1, 20);
+    let (reason, ()) = tokio::join!(subscriber.closed(), publishing);
+    assert_eq!(reason, Some(ReasonCode::QUOTA_EXCEEDED));
+    chat.abort();
+}
+
+#[tokio::test]
 async fn a_message_for_a_full_absent_session_is_refused_and_delivered_to_nobody() {
     let broker = Broker::with(|limits| limits.queue_messages = 2).await;
     let connect = Connect { session_expiry: 60, clean_start: false, ..broker.plant.connect(Version::V5, 0) };

@@ -13,6 +13,7 @@ mod flow;
 mod gate;
 mod http;
 mod messages;
+mod observer;
 mod rights;
 mod sessions;
 mod wills;
@@ -66,6 +67,10 @@ impl Broker {
         let mut limits = Limits::default();
         change(&mut limits);
         let engine = Engine::new(Arc::clone(&gate) as Arc<dyn messaging::Gate>, Clock::system(), limits);
+        Self::serve(engine, gate, plant)
+    }
+
+    fn serve(engine: Engine, gate: Arc<TestGate>, plant: Plant) -> Self {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr();
         let stop = CancellationToken::new();

@@ -201,6 +201,17 @@ async fn a_client_that_is_gone_loses_connections_and_sessions() {
 }
 
 #[tokio::test]
+async fn a_user_is_let_in_with_a_token_and_only_until_it_ends() {
+    let broker = Broker::start().await;
+    let mut connect = Connect::new(Version::V5, "browser");
+    connect.user_name = Some(Text::default());
+    connect.password = Some(Secret::new(b"short-lived token".to_vec()));
+    let mut user = broker.connect(connect).await;
+    assert_eq!(user.subscribe("m/plant/c/boiler/#", QoS::AtLeastOnce).await, ReasonCode::GRANTED_QOS_1);
+    assert_eq!(user.closed().await, Some(ReasonCode::NOT_AUTHORIZED));
+}
+
+#[tokio::test]
 async fn a_new_secret_closes_the_connection_and_leaves_the_session() {
     let broker = Broker::start().await;
     let connect = Connect { session_expiry: 60, clean_start: false, ..broker.plant.connect(Version::V5, 0) };

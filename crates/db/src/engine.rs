@@ -115,8 +115,11 @@ impl Db {
 
     /// One write transaction: an error of the job rolls all of it back; `Ok` comes only after the COMMIT is durable.
     ///
-    /// On SQLite a job that was handed over runs to its end even if the caller goes away; on PostgreSQL it is then
-    /// rolled back.
+    /// If the caller goes away (drops the future), a job that was handed over runs to its end on SQLite. On PostgreSQL it
+    /// is rolled back if the job is still running; once the job has returned `Ok`, the COMMIT and the hooks take place.
+    ///
+    /// An error of the COMMIT itself, Unavailable, may hide a change that was made: the connection can break between
+    /// the server's deed and its word.
     pub async fn write<T: Send + 'static>(
         &self,
         job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,

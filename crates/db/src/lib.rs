@@ -9,7 +9,7 @@
 //! - A job awaits nothing but the database. On SQLite its statements run in place, so its future is ready at the first
 //!   poll; one that is not is an error, and no network call can hide inside a transaction.
 //! - [`Tx::on_commit`] hooks run after the COMMIT and before the answer: a caller that has its answer never reads a
-//!   cache older than its own write.
+//!   cache older than its own write. They run even if the caller has gone away in the meantime.
 //!
 //! # One SQL text
 //!

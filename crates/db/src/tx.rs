@@ -118,8 +118,10 @@ impl Tx {
         self.note(outcome)
     }
 
-    /// Runs after the COMMIT succeeded and before the caller is answered; not at all after a rollback. It must be
-    /// quick and must not wait: on SQLite it holds up every writer.
+    /// Runs after the COMMIT and before the caller is answered; not at all where the job failed. It must do no harm
+    /// where nothing has changed, such as forgetting what a cache holds: it also runs when PostgreSQL's answer to the
+    /// COMMIT was an error or got lost, since the change may have been made. It must be quick and must not wait: on
+    /// SQLite it holds up every writer.
     pub fn on_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
         self.hooks.push(Box::new(hook));
     }

@@ -144,15 +144,23 @@ impl Postgres {
         let hooks = tx.take_hooks();
         let tx::Session::Postgres(session) = tx.session else { return outcome };
         match outcome {
-            Ok(value) => {
-                session.commit().await?;
-                tx::run_hooks(hooks);
-                Ok(value)
-            }
+            Ok(value) => end(session, hooks).await.map(|()| value),
             Err(error) => {
                 session.roll_back().await;
                 Err(error)
             }
         }
     }
+}
+
+/// Commits and runs the hooks, in a task of its own: a caller that goes away in the middle takes neither with it.
+///
+/// The hooks also run where the COMMIT failed: when the connection broke on the way, the server may have done it.
+async fn end(session: Session, hooks: Vec<tx::Hook>) -> Result<()> {
+    let ending = tokio::spawn(async move {
+        let outcome = session.commit().await;
+        tx::run_hooks(hooks);
+        outcome
+    });
+    ending.await.map_err(Error::internal)?
 }

@@ -402,3 +402,72 @@ async fn rows_held_for_share_are_shared_and_not_changed() {
     shared.unwrap();
     assert_eq!(changed.unwrap_err().kind(), Kind::Unavailable);
 }
+
+/// Items whose COMMIT does what their note says: waits for the advisory lock 1, or ends its connection.
+const SLOW_TO_COMMIT: Migration = Migration {
+    id: "items/0002",
+    sql: "CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN
+            IF NEW.note = 'wait' THEN PERFORM pg_advisory_xact_lock(1); END IF;
+            IF NEW.note = 'die' THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+            RETURN NULL;
+          END $$;
+          CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON items DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION at_commit();",
+};
+
+async fn put_with_hook(db: Db, note: &'static str, hook: impl FnOnce() + Send + 'static) -> Result<()> {
+    db.write(move |tx| {
+        Box::pin(async move {
+            tx.on_commit(hook);
+            tx.execute("INSERT INTO items (id, place, note) VALUES ('a', 1, $1)", params![note])
+                .await
+                .map(drop)
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn hooks_run_even_if_the_caller_goes_away_during_the_commit() {
+    let db = TestDb::postgres().await;
+    db.migrate(&[ITEMS, SLOW_TO_COMMIT]).await.unwrap();
+    let (held, lock_held) = tokio::sync::oneshot::channel();
+    let (let_go, released) = tokio::sync::oneshot::channel::<()>();
+    let handle = db.db();
+    let holder = tokio::spawn(async move {
+        handle
+            .write(|tx| {
+                Box::pin(async move {
+                    tx.execute("SELECT pg_advisory_xact_lock(1)::text", &[]).await?;
+                    held.send(()).unwrap();
+                    released.await.map_err(Error::internal)
+                })
+            })
+            .await
+    });
+    lock_held.await.unwrap();
+    let (ran, hook_ran) = tokio::sync::oneshot::channel();
+    let caller = tokio::spawn(put_with_hook(db.db(), "wait", move || ran.send(()).unwrap()));
+    testkit::wait_until_async("the COMMIT waits", async || {
+        let waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+        !db.read(move |tx| Box::pin(async move { tx.all(waiting, &[]).await })).await.unwrap().is_empty()
+    })
+    .await;
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    let_go.send(()).unwrap();
+    holder.await.unwrap().unwrap();
+    hook_ran.await.expect("the hook is to run");
+    assert_eq!(count(&db).await, 1);
+}
+
+#[tokio::test]
+async fn hooks_run_when_nobody_knows_what_became_of_the_commit() {
+    let db = TestDb::postgres().await;
+    db.migrate(&[ITEMS, SLOW_TO_COMMIT]).await.unwrap();
+    let (ran, mut hook_ran) = tokio::sync::oneshot::channel();
+    let outcome = put_with_hook(db.db(), "die", move || ran.send(()).unwrap()).await;
+    assert_eq!(outcome.unwrap_err().kind(), Kind::Unavailable);
+    hook_ran.try_recv().expect("the hook is to have run");
+}

@@ -9,6 +9,8 @@ CREATE TABLE signing_keys (
   active      BIGINT NOT NULL,             -- 1: signs; 0: only verifies until its tokens have expired
   created_at  BIGINT NOT NULL
 );
+-- Whoever starts first makes the key; a second node that starts at the same time finds it.
+CREATE UNIQUE INDEX signing_keys_active ON signing_keys (active) WHERE active = 1;
 
 -- What authentication must know of a user at every request. The rest of the user is the users crate's.
 CREATE TABLE accounts (
@@ -18,18 +20,18 @@ CREATE TABLE accounts (
   generation  BIGINT NOT NULL              -- tokens of an older generation are void; raised to end all sessions
 );
 
--- Logins that may be refreshed. The id is the `jti` of the newest refresh token.
+-- Logins that may be refreshed. A refresh token's `jti` is the session's id, a dot, and its own token id.
 CREATE TABLE sessions (
   id              TEXT   NOT NULL PRIMARY KEY,
   user_id         TEXT   NOT NULL,
   description     TEXT   NOT NULL,
-  previous_id     TEXT,                    -- the refresh token that was exchanged last
+  token_id        TEXT   NOT NULL,         -- of the newest refresh token
+  previous_id     TEXT,                    -- of the one that was exchanged last
   previous_until  BIGINT,                  -- until when a repeat of that exchange is honoured
   created_at      BIGINT NOT NULL,
   expires_at      BIGINT NOT NULL
 );
-CREATE INDEX sessions_user ON sessions (user_id);
-CREATE UNIQUE INDEX sessions_previous ON sessions (previous_id);
+CREATE INDEX sessions_user ON sessions (user_id, created_at);
 
 -- What authorization must know of a domain at every request. The rest of the domain is the domains crate's.
 CREATE TABLE domain_gates (
@@ -38,7 +40,7 @@ CREATE TABLE domain_gates (
 );
 
 -- Relations between things: `object#relation@subject`. What roles grant is not here but in the two tables below,
--- so that it is stored once; the engine sees both as tuples (see `access::relations`).
+-- so that it is stored once; the engine sees both as tuples (see `access::graph`).
 CREATE TABLE relations (
   object_kind   TEXT NOT NULL,
   object_id     TEXT NOT NULL,
@@ -63,7 +65,7 @@ CREATE TABLE roles (
   updated_by   TEXT,
   updated_at   BIGINT
 );
-CREATE UNIQUE INDEX roles_name ON roles (entity_id, name);
+CREATE UNIQUE INDEX roles_name ON roles (entity_kind, entity_id, name);
 
 -- Who holds a role. Read as tuples: `role:<role_id>#member@user:<domain_id>_<member_id>`.
 -- A user holds at most one role on a thing (reference 02 §4.1).

@@ -84,15 +84,20 @@ impl Graph {
         self.check(subject, &format!("{kind}_read_permission"), Object::domain(domain)).await
     }
 
-    /// Whether anything is known of an object.
+    /// Whether there is such an object in its domain. One of another domain is as unknown as one that never was.
     pub(crate) async fn exists(&self, object: Object) -> Result<bool> {
+        if object.kind() == DomainId::KIND {
+            return Ok(true);
+        }
         let row = self
             .db
             .read(move |tx| {
                 Box::pin(async move {
                     tx.one_or_none(
-                        "SELECT 1 AS known FROM relations WHERE object_kind = $1 AND object_id = $2 LIMIT 1",
-                        params![object.kind(), object.id_text()],
+                        "SELECT 1 AS known FROM relations
+                          WHERE object_kind = $1 AND object_id = $2 AND relation = 'domain'
+                            AND subject_kind = 'domain' AND subject_id = $3",
+                        params![object.kind(), object.id_text(), object.in_domain()],
                     )
                     .await
                 })
@@ -231,7 +236,10 @@ async fn stored_edges(tx: &mut Tx, schema: &Schema, object: relation::Object) ->
 /// The tuples on an object from the roles table: one edge per role, with all of its actions.
 async fn role_edges(tx: &mut Tx, schema: &Schema, object: relation::Object) -> Result<Vec<Edge>> {
     let rows = tx
-        .all("SELECT id, actions FROM roles WHERE entity_id = $1", params![object.id().to_string()])
+        .all(
+            "SELECT id, actions FROM roles WHERE entity_kind = $1 AND entity_id = $2",
+            params![schema.kind_name(object.kind()), object.id().to_string()],
+        )
         .await?;
     let member = schema
         .relation(kind(schema, "role")?, "member")

@@ -32,7 +32,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use db::{Db, Tx};
 use events::{Event, Outbox};
-use kernel::{Clock, Operation, Result, Rng, Secret, Timestamp};
+use kernel::{Clock, Error, Kind, Operation, Result, Rng, Secret, Timestamp};
 
 pub use context::{Context, Permit, RequestInfo, Visible};
 pub use object::Object;
@@ -41,6 +41,7 @@ use crypto::{Digester, MasterKey, Passwords, Sealer};
 use gates::Gates;
 use graph::Graph;
 use identity::{
+    Role,
     accounts::Accounts,
     keys::Keys,
     tokens::{Purpose, Tokens, Verified},
@@ -211,6 +212,16 @@ impl Access {
         now: Timestamp,
     ) -> Result<Arc<Verified>> {
         self.0.tokens.verify(&self.0.db, &self.0.accounts, token, purpose, now).await
+    }
+
+    /// Who calls with this access token at `now`, if the caller may work at all.
+    pub async fn verify_caller(&self, token: &Secret<String>, now: Timestamp) -> Result<Arc<Verified>> {
+        let verified = self.verify(token, Purpose::Access, now).await?;
+        let caller = &verified.caller;
+        if caller.verified || caller.role == Role::Admin || self.0.settings.allow_unverified_users {
+            return Ok(verified);
+        }
+        Err(Error::new(Kind::Unauthenticated, "email not verified"))
     }
 
     /// Announces what this transaction does, if it commits.

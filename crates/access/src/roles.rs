@@ -106,7 +106,11 @@ pub async fn remove_all(tx: &mut Tx, access: &Access, _permit: &Permit, object: 
         .map(|row| Ok((row.get::<String>("role_id")?.parse()?, row.get("member_id")?)))
         .collect::<Result<Vec<(RoleId, UserId)>>>()?;
     tx.execute_later("DELETE FROM role_members WHERE entity_id = $1", params![object.id_text()]).await?;
-    tx.execute_later("DELETE FROM roles WHERE entity_id = $1", params![object.id_text()]).await?;
+    tx.execute_later(
+        "DELETE FROM roles WHERE entity_kind = $1 AND entity_id = $2",
+        params![object.kind(), object.id_text()],
+    )
+    .await?;
     for side in [
         "DELETE FROM relations WHERE object_kind = $1 AND object_id = $2",
         "DELETE FROM relations WHERE subject_kind = $1 AND subject_id = $2",

@@ -17,3 +17,6 @@ CREATE UNIQUE INDEX channels_route ON channels (domain_id, route);
 -- A page of a domain is read from this index alone, however far in it is.
 CREATE INDEX channels_changed ON channels (domain_id, status, changed_at, id);
 CREATE INDEX channels_name ON channels (domain_id, status, name, id);
+CREATE INDEX channels_created ON channels (domain_id, status, created_at, id);
+-- Whatever the status.
+CREATE INDEX channels_all ON channels (domain_id, changed_at, id);

@@ -2,7 +2,7 @@
 
 use clients::connections::ConnectionType;
 use kernel::{
-    ChannelId, ClientId, DomainId, Metadata, Name, Route, Status, Tags, Timestamp, UserId,
+    ChannelId, ClientId, DomainId, Metadata, Name, Result, Route, Status, Tags, Timestamp, UserId,
     metadata::TagFilter,
     page::{Direction, Order, PageRequest},
     status::StatusFilter,
@@ -64,6 +64,13 @@ pub struct Change {
 }
 
 impl Change {
+    /// Fails where tags or metadata are too large.
+    pub fn checked(self) -> Result<Self> {
+        let tags = self.tags.map(Tags::checked).transpose()?;
+        let metadata = self.metadata.map(Metadata::checked).transpose()?;
+        Ok(Self { tags, metadata, ..self })
+    }
+
     /// Applies the change.
     pub fn apply(self, channel: &mut Channel) {
         if let Some(name) = self.name.filter(|name| !name.is_empty()) {

@@ -104,7 +104,7 @@ impl Channels {
         tags: Tags,
     ) -> Result<Channel> {
         let permit = cx.authorize(operations::UPDATE_TAGS, Object::channel(domain, id)).await?;
-        let change = Change { tags: Some(tags.checked()?), ..Change::default() };
+        let change = Change { tags: Some(tags), ..Change::default() };
         self.change(cx, domain, id, change, permit, events::UPDATE_TAGS).await
     }
 
@@ -198,7 +198,7 @@ impl Channels {
     }
 
     /// Whether a client may publish to, or subscribe to, a channel now: it is connected with that right, and domain
-    /// and channel are enabled. Whether the client itself is enabled is asked when it connects and when that changes.
+    /// and channel and the client itself are enabled.
     pub async fn may_client(
         &self,
         client: ClientId,
@@ -238,12 +238,8 @@ impl Channels {
         if self.access.gates().get(self.access.db(), domain).await? != Some(Gate::Enabled) {
             return Ok(false);
         }
-        let found = self
-            .access
-            .db()
-            .read(move |tx| Box::pin(async move { store::statuses(tx, domain, &[channel]).await }))
-            .await?;
-        Ok(found.iter().any(|(_, status)| *status == Status::Enabled))
+        let db = self.access.db();
+        db.read(move |tx| Box::pin(async move { store::is_enabled(tx, domain, channel).await })).await
     }
 
     /// Both ends must agree: each channel, then each client.
@@ -275,7 +271,7 @@ impl Channels {
             name: new.name,
             route: new.route,
             tags: new.tags.checked()?,
-            metadata: new.metadata,
+            metadata: new.metadata.checked()?,
             status: new.status,
             created_by: permit.actor(),
             created_at: permit.at(),
@@ -293,6 +289,7 @@ impl Channels {
         permit: Permit,
         operation: &'static str,
     ) -> Result<Channel> {
+        let change = change.checked()?;
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {

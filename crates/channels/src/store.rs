@@ -3,7 +3,7 @@
 use access::Visible;
 use clients::connections;
 use db::{Filter, List, Row, Tx, Val, params, tally};
-use kernel::{ChannelId, DomainId, Error, Page, Result, Route, Status, metadata::TagFilter, page::Order};
+use kernel::{ChannelId, DomainId, Error, Page, Result, Route, Status};
 
 use crate::model::{Channel, Query};
 
@@ -117,12 +117,8 @@ pub(crate) async fn list(
         .restrict(whole.clone(), "id")
         .and_opt("id = ?", query.id)
         .and_opt("name_contains(name, ?)", query.name.as_deref())
-        .and_opt("json_contains(metadata, ?)", query.metadata.as_ref());
-    filter = match &query.tags {
-        Some(TagFilter::Any(tags)) => filter.and("tags_any(tags, ?)", tags.iter().collect::<kernel::Tags>()),
-        Some(TagFilter::All(tags)) => filter.and("tags_all(tags, ?)", tags.iter().collect::<kernel::Tags>()),
-        None => filter,
-    };
+        .and_opt("json_contains(metadata, ?)", query.metadata.as_ref())
+        .and_tags("tags", query.tags.as_ref());
     if let Some(client) = query.client {
         filter = connections::of_client(filter, "id", client, query.connection_type);
     }
@@ -130,11 +126,7 @@ pub(crate) async fn list(
         true => Some(tally::sum(tx, ChannelId::KIND, domain, query.status).await?),
         false => None,
     };
-    let order = match query.order {
-        Order::Name => "name",
-        Order::CreatedAt => "created_at",
-        Order::UpdatedAt => "changed_at",
-    };
+    let order = db::order_column(query.order);
     let list = List { table: "channels", columns: COLUMNS, order, direction: query.direction };
     list.page(tx, filter, query.page, total, read).await
 }
@@ -151,13 +143,25 @@ pub(crate) async fn domain_of(tx: &mut Tx, id: ChannelId) -> Result<Option<Domai
     row.map(|row| row.get("domain_id")).transpose()
 }
 
-/// Of these channels, those that are in the domain, with their status.
+/// Whether the channel is in the domain and enabled.
+pub(crate) async fn is_enabled(tx: &mut Tx, domain: DomainId, id: ChannelId) -> Result<bool> {
+    let row = tx
+        .one_or_none(
+            "SELECT 1 AS enabled FROM channels WHERE id = $1 AND domain_id = $2 AND status = $3",
+            params![id, domain, Status::Enabled],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Of these channels, those that are in the domain, with their status, which stays until the transaction ends.
 pub(crate) async fn statuses(
     tx: &mut Tx,
     domain: DomainId,
     ids: &[ChannelId],
 ) -> Result<Vec<(ChannelId, Status)>> {
     let filter = Filter::new().and("domain_id = ?", domain).and_in("id", ids.iter().map(Val::from));
-    let rows = tx.all(&format!("SELECT id, status FROM channels{}", filter.sql()), filter.params()).await?;
+    let sql = format!("SELECT id, status FROM channels{} ORDER BY id{}", filter.sql(), tx.for_share());
+    let rows = tx.all(&sql, filter.params()).await?;
     rows.iter().map(|row| Ok((row.get("id")?, row.get("status")?))).collect()
 }

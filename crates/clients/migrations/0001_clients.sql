@@ -21,6 +21,9 @@ CREATE UNIQUE INDEX clients_secret ON clients (domain_id, secret_digest);
 -- A page of a domain is read from this index alone, however far in it is.
 CREATE INDEX clients_changed ON clients (domain_id, status, changed_at, id);
 CREATE INDEX clients_name ON clients (domain_id, status, name, id);
+CREATE INDEX clients_created ON clients (domain_id, status, created_at, id);
+-- Whatever the status.
+CREATE INDEX clients_all ON clients (domain_id, changed_at, id);
 
 -- Which client may do what on which channel. Here and not with the channels, so that a client and its connections
 -- come and go in one transaction.

@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use db::{Filter, Tx, Val, params};
-use kernel::{ChannelId, ClientId, DomainId, Error, Result};
+use kernel::{ChannelId, ClientId, DomainId, Error, Result, Status};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a connection lets a client do (reference 03 §2).
@@ -156,7 +156,7 @@ pub(crate) async fn forget_client(tx: &mut Tx, client: ClientId) -> Result<()> {
     Ok(())
 }
 
-/// Whether the client is connected to the channel with this right.
+/// Whether the client is enabled and connected to the channel with this right.
 pub async fn is_connected(
     tx: &mut Tx,
     client: ClientId,
@@ -166,9 +166,11 @@ pub async fn is_connected(
 ) -> Result<bool> {
     let row = tx
         .one_or_none(
-            "SELECT 1 AS connected FROM connections
-              WHERE channel_id = $1 AND client_id = $2 AND type = $3 AND domain_id = $4",
-            params![channel, client, kind.code(), domain],
+            "SELECT 1 AS connected
+               FROM connections k
+               JOIN clients c ON c.id = k.client_id
+              WHERE k.channel_id = $1 AND k.client_id = $2 AND k.type = $3 AND k.domain_id = $4 AND c.status = $5",
+            params![channel, client, kind.code(), domain, Status::Enabled],
         )
         .await?;
     Ok(row.is_some())

@@ -128,6 +128,14 @@ pub struct Change {
 }
 
 impl Change {
+    /// Fails where tags or metadata are too large.
+    pub fn checked(self) -> Result<Self> {
+        let tags = self.tags.map(Tags::checked).transpose()?;
+        let metadata = self.metadata.map(Metadata::checked).transpose()?;
+        let private_metadata = self.private_metadata.map(Metadata::checked).transpose()?;
+        Ok(Self { tags, metadata, private_metadata, ..self })
+    }
+
     /// Applies the change.
     pub fn apply(self, client: &mut Client) {
         if let Some(name) = self.name.filter(|name| !name.is_empty()) {

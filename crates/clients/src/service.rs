@@ -111,7 +111,7 @@ impl Clients {
         tags: Tags,
     ) -> Result<Client> {
         let permit = cx.authorize(operations::UPDATE_TAGS, Object::client(domain, id)).await?;
-        let change = Change { tags: Some(tags.checked()?), ..Change::default() };
+        let change = Change { tags: Some(tags), ..Change::default() };
         self.change(cx, domain, id, change, permit, events::UPDATE_TAGS).await
     }
 
@@ -195,17 +195,8 @@ impl Clients {
             .await
     }
 
-    /// Whether a client is there, in this domain, and may connect.
-    pub async fn is_enabled(&self, domain: DomainId, id: ClientId) -> Result<bool> {
-        let found = self
-            .access
-            .db()
-            .read(move |tx| Box::pin(async move { store::credentials_by_id(tx, id).await }))
-            .await?;
-        Ok(found.is_some_and(|(client, _)| client.domain == domain && client.status == Status::Enabled))
-    }
-
-    /// Of these clients, those that are in `domain`, with their status; inside the transaction of another use case.
+    /// Of these clients, those that are in `domain`, with their status, which stays until the transaction of the use
+    /// case that asks ends.
     pub async fn statuses(
         tx: &mut db::Tx,
         domain: DomainId,
@@ -233,8 +224,8 @@ impl Clients {
                 name: new.name,
                 identity: new.identity,
                 tags: new.tags.checked()?,
-                metadata: new.metadata,
-                private_metadata: new.private_metadata,
+                metadata: new.metadata.checked()?,
+                private_metadata: new.private_metadata.checked()?,
                 status: new.status,
                 created_by: permit.actor(),
                 created_at: permit.at(),
@@ -253,6 +244,7 @@ impl Clients {
         permit: Permit,
         operation: &'static str,
     ) -> Result<Client> {
+        let change = change.checked()?;
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {

@@ -2,7 +2,7 @@
 
 use access::{Visible, crypto::Digest};
 use db::{Filter, List, Row, Tx, Val, params, tally};
-use kernel::{ClientId, DomainId, Error, Page, Result, Secret, Status, metadata::TagFilter, page::Order};
+use kernel::{ClientId, DomainId, Error, Page, Result, Secret, Status};
 
 use crate::{
     connections,
@@ -163,12 +163,8 @@ pub(crate) async fn list(
         .and_opt("id = ?", query.id)
         .and_opt("name_contains(name, ?)", query.name.as_deref())
         .and_opt("name_contains(identity, ?)", query.identity.as_deref())
-        .and_opt("json_contains(metadata, ?)", query.metadata.as_ref());
-    filter = match &query.tags {
-        Some(TagFilter::Any(tags)) => filter.and("tags_any(tags, ?)", tags.iter().collect::<kernel::Tags>()),
-        Some(TagFilter::All(tags)) => filter.and("tags_all(tags, ?)", tags.iter().collect::<kernel::Tags>()),
-        None => filter,
-    };
+        .and_opt("json_contains(metadata, ?)", query.metadata.as_ref())
+        .and_tags("tags", query.tags.as_ref());
     if let Some(channel) = query.channel {
         filter = connections::of_channel(filter, "id", channel, query.connection_type);
     }
@@ -176,11 +172,7 @@ pub(crate) async fn list(
         true => Some(tally::sum(tx, ClientId::KIND, domain, query.status).await?),
         false => None,
     };
-    let order = match query.order {
-        Order::Name => "name",
-        Order::CreatedAt => "created_at",
-        Order::UpdatedAt => "changed_at",
-    };
+    let order = db::order_column(query.order);
     let list = List { table: "clients", columns: COLUMNS, order, direction: query.direction };
     list.page(tx, filter, query.page, total, read).await
 }
@@ -210,12 +202,14 @@ fn credentials(row: &Row) -> Result<Credentials> {
     Ok(Credentials { id: row.get("id")?, domain: row.get("domain_id")?, status: row.get("status")? })
 }
 
+/// Of these clients, those that are in the domain, with their status, which stays until the transaction ends.
 pub(crate) async fn statuses(
     tx: &mut Tx,
     domain: DomainId,
     ids: &[ClientId],
 ) -> Result<Vec<(ClientId, Status)>> {
     let filter = Filter::new().and("domain_id = ?", domain).and_in("id", ids.iter().map(Val::from));
-    let rows = tx.all(&format!("SELECT id, status FROM clients{}", filter.sql()), filter.params()).await?;
+    let sql = format!("SELECT id, status FROM clients{} ORDER BY id{}", filter.sql(), tx.for_share());
+    let rows = tx.all(&sql, filter.params()).await?;
     rows.iter().map(|row| Ok((row.get("id")?, row.get("status")?))).collect()
 }

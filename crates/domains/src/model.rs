@@ -108,6 +108,13 @@ pub struct Change {
 }
 
 impl Change {
+    /// Fails where tags or metadata are too large.
+    pub fn checked(self) -> Result<Self> {
+        let tags = self.tags.map(Tags::checked).transpose()?;
+        let metadata = self.metadata.map(Metadata::checked).transpose()?;
+        Ok(Self { tags, metadata, ..self })
+    }
+
     /// Applies the change.
     pub fn apply(self, domain: &mut Domain, by: UserId, at: Timestamp) {
         if let Some(name) = self.name.filter(|name| !name.is_empty()) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use access::{Access, Context, Object, Permit, gates::Gate, roles};
+use db::Tx;
 use kernel::{DomainId, Error, Page, Result, Route};
 
 use crate::{
@@ -42,7 +43,7 @@ impl Domains {
             name: new.name,
             route: new.route,
             tags: new.tags.checked()?,
-            metadata: new.metadata,
+            metadata: new.metadata.checked()?,
             status: Status(Gate::Enabled),
             created_by: permit.actor(),
             created_at: permit.at(),
@@ -79,11 +80,11 @@ impl Domains {
     /// Changes name, tags or metadata. Emits `domain.update`.
     pub async fn update(&self, cx: &Context, id: DomainId, change: Change) -> Result<Domain> {
         let permit = cx.authorize(operations::UPDATE, Object::domain(id)).await?;
-        let change = Change { tags: change.tags.map(kernel::Tags::checked).transpose()?, ..change };
+        let change = change.checked()?;
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
-                let mut domain = store::get_for_update(tx, id).await?.ok_or_else(Error::not_found)?;
+                let mut domain = held(tx, id, &permit).await?;
                 change.apply(&mut domain, permit.actor(), permit.at());
                 store::update(tx, &domain).await?;
                 access.emit(tx, events::updated(&domain, &permit, &request)).await?;
@@ -115,7 +116,10 @@ impl Domains {
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
-                let mut domain = store::get_for_update(tx, id).await?.ok_or_else(Error::not_found)?;
+                let mut domain = held(tx, id, &permit).await?;
+                if domain.status.0 == gate {
+                    return Ok(());
+                }
                 domain.status = Status(gate);
                 domain.updated_by = Some(permit.actor());
                 domain.updated_at = Some(permit.at());
@@ -130,5 +134,16 @@ impl Domains {
     /// The domain that topics call `route`; for the message plane, which authorizes by itself.
     pub async fn by_route(&self, route: Route) -> Result<Option<DomainId>> {
         self.access.db().read(move |tx| Box::pin(async move { store::by_route(tx, &route).await })).await
+    }
+}
+
+/// The domain, held until the transaction ends. The gate was passed before it, so it is asked again: a domain that was
+/// frozen in between is for administrators of the platform.
+async fn held(tx: &mut Tx, id: DomainId, permit: &Permit) -> Result<Domain> {
+    let domain = store::get_for_update(tx, id).await?.ok_or_else(Error::not_found)?;
+    match domain.status.0 {
+        Gate::Enabled | Gate::Disabled => Ok(domain),
+        Gate::Frozen if permit.is_platform_admin() => Ok(domain),
+        Gate::Frozen | Gate::Deleted => Err(Error::denied()),
     }
 }

@@ -2,7 +2,7 @@
 
 use access::{Visible, gates::Gate};
 use db::{Filter, List, Row, Tx, params};
-use kernel::{DomainId, Error, Page, Result, Route, metadata::TagFilter, page::Order};
+use kernel::{DomainId, Error, Page, Result, Route};
 
 use crate::model::{Domain, Query, Status};
 
@@ -90,22 +90,14 @@ pub(crate) async fn update(tx: &mut Tx, domain: &Domain) -> Result<()> {
 
 /// A page of the domains that match, of those that are visible.
 pub(crate) async fn list(tx: &mut Tx, query: &Query, visible: Visible) -> Result<Page<Domain>> {
-    let mut filter = visible
+    let filter = visible
         .restrict(Filter::new(), "id")
         .and_opt("status = ?", query.status.0.map(Gate::code))
         .and_opt("id = ?", query.id)
         .and_opt("name_contains(name, ?)", query.name.as_deref())
-        .and_opt("json_contains(metadata, ?)", query.metadata.as_ref());
-    filter = match &query.tags {
-        Some(TagFilter::Any(tags)) => filter.and("tags_any(tags, ?)", tags.iter().collect::<kernel::Tags>()),
-        Some(TagFilter::All(tags)) => filter.and("tags_all(tags, ?)", tags.iter().collect::<kernel::Tags>()),
-        None => filter,
-    };
-    let order = match query.order {
-        Order::Name => "name",
-        Order::CreatedAt => "created_at",
-        Order::UpdatedAt => "changed_at",
-    };
+        .and_opt("json_contains(metadata, ?)", query.metadata.as_ref())
+        .and_tags("tags", query.tags.as_ref());
+    let order = db::order_column(query.order);
     let list = List { table: "domains", columns: COLUMNS, order, direction: query.direction };
     list.page(tx, filter, query.page, None, read).await
 }

@@ -12,6 +12,18 @@ use crate::{Error, Result};
 pub struct Metadata(Map<String, Value>);
 
 impl Metadata {
+    /// The largest object, in bytes of JSON: generous, but a page of a hundred stays a few megabytes (reference 03 §13
+    /// item 18).
+    pub const MAX_LEN: usize = 64 * 1024;
+
+    /// Fails where the object is too large.
+    pub fn checked(self) -> Result<Self> {
+        if self.to_json().len() > Self::MAX_LEN {
+            return Err(Error::invalid("the metadata is too large, at most 64 KiB of JSON"));
+        }
+        Ok(self)
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

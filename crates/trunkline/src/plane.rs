@@ -2,10 +2,7 @@
 
 use std::{str::FromStr, sync::Arc};
 
-use access::{
-    graph::Subject,
-    identity::{Role, tokens::Purpose},
-};
+use access::{graph::Subject, identity::Role};
 use clients::{connections::ConnectionType, model};
 use db::BoxFuture;
 use kernel::{ChannelId, ClientId, DomainId, Error, Kind, Result, Route, Secret, Status};
@@ -19,6 +16,7 @@ pub(crate) struct RegistryGate(pub(crate) Registry);
 /// What is remembered of a user for as long as a connection lives.
 struct User {
     role: Role,
+    generation: i64,
 }
 
 impl RegistryGate {
@@ -42,16 +40,12 @@ impl RegistryGate {
     /// A user by its access token.
     async fn user(&self, token: &str) -> Result<Identity> {
         let token = Secret::new(token.to_owned());
-        let verified = self.0.access.verify(&token, Purpose::Access, self.0.access.clock().now()).await?;
-        let caller = &verified.caller;
-        if !caller.verified && caller.role != Role::Admin && !self.0.access.settings().allow_unverified_users
-        {
-            return Err(Error::new(Kind::Unauthenticated, "email not verified"));
-        }
+        let access = &self.0.access;
+        let verified = access.verify_caller(&token, access.clock().now()).await?;
         Ok(Identity::User {
-            user: caller.user,
+            user: verified.caller.user,
             expires_at: Some(verified.expires_at),
-            credential: Arc::new(User { role: caller.role }),
+            credential: Arc::new(User { role: verified.caller.role, generation: verified.generation }),
         })
     }
 
@@ -122,9 +116,13 @@ impl RegistryGate {
                 self.0.channels.may_client(*client, domain, channel, kind).await
             }
             Identity::User { user, credential, .. } => {
-                let claims_admin =
-                    credential.downcast_ref::<User>().is_some_and(|user| user.role == Role::Admin);
-                let subject = if claims_admin && self.0.access.graph().is_platform_admin(*user).await? {
+                let Some(known) = credential.downcast_ref::<User>() else { return Ok(false) };
+                let access = &self.0.access;
+                let account = access.accounts().get(access.db(), *user).await?;
+                if !account.is_some_and(|account| account.enabled && account.generation == known.generation) {
+                    return Ok(false);
+                }
+                let subject = if known.role == Role::Admin && access.graph().is_platform_admin(*user).await? {
                     Subject::PlatformAdmin(*user)
                 } else {
                     Subject::Member(domain, *user)

@@ -270,8 +270,10 @@ struct UserView {
     metadata: Metadata,
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     private_metadata: Metadata,
-    status: Status,
-    role: Role,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<Role>,
     credentials: CredentialsView,
     #[serde(with = "kernel::time::or_never")]
     #[schema(value_type = Timestamp)]
@@ -302,8 +304,8 @@ impl From<User> for UserView {
             tags: user.tags,
             metadata: user.metadata,
             private_metadata: user.private_metadata,
-            status: user.status,
-            role: user.role,
+            status: Some(user.status),
+            role: Some(user.role),
             credentials: CredentialsView { username: user.username },
             created_at: Some(user.created_at),
             updated_at: user.updated_at,
@@ -320,8 +322,8 @@ impl UserView {
             email: None,
             tags: Tags::default(),
             private_metadata: Metadata::default(),
-            status: Status::default(),
-            role: Role::default(),
+            status: None,
+            role: None,
             created_at: None,
             updated_at: None,
             updated_by: None,

@@ -6,15 +6,17 @@ use access::{
     Context, RequestInfo,
     identity::{
         self,
-        sessions::{self, Exchange, Session},
+        accounts::{Account, Accounts},
+        sessions::{self, Exchange, Session, TokenId},
         tokens::{Grant, Purpose},
     },
 };
+use db::Tx;
 use kernel::{Error, Kind, Result, Secret, Status, Timestamp, UserId};
 
 use crate::{
     Users, events,
-    model::{Role, User},
+    model::{Role, User, WithPassword},
     store,
 };
 
@@ -26,6 +28,9 @@ pub struct TokenPair {
     /// Is exchanged for the next pair.
     pub refresh: Secret<String>,
 }
+
+/// The longest user name or address, in bytes: no account has a longer one.
+const LOGIN_MAX_LEN: usize = 254;
 
 /// The longest description of a session, in bytes.
 const DESCRIPTION_MAX_LEN: usize = 254;
@@ -47,6 +52,9 @@ impl Users {
         if password.expose().is_empty() {
             return Err(Error::invalid("missing password"));
         }
+        if login.len() > LOGIN_MAX_LEN {
+            return Err(Error::new(Kind::Unauthenticated, "invalid credentials"));
+        }
         if description.len() > DESCRIPTION_MAX_LEN {
             return Err(Error::invalid("invalid description, at most 254 bytes"));
         }
@@ -54,36 +62,36 @@ impl Users {
         let account = login.to_lowercase();
         failures.admit(&account, request.peer, request.at)?;
         let key = login.to_owned();
-        let found =
-            self.access.db().read(move |tx| Box::pin(async move { store::by_login(tx, &key).await })).await?;
-        let (user, hash) = found.map_or((None, None), |found| (Some(found.user), found.hash));
+        let known = self.access.db().read(move |tx| Box::pin(async move { known(tx, &key).await })).await?;
+        let hash = known.as_ref().and_then(|(found, _)| found.hash.clone());
         let matches = self.access.passwords().verify(password, hash).await?;
-        let user = match user {
-            Some(user) if matches && user.status == Status::Enabled => user,
-            _ => {
-                failures.failed(&account, request.peer, request.at);
-                return Err(Error::new(Kind::Unauthenticated, "invalid credentials"));
+        match known {
+            Some((found, account_was)) if matches && found.user.status == Status::Enabled => {
+                failures.succeeded(&account, request.peer);
+                self.start_session(request, found.user, account_was, description).await
             }
-        };
-        failures.succeeded(&account, request.peer);
-        self.start_session(request, user, description).await
+            _ => Err(Error::new(Kind::Unauthenticated, "invalid credentials")),
+        }
     }
 
+    /// The password was right for the account as it was; a session is made only if it still is so.
     async fn start_session(
         &self,
         request: &RequestInfo,
         user: User,
+        account: Account,
         description: String,
     ) -> Result<TokenPair> {
         let access = self.access.clone();
-        let id = access.rng().uuid().to_string();
+        let id = TokenId::first(access.rng());
         let expires_at = request.at.after(access.settings().refresh_token_life);
-        let pair = self.tokens(&user, &id, request.at, expires_at).await?;
+        let pair = self.tokens(&user, account, &id, request.at, expires_at).await?;
         let (at, request) = (request.at, Arc::clone(&request.id));
         self.access
             .db()
             .write(move |tx| {
                 Box::pin(async move {
+                    Accounts::hold(tx, user.id, account.generation).await?;
                     sessions::start(tx, &id, user.id, &description, at, expires_at).await?;
                     access.emit(tx, events::logged_in(&user, at, &request)).await
                 })
@@ -97,26 +105,28 @@ impl Users {
     /// The role is read anew, so that a demotion does not survive (reference 01 §13 item 10).
     pub async fn refresh(&self, request: &RequestInfo, token: &Secret<String>) -> Result<TokenPair> {
         let verified = self.access.verify(token, Purpose::Refresh, request.at).await?;
-        let user = verified.caller.user;
-        let shown = verified.id.clone().ok_or_else(Error::unauthenticated)?;
-        let next = self.access.rng().uuid().to_string();
+        let (user, generation) = (verified.caller.user, verified.generation);
+        let shown = verified.id.as_deref().and_then(TokenId::parse).ok_or_else(Error::unauthenticated)?;
+        let next = shown.next(self.access.rng());
         let (access, at, name) = (self.access.clone(), request.at, Arc::clone(&request.id));
         let exchanged = self
             .access
             .db()
             .write(move |tx| {
                 Box::pin(async move {
+                    Accounts::hold(tx, user, generation).await?;
                     let exchange = sessions::exchange(tx, &shown, next, user, at).await?;
                     let Exchange::Continued { id, expires_at } = exchange else { return Ok(None) };
+                    let account = Accounts::read(tx, user).await?.ok_or_else(Error::unauthenticated)?;
                     let user = store::get(tx, user).await?.ok_or_else(Error::unauthenticated)?;
                     access.emit(tx, events::refreshed(&user, at, &name)).await?;
-                    Ok(Some((user, id, expires_at)))
+                    Ok(Some((user, account, id, expires_at)))
                 })
             })
             .await?;
-        let (user, id, expires_at) =
+        let (user, account, id, expires_at) =
             exchanged.ok_or_else(|| Error::new(Kind::Unauthenticated, "token is revoked"))?;
-        self.tokens(&user, &id, request.at, expires_at).await
+        self.tokens(&user, account, &id, request.at, expires_at).await
     }
 
     /// Ends one of the caller's sessions. Emits `user.revoke_refresh_token`.
@@ -141,25 +151,23 @@ impl Users {
     async fn tokens(
         &self,
         user: &User,
-        session: &str,
+        account: Account,
+        id: &TokenId,
         now: Timestamp,
         session_ends: Timestamp,
     ) -> Result<TokenPair> {
-        let access = &self.access;
-        let account =
-            access.accounts().get(access.db(), user.id).await?.ok_or_else(Error::unauthenticated)?;
-        let role = self.claimed_role(user.id, user.role).await?;
+        let id = id.to_string();
         let grant = Grant {
             user: user.id,
-            role,
+            role: self.claimed_role(user.id, user.role).await?,
             verified: account.verified,
             generation: account.generation,
             id: None,
         };
-        let tokens = access.tokens();
-        let refresh = Grant { id: Some(session), ..grant };
+        let (tokens, life) = (self.access.tokens(), self.access.settings().access_token_life);
+        let refresh = Grant { id: Some(&id), ..grant };
         Ok(TokenPair {
-            access: tokens.issue(Purpose::Access, grant, now, access.settings().access_token_life)?,
+            access: tokens.issue(Purpose::Access, grant, now, life)?,
             refresh: tokens.issue(Purpose::Refresh, refresh, now, session_ends.since(now))?,
         })
     }
@@ -169,4 +177,12 @@ impl Users {
         let admin = role == Role::Admin && self.access.graph().is_platform_admin(user).await?;
         Ok(if admin { identity::Role::Admin } else { identity::Role::User })
     }
+}
+
+/// The user behind a login, and the account as it was *before* the password's hash was read: a change of password in
+/// between leaves the account newer than this, and [`Accounts::hold`] notices.
+async fn known(tx: &mut Tx, login: &str) -> Result<Option<(WithPassword, Account)>> {
+    let Some(id) = store::id_by_login(tx, login).await? else { return Ok(None) };
+    let Some(account) = Accounts::read(tx, id).await? else { return Ok(None) };
+    Ok(store::get_with_password(tx, id).await?.map(|found| (found, account)))
 }

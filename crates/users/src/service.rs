@@ -141,8 +141,8 @@ impl Users {
             first_name: new.first_name,
             last_name: new.last_name,
             tags: new.tags.checked()?,
-            metadata: new.metadata,
-            private_metadata: new.private_metadata,
+            metadata: new.metadata.checked()?,
+            private_metadata: new.private_metadata.checked()?,
             role,
             status,
             verified_at: None,
@@ -203,7 +203,7 @@ impl Users {
     }
 
     /// Ends a user's sessions and keeps it from logging in; the user itself or an administrator. Emits `user.disable`.
-    /// Conflict where it is disabled already.
+    /// Conflict where it is disabled already, or is the last enabled administrator.
     pub async fn disable(&self, cx: &Context, id: UserId) -> Result<User> {
         let permit =
             if cx.caller().user == id { cx.authorize_self() } else { cx.authorize_platform_admin().await? };
@@ -227,9 +227,9 @@ impl Users {
             cx.read(move |tx| Box::pin(async move { store::get_with_password(tx, id).await })).await?;
         let known = known.ok_or_else(Error::not_found)?;
         if !self.access.passwords().verify(old, known.hash).await? {
-            failures.failed(&account, cx.request().peer, cx.now());
             return Err(Error::new(kernel::Kind::Unauthenticated, "invalid credentials"));
         }
+        failures.succeeded(&account, cx.request().peer);
         let hash = self.access.passwords().hash(new).await?;
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
@@ -255,9 +255,14 @@ impl Users {
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
+                // Before the user's own row, so that two of them never wait for each other in a circle.
+                let admins = store::enabled_admins(tx).await?;
                 let mut user = store::get_for_update(tx, id).await?.ok_or_else(Error::not_found)?;
                 if user.status == status {
                     return Err(Error::conflict("status already assigned"));
+                }
+                if status != Status::Enabled && user.role == Role::Admin && admins <= 1 {
+                    return Err(Error::conflict("the platform must keep an enabled administrator"));
                 }
                 user.status = status;
                 touch(&mut user, &permit);

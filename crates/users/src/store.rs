@@ -2,7 +2,7 @@
 
 use access::crypto::PasswordHash;
 use db::{Filter, List, Row, Tx, params};
-use kernel::{Error, Page, Result, UserId};
+use kernel::{Error, Page, Result, Status, UserId};
 
 use crate::model::{Email, Query, Role, User, Username, WithPassword};
 
@@ -96,14 +96,20 @@ pub(crate) async fn get_for_update(tx: &mut Tx, id: UserId) -> Result<Option<Use
 }
 
 /// By user name, or by address without regard to case. A user name never contains an `@`, so it is one or the other.
-pub(crate) async fn by_login(tx: &mut Tx, login: &str) -> Result<Option<WithPassword>> {
+pub(crate) async fn id_by_login(tx: &mut Tx, login: &str) -> Result<Option<UserId>> {
     let (column, key) = if login.contains('@') {
         ("email_key", login.to_lowercase())
     } else {
         ("username", login.to_owned())
     };
-    let sql = format!("SELECT {COLUMNS}, password_hash FROM users WHERE {column} = $1");
-    tx.one_or_none(&sql, params![key]).await?.as_ref().map(read_with_password).transpose()
+    let row = tx.one_or_none(&format!("SELECT id FROM users WHERE {column} = $1"), params![key]).await?;
+    row.map(|row| row.get("id")).transpose()
+}
+
+/// How many enabled administrators there are, held against being disabled until the transaction ends.
+pub(crate) async fn enabled_admins(tx: &mut Tx) -> Result<usize> {
+    let sql = format!("SELECT id FROM users WHERE role = $1 AND status = $2 ORDER BY id{}", tx.for_update());
+    Ok(tx.all(&sql, params![Role::Admin.code(), Status::Enabled]).await?.len())
 }
 
 pub(crate) async fn update_status(tx: &mut Tx, user: &User) -> Result<()> {

@@ -82,7 +82,9 @@ impl Error {
 
 impl From<kernel::Error> for Error {
     fn from(error: kernel::Error) -> Self {
-        Self { error, detail: None, retry_after: 1 }
+        // Limits are counted by the minute; what is out of reach is mostly back in a moment.
+        let retry_after = if error.kind() == Kind::Limited { 60 } else { 1 };
+        Self { error, detail: None, retry_after }
     }
 }
 

@@ -6,7 +6,7 @@ use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier},
 };
-use kernel::{Error, Result, Secret};
+use kernel::{Error, Kind, Result, Secret};
 use tokio::sync::Semaphore;
 
 use super::random;
@@ -17,10 +17,15 @@ const MAX_LEN: usize = 1024;
 /// How many hashes run at once: each takes 19 MiB and tens of milliseconds, so more would only add memory and latency.
 const AT_ONCE: usize = 2;
 
+/// How many may wait for their turn: about two seconds. More are told to come back rather than kept waiting.
+const WAITING: usize = 64;
+
 /// Hashes and verifies passwords.
 #[derive(Clone)]
 pub struct Passwords {
     slots: Arc<Semaphore>,
+    /// One for each hash that runs or waits.
+    places: Arc<Semaphore>,
     /// Verified where the account is unknown, so that an answer takes as long as for a known one.
     decoy: PasswordHash,
 }
@@ -33,7 +38,11 @@ impl Passwords {
     /// Prepares hashing.
     pub fn new() -> Result<Self> {
         let decoy = hash(&Secret::new("decoy".to_owned()))?;
-        Ok(Self { slots: Arc::new(Semaphore::new(AT_ONCE)), decoy })
+        Ok(Self {
+            slots: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
+            decoy,
+        })
     }
 
     /// The hash to keep of a new password.
@@ -59,9 +68,12 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| Error::new(Kind::Limited, "too many logins at once, try again in a few seconds"))?;
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(Error::internal)?;
         tokio::task::spawn_blocking(move || {
-            let _slot = slot;
+            let _held = (slot, place);
             work()
         })
         .await
@@ -98,6 +110,15 @@ mod tests {
         assert!(passwords.verify(secret("correct horse"), Some(hash.clone())).await.unwrap());
         assert!(!passwords.verify(secret("correct house"), Some(hash)).await.unwrap());
         assert!(!passwords.verify(secret("decoy"), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_is_too_long_is_refused() {
+        let passwords = Passwords::new().unwrap();
+        let crowd = (0..AT_ONCE + WAITING + 1).map(|_| passwords.verify(secret("x"), None));
+        let answers = futures_util::future::join_all(crowd).await;
+        let refused = answers.iter().filter(|a| a.as_ref().is_err_and(|e| e.kind() == Kind::Limited)).count();
+        assert_eq!(refused, 1);
     }
 
     #[tokio::test]

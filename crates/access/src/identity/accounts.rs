@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use db::{Tx, params};
-use kernel::{Result, UserId};
+use kernel::{Error, Result, UserId};
 
 use crate::cache::Fresh;
 
@@ -33,6 +33,22 @@ impl Accounts {
     /// The account of `user`, if there is such a user.
     pub async fn get(&self, db: &db::Db, user: UserId) -> Result<Option<Account>> {
         self.0.get_or_load(user, || db.read(move |tx| Box::pin(async move { select(tx, user).await }))).await
+    }
+
+    /// Fails unless the account stands as it was when `generation` was read, and keeps it so until the transaction
+    /// ends: what is made for it cannot outlive a change of password that came in between.
+    pub async fn hold(tx: &mut Tx, user: UserId, generation: i64) -> Result<()> {
+        let sql = format!(
+            "SELECT 1 AS stands FROM accounts WHERE user_id = $1 AND enabled = 1 AND generation = $2{}",
+            tx.for_share()
+        );
+        let stands = tx.one_or_none(&sql, params![user, generation]).await?;
+        stands.map(drop).ok_or_else(Error::unauthenticated)
+    }
+
+    /// The account as the transaction sees it.
+    pub async fn read(tx: &mut Tx, user: UserId) -> Result<Option<Account>> {
+        select(tx, user).await
     }
 
     /// Makes the account of a new user.

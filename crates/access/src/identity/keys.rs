@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use db::{Db, Tx, params};
 use jsonwebtoken::{DecodingKey, EncodingKey};
-use kernel::{Clock, Error, Result, Rng};
+use kernel::{Clock, Error, Result, Rng, Timestamp};
 use serde::Serialize;
 
 use crate::crypto::Sealer;
@@ -53,28 +53,26 @@ impl Keys {
     /// Reads the keys; makes the first one where there is none.
     pub(crate) async fn load(db: &Db, sealer: &Arc<Sealer>, clock: &Clock, rng: &Rng) -> Result<Self> {
         let (sealer, now, kid) = (Arc::clone(sealer), clock.now(), rng.uuid().to_string());
-        let keys = db
+        let unsealer = Arc::clone(&sealer);
+        let made = db
             .write(move |tx| {
                 Box::pin(async move {
                     let keys = select(tx, &sealer).await?;
-                    if !keys.is_empty() {
-                        return Ok(keys);
+                    if keys.is_empty() {
+                        make(tx, &sealer, &kid, now).await?;
+                        return select(tx, &sealer).await;
                     }
-                    let pair = Ed25519KeyPair::generate()
-                        .map_err(|_| Error::internal("no key could be generated"))?;
-                    let pkcs8 =
-                        pair.to_pkcs8v1().map_err(|_| Error::internal("a key could not be encoded"))?;
-                    let sealed = sealer.seal(&context(&kid), pkcs8.as_ref())?;
-                    tx.execute(
-                        "INSERT INTO signing_keys (kid, algorithm, sealed, active, created_at)
-                         VALUES ($1, 'EdDSA', $2, 1, $3)",
-                        params![kid, sealed, now],
-                    )
-                    .await?;
-                    select(tx, &sealer).await
+                    Ok(keys)
                 })
             })
-            .await?;
+            .await;
+        let keys = match made {
+            // Another node was first.
+            Err(error) if db::violated(&error).is_some() => {
+                db.read(move |tx| Box::pin(async move { select(tx, &unsealer).await })).await?
+            }
+            keys => keys?,
+        };
         Ok(Self(Arc::new(ArcSwap::from_pointee(keys))))
     }
 
@@ -110,6 +108,18 @@ fn context(kid: &str) -> String {
     format!("signing_key:{kid}")
 }
 
+async fn make(tx: &mut Tx, sealer: &Sealer, kid: &str, now: Timestamp) -> Result<()> {
+    let pair = Ed25519KeyPair::generate().map_err(|_| Error::internal("no key could be generated"))?;
+    let pkcs8 = pair.to_pkcs8v1().map_err(|_| Error::internal("a key could not be encoded"))?;
+    let sealed = sealer.seal(&context(kid), pkcs8.as_ref())?;
+    tx.execute(
+        "INSERT INTO signing_keys (kid, algorithm, sealed, active, created_at) VALUES ($1, 'EdDSA', $2, 1, $3)",
+        params![kid, sealed, now],
+    )
+    .await?;
+    Ok(())
+}
+
 async fn select(tx: &mut Tx, sealer: &Sealer) -> Result<Vec<SigningKey>> {
     let rows = tx
         .all("SELECT kid, sealed FROM signing_keys ORDER BY active DESC, created_at DESC, kid", params![])
@@ -117,7 +127,13 @@ async fn select(tx: &mut Tx, sealer: &Sealer) -> Result<Vec<SigningKey>> {
     rows.iter()
         .map(|row| {
             let kid: String = row.get("kid")?;
-            let pkcs8 = sealer.open(&context(&kid), &row.get::<Vec<u8>>("sealed")?)?;
+            let pkcs8 = sealer.open(&context(&kid), &row.get::<Vec<u8>>("sealed")?).map_err(|error| {
+                Error::unprocessable(
+                    "this database was made with another master key; give that one with `master_key`, or copy \
+                     `master.key` from the data directory of the node that made it",
+                )
+                .cause(error)
+            })?;
             let pair = Ed25519KeyPair::from_pkcs8(&pkcs8)
                 .map_err(|_| Error::internal(format!("the signing key `{kid}` is damaged")))?;
             let public = pair.public_key().as_ref().to_vec();

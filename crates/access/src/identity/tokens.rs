@@ -62,9 +62,10 @@ pub struct Verified {
     pub id: Option<String>,
     /// When it expires.
     pub expires_at: Timestamp,
+    /// The generation of the account that it was made for.
+    pub generation: i64,
     issued_at: Timestamp,
     purpose: u8,
-    generation: i64,
 }
 
 /// What a new token says.

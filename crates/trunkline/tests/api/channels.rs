@@ -121,7 +121,7 @@ both_databases! {
         let body = json!({"channel_ids": [channel], "client_ids": [client], "types": ["publish"]});
         ann.post(&format!("/{domain}/channels/connect"), body.clone()).await.refused(403);
         let of_ann = ann.domain("ann-1").await;
-        ann.post(&format!("/{of_ann}/channels/connect"), body).await.refused(403);
+        ann.post(&format!("/{of_ann}/channels/connect"), body).await.refused(404);
         assert_eq!(plant.count("connections").await, 0);
     }
 
@@ -154,5 +154,21 @@ both_databases! {
             assert_eq!(plant.count(&table).await, 0, "{table}");
         }
         plant.admin.get(&format!("/{domain}/channels/{channel}")).await.refused(404);
+    }
+
+    async fn a_client_that_goes_while_it_is_connected_leaves_no_connection(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (domain, _, channel) = furnished(&plant).await;
+        for round in 0..20 {
+            let client = plant.admin.client(&domain, &format!("c{round}")).await;
+            let (deleter, connector) = (plant.admin.clone(), plant.admin.clone());
+            let (path, connect) = (format!("/{domain}/clients/{client}"), format!("/{domain}/channels/{channel}/connect"));
+            let body = json!({"client_ids": [client], "types": ["publish", "subscribe"]});
+            let delete = tokio::spawn(async move { deleter.delete(&path).await });
+            let connected = connector.post(&connect, body).await;
+            assert!([201, 404].contains(&connected.status.as_u16()), "{}", connected.status);
+            delete.await.unwrap().expect(204);
+        }
+        assert_eq!(plant.count("connections").await, 0);
     }
 }

@@ -96,13 +96,14 @@ both_databases! {
         let (ann, bob) = (plant.user("ann").await, plant.user("bob").await);
         let (of_ann, of_bob) = (ann.domain("ann-1").await, bob.domain("bob-1").await);
         let client = ann.client(&of_ann, "sensor").await;
-        for (caller, status) in [(&bob, 403), (&plant.admin, 404)] {
-            let path = format!("/{of_bob}/clients/{client}");
-            caller.get(&path).await.refused(status);
-            caller.patch(&path, json!({"name": "mine"})).await.refused(status);
-            caller.post(&format!("{path}/disable"), json!({})).await.refused(status);
-            caller.patch(&format!("{path}/secret"), json!({"secret": "mine"})).await.refused(status);
-            caller.delete(&path).await.refused(status);
+        let unknown = "00000000-0000-4000-8000-000000000000";
+        for (caller, id) in [(&bob, client.as_str()), (&bob, unknown), (&plant.admin, client.as_str())] {
+            let path = format!("/{of_bob}/clients/{id}");
+            caller.get(&path).await.refused(404);
+            caller.patch(&path, json!({"name": "mine"})).await.refused(404);
+            caller.post(&format!("{path}/disable"), json!({})).await.refused(404);
+            caller.patch(&format!("{path}/secret"), json!({"secret": "mine"})).await.refused(404);
+            caller.delete(&path).await.refused(404);
         }
         assert_eq!(ann.get(&format!("/{of_ann}/clients/{client}")).await.expect(200)["name"], "sensor");
     }
@@ -174,5 +175,22 @@ both_databases! {
         assert!(answers.iter().all(|answer| answer.status == 201 || answer.status == 409));
         assert_eq!(plant.count("clients").await, 1);
         assert_eq!(plant.admin.get(&format!("/{domain}/clients")).await.expect(200)["total"], 1);
+    }
+
+    async fn what_is_too_large_is_refused(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        let path = format!("/{domain}/clients");
+        for body in [
+            json!({"metadata": {"x": "y".repeat(64 * 1024)}}),
+            json!({"private_metadata": {"x": "y".repeat(64 * 1024)}}),
+            json!({"tags": vec!["t"; 129]}),
+            json!({"tags": ["t".repeat(255)]}),
+            json!({"credentials": {"secret": "s".repeat(4097)}}),
+            json!({"credentials": {"identity": "i".repeat(255)}}),
+        ] {
+            plant.admin.post(&path, body).await.refused(400);
+        }
+        assert_eq!(plant.count("clients").await, 0);
     }
 }

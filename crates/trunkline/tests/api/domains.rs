@@ -154,4 +154,38 @@ both_databases! {
             assert_eq!(plant.admin.get(&format!("/domains?{query}")).await.refused(400), message, "{query}");
         }
     }
+
+    async fn a_freeze_holds_against_an_administrator_of_the_domain_who_enables_it_all_the_time(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let id = ann.domain("ann-1").await;
+        for _ in 0..10 {
+            let enabling: Vec<_> = (0..4)
+                .map(|_| {
+                    let (ann, path) = (ann.clone(), format!("/domains/{id}/enable"));
+                    tokio::spawn(async move {
+                        for _ in 0..10 {
+                            ann.post(&path, json!({})).await;
+                        }
+                    })
+                })
+                .collect();
+            plant.admin.post(&format!("/domains/{id}/freeze"), json!({})).await.expect(200);
+            for task in enabling {
+                task.await.unwrap();
+            }
+            assert_eq!(plant.admin.get(&format!("/domains/{id}")).await.expect(200)["status"], "freezed");
+            plant.admin.post(&format!("/domains/{id}/enable"), json!({})).await.expect(200);
+        }
+    }
+
+    async fn enabling_an_enabled_domain_changes_nothing(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let id = plant.admin.domain("one").await;
+        plant.events().await;
+        plant.admin.post(&format!("/domains/{id}/enable"), json!({})).await.expect(200);
+        assert!(plant.events().await.is_empty());
+        let domain = plant.admin.get(&format!("/domains/{id}")).await.expect(200);
+        assert_eq!(domain["updated_at"], "0001-01-01T00:00:00Z");
+    }
 }

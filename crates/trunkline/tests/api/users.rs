@@ -3,7 +3,7 @@ use std::time::Duration;
 use db::{both_databases, testing::TestDb};
 use serde_json::json;
 
-use crate::plant::{LATER, PASSWORD, Plant};
+use crate::plant::{LATER, PASSWORD, Plant, at_once};
 
 fn registration(name: &str) -> serde_json::Value {
     json!({
@@ -176,7 +176,9 @@ both_databases! {
         assert_eq!(plant.admin.get(&path).await.expect(200)["email"], "ann@example.com");
         let seen = bob.get(&path).await.expect(200);
         assert_eq!(seen["credentials"]["username"], "ann");
-        assert_eq!(seen["email"], json!(null));
+        for hidden in ["email", "status", "role", "tags", "private_metadata"] {
+            assert_eq!(seen[hidden], json!(null), "{hidden}");
+        }
         assert_eq!(seen["created_at"], "0001-01-01T00:00:00Z");
         bob.get("/users/00000000-0000-4000-8000-000000000000").await.refused(404);
         assert_eq!(bob.get("/users/xyz").await.refused(400), "invalid id format provided");
@@ -196,5 +198,95 @@ both_databases! {
             let shown = plant.admin.get(list).await.expect(200).to_string();
             assert!(!shown.contains("tell-nobody") && !shown.contains("argon2"), "{shown}");
         }
+    }
+
+    async fn a_stolen_refresh_token_ends_the_session_however_often_the_thief_used_it(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let nobody = plant.nobody();
+        let login = json!({"username": "admin", "password": PASSWORD});
+        let stolen = nobody.post("/users/tokens/issue", login).await.expect(201);
+        let stolen = stolen["refresh_token"].as_str().unwrap().to_owned();
+        let mut thief = stolen.clone();
+        for _ in 0..3 {
+            let next = nobody.with_token(&thief).post("/users/tokens/refresh", json!({})).await.expect(201);
+            thief = next["refresh_token"].as_str().unwrap().to_owned();
+        }
+        nobody.with_token(&stolen).post("/users/tokens/refresh", json!({})).await.refused(401);
+        nobody.with_token(&thief).post("/users/tokens/refresh", json!({})).await.refused(401);
+    }
+
+    async fn a_refresh_that_is_sent_many_times_at_once_gives_working_tokens_each_time(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let nobody = plant.nobody();
+        let login = json!({"username": "admin", "password": PASSWORD});
+        let pair = nobody.post("/users/tokens/issue", login).await.expect(201);
+        let caller = nobody.with_token(pair["refresh_token"].as_str().unwrap());
+        let answers = at_once(8, |_| {
+            let caller = caller.clone();
+            async move { caller.post("/users/tokens/refresh", json!({})).await }
+        })
+        .await;
+        for answer in answers {
+            let pair = answer.expect(201);
+            let next = nobody.with_token(pair["refresh_token"].as_str().unwrap());
+            next.post("/users/tokens/refresh", json!({})).await.expect(201);
+        }
+    }
+
+    async fn the_limit_of_failed_logins_holds_against_many_at_once(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let caller = plant.nobody();
+        let answers = at_once(30, |_| {
+            let caller = caller.clone();
+            let login = json!({"username": "admin", "password": "wrong password"});
+            async move { caller.post("/users/tokens/issue", login).await }
+        })
+        .await;
+        assert_eq!(answers.iter().filter(|answer| answer.status == 401).count(), 10);
+        assert_eq!(answers.iter().filter(|answer| answer.status == 429).count(), 20);
+    }
+
+    async fn no_login_with_the_old_password_survives_its_change(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let nobody = plant.nobody();
+        let logins = tokio::spawn(at_once(12, move |_| {
+            let nobody = nobody.clone();
+            let login = json!({"username": "ann", "password": PASSWORD});
+            async move { nobody.post("/users/tokens/issue", login).await }
+        }));
+        let change = json!({"old_secret": PASSWORD, "new_secret": "another horse"});
+        ann.patch("/users/secret", change).await.expect(200);
+        for answer in logins.await.unwrap() {
+            if answer.status == 201 {
+                let pair = answer.expect(201);
+                let caller = plant.nobody().with_token(pair["access_token"].as_str().unwrap());
+                caller.get("/users/profile").await.refused(401);
+            }
+        }
+    }
+
+    async fn the_platform_keeps_an_administrator(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let path = format!("/users/{}/disable", plant.admin.id);
+        let message = plant.admin.post(&path, json!({})).await.refused(409);
+        assert_eq!(message, "the platform must keep an enabled administrator");
+        let mut second = registration("second");
+        second["status"] = json!("enabled");
+        plant.admin.post("/users", second).await.expect(201);
+        plant.admin.post(&path, json!({})).await.expect(200);
+    }
+
+    async fn a_user_has_a_hundred_sessions_at_the_most(db: TestDb) {
+        let plant = Plant::new(db).await;
+        for n in 0..105 {
+            let login = json!({"username": "admin", "password": PASSWORD, "description": n.to_string()});
+            plant.nobody().post("/users/tokens/issue", login).await.expect(201);
+            plant.clock.advance(Duration::from_secs(1));
+        }
+        let sessions = plant.admin.get("/users/tokens/refresh-tokens").await.expect(200);
+        let sessions = sessions["refresh_tokens"].as_array().unwrap();
+        assert_eq!(sessions.len(), 100);
+        assert_eq!(sessions[99]["description"], "104");
     }
 }

@@ -132,9 +132,8 @@ impl Platform {
         Ok(Self { app, generated_password, engine, db, relay })
     }
 
-    /// Ends the open connections, and brings everything to disk after the last request has ended.
+    /// Brings everything to disk after the last request and the last connection have ended.
     pub(crate) async fn close(self) {
-        self.engine.shutdown().await;
         self.relay.stop().await;
         self.db.close().await;
     }

@@ -12,6 +12,7 @@ mod data_dir;
 mod doors;
 mod help;
 mod logging;
+mod open_files;
 mod plane;
 mod quickstart;
 mod revocations;

@@ -13,7 +13,7 @@ use crate::compose::Platform;
 use crate::config::{self, Layers, Settings};
 use crate::data_dir::DataDir;
 use crate::doors::HttpDoors;
-use crate::{doors, logging, signals};
+use crate::{doors, logging, open_files, signals};
 
 /// Runs the node until it is told to stop.
 pub(crate) fn run(layers: &Layers) -> anyhow::Result<()> {
@@ -25,6 +25,7 @@ pub(crate) fn run(layers: &Layers) -> anyhow::Result<()> {
     for note in &loaded.notes {
         tracing::debug!("{note}");
     }
+    open_files::raise_limit();
     // An error means that a provider is installed already, and there is only one in the program.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -65,7 +66,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     welcome.print();
 
     shutdown.cancelled().await;
-    serving.wait().await;
+    // Both within the same grace period.
+    tokio::join!(serving.wait(), platform.engine.shutdown());
     platform.close().await;
     tracing::info!("stopped");
     Ok(())

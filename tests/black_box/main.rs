@@ -12,6 +12,7 @@
 mod bad_input;
 mod clients;
 mod crash;
+mod http_publish;
 mod platform;
 mod probe;
 mod quickstart;

@@ -31,13 +31,21 @@ pub struct Options {
     pub connections: usize,
     /// PostgreSQL: how long one statement may take before it is given up as unavailable.
     pub statement_timeout: Duration,
+    /// How long a scan may take before it is given up as unavailable: the whole of it on SQLite, each of its statements on
+    /// PostgreSQL.
+    pub scan_timeout: Duration,
     /// How long to wait for a connection, or on SQLite for a lock that another process holds.
     pub wait: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections: 16, statement_timeout: Duration::from_secs(30), wait: Duration::from_secs(5) }
+        Self {
+            connections: 16,
+            statement_timeout: Duration::from_secs(30),
+            scan_timeout: Duration::from_secs(10),
+            wait: Duration::from_secs(5),
+        }
     }
 }
 
@@ -102,7 +110,8 @@ impl Db {
 
     /// A read that may take long: lists and counts. All its statements see one snapshot.
     ///
-    /// SQLite: on a thread for blocking work. PostgreSQL: in a read-only transaction.
+    /// SQLite: on a thread for blocking work. PostgreSQL: in a read-only transaction. Unavailable after
+    /// [`Options::scan_timeout`]; on SQLite a scan also ends when the caller goes away.
     pub async fn scan<T: Send + 'static>(
         &self,
         job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,

@@ -1,6 +1,6 @@
 //! Conditions of a list query, as many as the caller gave.
 
-use kernel::{PageRequest, Tags, metadata::TagFilter};
+use kernel::{Listing, PageRequest, Tags, metadata::TagFilter};
 
 use crate::Val;
 
@@ -69,6 +69,14 @@ impl Filter {
         values.resize(values.len().next_power_of_two(), last);
         let marks = vec!["?"; values.len()].join(", ");
         self.and_all(&format!("{column} IN ({marks})"), values)
+    }
+
+    /// And what every list can be asked for holds: part of the name, JSON in the metadata, tags.
+    #[must_use]
+    pub fn and_listing(self, listing: &Listing) -> Self {
+        self.and_opt("name_contains(name, ?)", listing.name.as_deref())
+            .and_opt("json_contains(metadata, ?)", listing.metadata.as_ref())
+            .and_tags("tags", listing.tags.as_ref())
     }
 
     /// And the list of tags in `column` has one of these, or all of them, as the caller asks.

@@ -58,7 +58,7 @@ pub use engine::{Db, Engine, Options};
 pub use error::violated;
 pub use filter::Filter;
 pub use job::BoxFuture;
-pub use list::{List, order_column};
+pub use list::List;
 pub use migrate::Migration;
 pub use row::{Cell, Column, FromVal, Row};
 pub use tx::Tx;

@@ -1,6 +1,6 @@
 //! One page of a list.
 
-use kernel::{Direction, Page, PageRequest, Result, page::Order};
+use kernel::{Direction, Listing, Page, PageRequest, Result, page::Order};
 
 use crate::{Filter, Row, Tx};
 
@@ -17,16 +17,17 @@ pub struct List {
     pub direction: Direction,
 }
 
-/// The column that holds what a list of clients, channels, groups or domains is ordered by.
-pub const fn order_column(order: Order) -> &'static str {
-    match order {
-        Order::Name => "name",
-        Order::CreatedAt => "created_at",
-        Order::UpdatedAt => "changed_at",
-    }
-}
-
 impl List {
+    /// A list of the registry, ordered as the caller asks.
+    pub const fn ordered(table: &'static str, columns: &'static str, listing: &Listing) -> Self {
+        let order = match listing.order {
+            Order::Name => "name",
+            Order::CreatedAt => "created_at",
+            Order::UpdatedAt => "changed_at",
+        };
+        Self { table, columns, order, direction: listing.direction }
+    }
+
     /// The page of the rows that `filter` lets through.
     ///
     /// `total` is how many there are, where that is known ([`crate::tally`]); otherwise they are counted. The page's

@@ -4,7 +4,7 @@ mod bind;
 mod session;
 mod tls;
 
-use std::{collections::HashMap, str::FromStr};
+use std::{collections::HashMap, str::FromStr, sync::Arc};
 
 use deadpool_postgres::{
     Client, Hook, HookError, Manager, ManagerConfig, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts,
@@ -29,6 +29,8 @@ const MIGRATION_LOCK: i64 = 0x7472_756e_6b6c;
 #[derive(Clone)]
 pub(crate) struct Postgres {
     pool: Pool,
+    /// What a scan begins with.
+    begin_scan: Arc<str>,
 }
 
 impl Postgres {
@@ -68,7 +70,11 @@ impl Postgres {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(Error::internal)?;
-        let postgres = Self { pool };
+        let begin_scan = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {}",
+            options.scan_timeout.as_millis()
+        );
+        let postgres = Self { pool, begin_scan: begin_scan.into() };
         drop(postgres.client().await.map_err(|error| error::opening(&error))?);
         Ok(postgres)
     }
@@ -115,14 +121,14 @@ impl Postgres {
         &self,
         job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
     ) -> Result<T> {
-        self.run(job, Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await
+        self.run(job, Some(Arc::clone(&self.begin_scan))).await
     }
 
     pub(crate) async fn write<T>(
         &self,
         job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
     ) -> Result<T> {
-        self.run(job, Some("BEGIN")).await
+        self.run(job, Some("BEGIN".into())).await
     }
 
     pub(crate) fn close(&self) {
@@ -136,7 +142,7 @@ impl Postgres {
     async fn run<T>(
         &self,
         job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
-        begin: Option<&'static str>,
+        begin: Option<Arc<str>>,
     ) -> Result<T> {
         let mut tx = Tx::new(tx::Session::Postgres(Session::new(self.client().await?, begin)));
         let outcome = job(&mut tx).await;

@@ -5,6 +5,8 @@
 //! and once one statement has failed it refuses the rest and turns COMMIT into ROLLBACK; so the first error of a
 //! group is the one that counts.
 
+use std::sync::Arc;
+
 use deadpool_postgres::{Client, Object};
 use futures_util::future::{join, join_all};
 use kernel::{Error, Result};
@@ -26,7 +28,7 @@ pub(crate) struct Session {
 /// What is to be sent before the next statement.
 #[derive(Default)]
 struct Waiting {
-    begin: Option<&'static str>,
+    begin: Option<Arc<str>>,
     later: Vec<Later>,
 }
 
@@ -39,7 +41,7 @@ struct Later {
 impl Session {
     /// A session that begins a transaction with `begin` when there is something to run; without it every statement
     /// is on its own.
-    pub(crate) fn new(client: Client, begin: Option<&'static str>) -> Self {
+    pub(crate) fn new(client: Client, begin: Option<Arc<str>>) -> Self {
         Self { client: Some(client), waiting: Waiting { begin, later: Vec::new() }, open: false }
     }
 
@@ -128,7 +130,7 @@ impl Waiting {
     /// Sends all of it at once, at the first poll, and waits for the answers; the first error counts.
     async fn send(self, client: &Client) -> Result<()> {
         let begin = async {
-            match self.begin {
+            match &self.begin {
                 Some(begin) => {
                     client.batch_execute(begin).await.map_err(|error| error::postgres(begin, &error))
                 }

@@ -3,6 +3,7 @@
 mod functions;
 mod lock;
 mod session;
+mod watch;
 mod writer;
 
 use std::{
@@ -24,7 +25,7 @@ use crate::{
     BoxFuture, Options, Tx, error,
     job::run_in_place,
     migrate::Plan,
-    sqlite::{lock::Lock, writer::Writer},
+    sqlite::{lock::Lock, watch::Watch, writer::Writer},
     tx,
 };
 
@@ -43,7 +44,8 @@ pub(crate) struct Sqlite(Arc<Shared>);
 struct Shared {
     writer: Writer,
     readers: Readers,
-    scans: Semaphore,
+    scans: Arc<Semaphore>,
+    longest_scan: Duration,
 }
 
 /// Read-only connections, the most recently used on top. A read takes one and brings it back, so there are as many as
@@ -67,7 +69,8 @@ impl Sqlite {
             .map_err(|error| error::opening(&error))?;
         let writer = Writer::start(Session::new(connection), lock)?;
         let readers = Readers { path, wait, idle: Mutex::default(), closed: AtomicBool::new(false) };
-        Ok(Self(Arc::new(Shared { writer, readers, scans: Semaphore::new(SCANS) })))
+        let scans = Arc::new(Semaphore::new(SCANS));
+        Ok(Self(Arc::new(Shared { writer, readers, scans, longest_scan: options.scan_timeout })))
     }
 
     pub(crate) async fn migrate(&self, plan: Plan) -> Result<()> {
@@ -78,16 +81,22 @@ impl Sqlite {
         &self,
         job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
     ) -> Result<T> {
-        self.0.readers.run(job)
+        self.0.readers.run(job, None)
     }
 
     pub(crate) async fn scan<T: Send + 'static>(
         &self,
         job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let _turn = self.0.scans.acquire().await.map_err(Error::internal)?;
+        let turn = Arc::clone(&self.0.scans).acquire_owned().await.map_err(Error::internal)?;
         let shared = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || shared.readers.run(job)).await.map_err(Error::internal)?
+        let (watch, _interest) = Watch::start(shared.longest_scan);
+        let scan = tokio::task::spawn_blocking(move || {
+            // Held until the scan has really ended, however long the caller stays.
+            let _turn = turn;
+            shared.readers.run(job, Some(&watch))
+        });
+        scan.await.map_err(Error::internal)?
     }
 
     pub(crate) async fn write<T: Send + 'static>(
@@ -105,15 +114,25 @@ impl Sqlite {
 }
 
 impl Readers {
-    /// Runs a job in place over one snapshot. If it panics, its connection goes with it.
-    fn run<T>(&self, job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>) -> Result<T> {
+    /// Runs a job in place over one snapshot, for as long as `watch` allows. If it panics, its connection goes with it.
+    fn run<T>(
+        &self,
+        job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
+        watch: Option<&Watch>,
+    ) -> Result<T> {
         let mut session = self.take()?;
         session.control("BEGIN")?;
+        if let Some(watch) = watch {
+            watch.over(&mut session)?;
+        }
         let mut tx = Tx::new(tx::Session::Sqlite(session));
         let outcome = run_in_place(job(&mut tx));
         let outcome = tx.settle(outcome);
         let hooks = tx.take_hooks();
         if let tx::Session::Sqlite(mut session) = tx.session {
+            if watch.is_some() {
+                watch::release(&mut session)?;
+            }
             session.control("COMMIT")?;
             self.bring_back(session);
         }

@@ -11,12 +11,13 @@ use rusqlite::{
     types::{ToSqlOutput, Value, ValueRef},
 };
 
-use crate::{Row, Val, error, row::Source};
+use crate::{Row, Val, error, row::Source, sqlite::watch::Watch};
 
 /// A connection with its statement texts.
 pub(crate) struct Session {
     connection: Connection,
     texts: HashMap<Box<str>, Arc<Text>>,
+    watch: Option<Watch>,
 }
 
 /// A statement as SQLite reads it, and its columns, once they are known.
@@ -30,11 +31,20 @@ const TEXTS: usize = 2048;
 
 impl Session {
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection, texts: HashMap::new() }
+        Self { connection, texts: HashMap::new(), watch: None }
     }
 
     pub(crate) const fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    pub(super) const fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// From here on each statement of a read first asks whether it may run.
+    pub(super) fn set_watch(&mut self, watch: Option<Watch>) {
+        self.watch = watch;
     }
 
     pub(crate) fn execute(&mut self, sql: &str, params: &[Val]) -> Result<u64> {
@@ -58,6 +68,7 @@ impl Session {
     }
 
     pub(crate) fn all(&mut self, sql: &str, params: &[Val]) -> Result<Vec<Row>> {
+        self.watch.as_ref().map_or(Ok(()), Watch::check)?;
         let text = self.text(sql);
         self.connection
             .prepare_cached(&text.sql)

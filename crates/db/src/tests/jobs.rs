@@ -266,6 +266,64 @@ async fn a_statement_that_takes_too_long_is_unavailable() {
     assert_eq!(outcome.unwrap_err().kind(), Kind::Unavailable);
 }
 
+/// A statement that keeps a core busy: minutes on SQLite.
+const ENDLESS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500000000) \
+                       SELECT count(*) FROM n";
+
+#[tokio::test]
+async fn a_scan_that_takes_too_long_is_unavailable() {
+    for owner in [TestDb::sqlite().await, TestDb::postgres().await] {
+        let url = owner.url().to_owned();
+        owner.close().await;
+        let options = Options { scan_timeout: Duration::from_millis(50), ..Options::default() };
+        let db = Db::open(&url, options).await.unwrap();
+        let outcome = db.scan(|tx| Box::pin(async move { tx.one(ENDLESS, &[]).await.map(drop) })).await;
+        assert_eq!(outcome.unwrap_err().kind(), Kind::Unavailable, "{db:?}");
+        // The limit was the scan's alone.
+        db.scan(|tx| Box::pin(async move { tx.one("SELECT 1", &[]).await.map(drop) })).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_scan_of_many_short_statements_ends_in_time_too() {
+    let owner = TestDb::sqlite().await;
+    owner.close().await;
+    let options = Options { scan_timeout: Duration::from_millis(50), ..Options::default() };
+    let db = Db::open(owner.url(), options).await.unwrap();
+    let scan = db.scan(|tx| {
+        Box::pin(async move {
+            for _ in 0..100_000_000 {
+                tx.one("SELECT 1", &[]).await?;
+            }
+            Ok(())
+        })
+    });
+    assert_eq!(scan.await.unwrap_err().kind(), Kind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_scan_ends_when_its_caller_goes_away() {
+    let db = TestDb::sqlite().await;
+    let (started, start) = tokio::sync::oneshot::channel();
+    let (ended, end) = tokio::sync::oneshot::channel();
+    let handle = db.db();
+    let caller = tokio::spawn(async move {
+        let scan = handle.scan(|tx| {
+            Box::pin(async move {
+                let _ = started.send(());
+                let outcome = tx.one(ENDLESS, &[]).await.map(drop);
+                let _ = ended.send(outcome.as_ref().err().map(Error::kind));
+                outcome
+            })
+        });
+        scan.await
+    });
+    start.await.unwrap();
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    assert_eq!(end.await.unwrap(), Some(Kind::Unavailable));
+}
+
 #[tokio::test]
 async fn a_database_is_opened_by_one_process_at_a_time() {
     let db = TestDb::sqlite().await;

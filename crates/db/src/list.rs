@@ -71,7 +71,12 @@ mod tests {
 
     #[test]
     fn each_order_has_its_column() {
-        let columns = [Order::Name, Order::CreatedAt, Order::UpdatedAt].map(order_column);
+        let columns = [Order::Name, Order::CreatedAt, Order::UpdatedAt].map(|order| {
+            let page = PageRequest::new(None, None, false).unwrap();
+            let direction = Direction::Ascending;
+            let listing = Listing { page, order, direction, name: None, tags: None, metadata: None };
+            List::ordered("things", "id", &listing).order
+        });
         assert_eq!(columns, ["name", "created_at", "changed_at"]);
     }
 

@@ -5,12 +5,12 @@ use axum::extract::State;
 use clients::connections::{ConnectionType, Connections};
 use http::StatusCode;
 use kernel::{
-    ChannelId, ClientId, DomainId, Metadata, Name, Page, Result, Status, Tags, Timestamp, UserId,
-    metadata::TagFilter, page::PageRequest,
+    ChannelId, ClientId, DomainId, Listing, Metadata, Name, Page, Result, Status, Tags, Timestamp, UserId,
+    status::StatusFilter,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use web::{Created, Empty, Json, Path, Query, Route, Routes, Rule};
+use web::{Created, Empty, Json, List, Path, Query, Route, Routes, Rule};
 
 use crate::{
     Channels,
@@ -46,7 +46,8 @@ fn registry() -> Routes<Channels> {
                 .named("list_channels")
                 .rule(Rule::Operations(&[operations::LIST]))
                 .summary("List the channels that you may see")
-                .queries::<ListQuery>()
+                .lists()
+                .queries::<Filter>()
                 .answers::<ChannelPage>(200),
         )
         .add(
@@ -275,52 +276,30 @@ impl From<Page<Channel>> for ChannelPage {
     }
 }
 
-/// Which channels to list.
+/// Which channels to list, beyond what all lists can be asked for.
 #[derive(Debug, Deserialize, IntoParams)]
-struct ListQuery {
-    /// Rows to pass over.
-    offset: Option<u64>,
-    /// Rows on a page, 1 to 100.
-    limit: Option<u64>,
-    /// `name`, `created_at` or `updated_at`.
-    order: Option<String>,
-    /// `asc` or `desc`.
-    dir: Option<String>,
+struct Filter {
     /// `enabled`, `disabled`, `deleted` or `all`.
-    status: Option<String>,
-    /// Part of the name.
-    name: Option<String>,
+    #[serde(default, deserialize_with = "web::parsed")]
+    #[param(value_type = Option<String>)]
+    status: Option<StatusFilter>,
     /// Exactly this channel.
     id: Option<ChannelId>,
-    /// `a,b`: any of the tags; `a+b` (the plus sent as %2B): all of them.
-    tags: Option<String>,
-    /// A JSON object that the metadata contains.
-    #[serde(default, deserialize_with = "web::json_value")]
-    #[param(value_type = Option<String>)]
-    metadata: Option<Metadata>,
     /// Only channels to which this client is connected.
     client: Option<ClientId>,
     /// With `client`: `publish` or `subscribe`.
-    connection_type: Option<String>,
-    /// Only the number of channels.
-    #[serde(default)]
-    only_total: bool,
+    connection_type: Option<ConnectionType>,
 }
 
-impl ListQuery {
-    fn parse(self) -> Result<model::Query> {
-        Ok(model::Query {
-            page: PageRequest::new(self.offset, self.limit, self.only_total)?,
-            order: self.order.as_deref().unwrap_or_default().parse()?,
-            direction: self.dir.as_deref().unwrap_or_default().parse()?,
-            status: self.status.as_deref().unwrap_or_default().parse()?,
-            name: self.name.filter(|name| !name.is_empty()),
+impl Filter {
+    fn of(self, listing: Listing) -> model::Query {
+        model::Query {
+            listing,
+            status: self.status.unwrap_or_default(),
             id: self.id,
-            tags: self.tags.as_deref().and_then(TagFilter::parse),
-            metadata: self.metadata,
             client: self.client,
-            connection_type: self.connection_type.as_deref().map(str::parse).transpose()?,
-        })
+            connection_type: self.connection_type,
+        }
     }
 }
 
@@ -354,9 +333,10 @@ async fn list(
     State(channels): State<Channels>,
     cx: Context,
     Path(domain): Path<DomainId>,
-    Query(query): Query<ListQuery>,
+    List(listing): List,
+    Query(filter): Query<Filter>,
 ) -> web::Result<Json<ChannelPage>> {
-    Ok(Json(channels.list(&cx, domain, query.parse()?).await?.into()))
+    Ok(Json(channels.list(&cx, domain, filter.of(listing)).await?.into()))
 }
 
 async fn view(

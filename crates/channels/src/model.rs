@@ -2,9 +2,7 @@
 
 use clients::connections::ConnectionType;
 use kernel::{
-    ChannelId, ClientId, DomainId, Metadata, Name, Result, Route, Status, Tags, Timestamp, UserId,
-    metadata::TagFilter,
-    page::{Direction, Order, PageRequest},
+    ChannelId, ClientId, DomainId, Listing, Metadata, Name, Result, Route, Status, Tags, Timestamp, UserId,
     status::StatusFilter,
 };
 
@@ -88,22 +86,12 @@ impl Change {
 /// Which channels are asked for, and in which order.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// The page.
-    pub page: PageRequest,
-    /// The column.
-    pub order: Order,
-    /// The direction.
-    pub direction: Direction,
+    /// What all lists can be asked for.
+    pub listing: Listing,
     /// The status.
     pub status: StatusFilter,
-    /// Part of the name, whatever the case.
-    pub name: Option<String>,
     /// Exactly this one.
     pub id: Option<ChannelId>,
-    /// Tags.
-    pub tags: Option<TagFilter>,
-    /// JSON that the metadata contains.
-    pub metadata: Option<Metadata>,
     /// Only channels to which this client is connected.
     pub client: Option<ClientId>,
     /// With `client`: connected with this type.

@@ -113,12 +113,8 @@ pub(crate) async fn list(
     visible: Visible,
 ) -> Result<Page<Channel>> {
     let whole = Filter::new().and("domain_id = ?", domain).and_opt("status = ?", query.status.code());
-    let mut filter = visible
-        .restrict(whole.clone(), "id")
-        .and_opt("id = ?", query.id)
-        .and_opt("name_contains(name, ?)", query.name.as_deref())
-        .and_opt("json_contains(metadata, ?)", query.metadata.as_ref())
-        .and_tags("tags", query.tags.as_ref());
+    let mut filter =
+        visible.restrict(whole.clone(), "id").and_opt("id = ?", query.id).and_listing(&query.listing);
     if let Some(client) = query.client {
         filter = connections::of_client(filter, "id", client, query.connection_type);
     }
@@ -126,9 +122,8 @@ pub(crate) async fn list(
         true => Some(tally::sum(tx, ChannelId::KIND, domain, query.status).await?),
         false => None,
     };
-    let order = db::order_column(query.order);
-    let list = List { table: "channels", columns: COLUMNS, order, direction: query.direction };
-    list.page(tx, filter, query.page, total, read).await
+    let list = List::ordered("channels", COLUMNS, &query.listing);
+    list.page(tx, filter, query.listing.page, total, read).await
 }
 
 pub(crate) async fn by_route(tx: &mut Tx, domain: DomainId, route: &Route) -> Result<Option<ChannelId>> {

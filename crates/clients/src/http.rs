@@ -4,15 +4,16 @@ use access::Context;
 use axum::extract::State;
 use http::StatusCode;
 use kernel::{
-    ChannelId, ClientId, DomainId, Metadata, Name, Page, Result, Secret, Status, Tags, Timestamp, UserId,
-    metadata::TagFilter, page::PageRequest,
+    ChannelId, ClientId, DomainId, Listing, Metadata, Name, Page, Result, Secret, Status, Tags, Timestamp,
+    UserId, status::StatusFilter,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use web::{Created, Empty, Json, Path, Query, Route, Routes, Rule};
+use web::{Created, Empty, Json, List, Path, Query, Route, Routes, Rule};
 
 use crate::{
     Clients,
+    connections::ConnectionType,
     model::{self, Client, WithSecret},
     operations,
 };
@@ -43,7 +44,8 @@ pub fn routes(clients: Clients) -> Routes {
                 .rule(Rule::Operations(&[operations::LIST]))
                 .summary("List the clients that you may see")
                 .description("A list shows no secrets; view a client to see its own.")
-                .queries::<ListQuery>()
+                .lists()
+                .queries::<Filter>()
                 .answers::<ClientPage>(200),
         )
         .add(
@@ -261,55 +263,33 @@ impl From<Page<Client>> for ClientPage {
     }
 }
 
-/// Which clients to list.
+/// Which clients to list, beyond what all lists can be asked for.
 #[derive(Debug, Deserialize, IntoParams)]
-struct ListQuery {
-    /// Rows to pass over.
-    offset: Option<u64>,
-    /// Rows on a page, 1 to 100.
-    limit: Option<u64>,
-    /// `name`, `created_at` or `updated_at`.
-    order: Option<String>,
-    /// `asc` or `desc`.
-    dir: Option<String>,
+struct Filter {
     /// `enabled`, `disabled`, `deleted` or `all`.
-    status: Option<String>,
-    /// Part of the name.
-    name: Option<String>,
+    #[serde(default, deserialize_with = "web::parsed")]
+    #[param(value_type = Option<String>)]
+    status: Option<StatusFilter>,
     /// Part of the identity.
     identity: Option<String>,
     /// Exactly this client.
     id: Option<ClientId>,
-    /// `a,b`: any of the tags; `a+b` (the plus sent as %2B): all of them.
-    tags: Option<String>,
-    /// A JSON object that the metadata contains.
-    #[serde(default, deserialize_with = "web::json_value")]
-    #[param(value_type = Option<String>)]
-    metadata: Option<Metadata>,
     /// Only clients that are connected to this channel.
     channel: Option<ChannelId>,
     /// With `channel`: `publish` or `subscribe`.
-    connection_type: Option<String>,
-    /// Only the number of clients.
-    #[serde(default)]
-    only_total: bool,
+    connection_type: Option<ConnectionType>,
 }
 
-impl ListQuery {
-    fn parse(self) -> Result<model::Query> {
-        Ok(model::Query {
-            page: PageRequest::new(self.offset, self.limit, self.only_total)?,
-            order: self.order.as_deref().unwrap_or_default().parse()?,
-            direction: self.dir.as_deref().unwrap_or_default().parse()?,
-            status: self.status.as_deref().unwrap_or_default().parse()?,
-            name: self.name.filter(|name| !name.is_empty()),
+impl Filter {
+    fn of(self, listing: Listing) -> model::Query {
+        model::Query {
+            listing,
+            status: self.status.unwrap_or_default(),
             identity: self.identity.filter(|identity| !identity.is_empty()),
             id: self.id,
-            tags: self.tags.as_deref().and_then(TagFilter::parse),
-            metadata: self.metadata,
             channel: self.channel,
-            connection_type: self.connection_type.as_deref().map(str::parse).transpose()?,
-        })
+            connection_type: self.connection_type,
+        }
     }
 }
 
@@ -340,9 +320,10 @@ async fn list(
     State(clients): State<Clients>,
     cx: Context,
     Path(domain): Path<DomainId>,
-    Query(query): Query<ListQuery>,
+    List(listing): List,
+    Query(filter): Query<Filter>,
 ) -> web::Result<Json<ClientPage>> {
-    Ok(Json(clients.list(&cx, domain, query.parse()?).await?.into()))
+    Ok(Json(clients.list(&cx, domain, filter.of(listing)).await?.into()))
 }
 
 async fn view(

@@ -3,10 +3,8 @@
 use std::str::FromStr;
 
 use kernel::{
-    ChannelId, ClientId, DomainId, Error, Metadata, Name, Result, Secret, Status, Tags, Timestamp, UserId,
-    metadata::TagFilter,
-    page::{Direction, Order, PageRequest},
-    status::StatusFilter,
+    ChannelId, ClientId, DomainId, Error, Listing, Metadata, Name, Result, Secret, Status, Tags, Timestamp,
+    UserId, status::StatusFilter,
 };
 use serde::Serialize;
 
@@ -156,24 +154,14 @@ impl Change {
 /// Which clients are asked for, and in which order.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// The page.
-    pub page: PageRequest,
-    /// The column.
-    pub order: Order,
-    /// The direction.
-    pub direction: Direction,
+    /// What all lists can be asked for.
+    pub listing: Listing,
     /// The status.
     pub status: StatusFilter,
-    /// Part of the name, whatever the case.
-    pub name: Option<String>,
     /// Part of the identity, whatever the case.
     pub identity: Option<String>,
     /// Exactly this one.
     pub id: Option<ClientId>,
-    /// Tags.
-    pub tags: Option<TagFilter>,
-    /// JSON that the metadata contains.
-    pub metadata: Option<Metadata>,
     /// Only clients that are connected to this channel.
     pub channel: Option<ChannelId>,
     /// With `channel`: connected with this type.

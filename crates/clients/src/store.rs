@@ -161,10 +161,8 @@ pub(crate) async fn list(
     let mut filter = visible
         .restrict(whole.clone(), "id")
         .and_opt("id = ?", query.id)
-        .and_opt("name_contains(name, ?)", query.name.as_deref())
         .and_opt("name_contains(identity, ?)", query.identity.as_deref())
-        .and_opt("json_contains(metadata, ?)", query.metadata.as_ref())
-        .and_tags("tags", query.tags.as_ref());
+        .and_listing(&query.listing);
     if let Some(channel) = query.channel {
         filter = connections::of_channel(filter, "id", channel, query.connection_type);
     }
@@ -172,9 +170,8 @@ pub(crate) async fn list(
         true => Some(tally::sum(tx, ClientId::KIND, domain, query.status).await?),
         false => None,
     };
-    let order = db::order_column(query.order);
-    let list = List { table: "clients", columns: COLUMNS, order, direction: query.direction };
-    list.page(tx, filter, query.page, total, read).await
+    let list = List::ordered("clients", COLUMNS, &query.listing);
+    list.page(tx, filter, query.listing.page, total, read).await
 }
 
 pub(crate) async fn credentials_by_id(tx: &mut Tx, id: ClientId) -> Result<Option<(Credentials, Vec<u8>)>> {

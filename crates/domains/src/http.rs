@@ -3,12 +3,10 @@
 use access::Context;
 use axum::extract::State;
 use http::StatusCode;
-use kernel::{
-    DomainId, Metadata, Name, Page, Result, Tags, Timestamp, UserId, metadata::TagFilter, page::PageRequest,
-};
+use kernel::{DomainId, Listing, Metadata, Name, Page, Tags, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use web::{Empty, Json, Path, Query, Route, Routes, Rule};
+use web::{Empty, Json, List, Path, Query, Route, Routes, Rule};
 
 use crate::{Domains, model, operations};
 
@@ -28,7 +26,8 @@ pub fn routes(domains: Domains) -> Routes {
                 .named("list_domains")
                 .rule(Rule::SignedIn("shows the domains in which the caller holds a role"))
                 .summary("List the domains that you have a role in")
-                .queries::<ListQuery>()
+                .lists()
+                .queries::<Filter>()
                 .answers::<DomainPage>(200),
         )
         .add(
@@ -155,47 +154,20 @@ impl From<Page<model::Domain>> for DomainPage {
     }
 }
 
-/// Which domains to list.
+/// Which domains to list, beyond what all lists can be asked for.
 #[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    /// Rows to pass over.
-    offset: Option<u64>,
-    /// Rows on a page, 1 to 100.
-    limit: Option<u64>,
-    /// `name`, `created_at` or `updated_at`.
-    order: Option<String>,
-    /// `asc` or `desc`.
-    dir: Option<String>,
+struct Filter {
     /// `enabled`, `disabled`, `freezed`, `deleted` or `all`.
-    status: Option<String>,
-    /// Part of the name.
-    name: Option<String>,
+    #[serde(default, deserialize_with = "web::parsed")]
+    #[param(value_type = Option<String>)]
+    status: Option<model::StatusFilter>,
     /// Exactly this domain.
     id: Option<DomainId>,
-    /// `a,b`: any of the tags; `a+b` (the plus sent as %2B): all of them.
-    tags: Option<String>,
-    /// A JSON object that the metadata contains.
-    #[serde(default, deserialize_with = "web::json_value")]
-    #[param(value_type = Option<String>)]
-    metadata: Option<Metadata>,
-    /// Only the number of domains.
-    #[serde(default)]
-    only_total: bool,
 }
 
-impl ListQuery {
-    fn parse(self) -> Result<model::Query> {
-        Ok(model::Query {
-            page: PageRequest::new(self.offset, self.limit, self.only_total)?,
-            order: self.order.as_deref().unwrap_or_default().parse()?,
-            direction: self.dir.as_deref().unwrap_or_default().parse()?,
-            status: self.status.as_deref().unwrap_or_default().parse()?,
-            name: self.name.filter(|name| !name.is_empty()),
-            id: self.id,
-            tags: self.tags.as_deref().and_then(TagFilter::parse),
-            metadata: self.metadata,
-        })
+impl Filter {
+    fn of(self, listing: Listing) -> model::Query {
+        model::Query { listing, status: self.status.unwrap_or_default(), id: self.id }
     }
 }
 
@@ -221,9 +193,10 @@ async fn create(
 async fn list(
     State(domains): State<Domains>,
     cx: Context,
-    Query(query): Query<ListQuery>,
+    List(listing): List,
+    Query(filter): Query<Filter>,
 ) -> web::Result<Json<DomainPage>> {
-    Ok(Json(domains.list(&cx, query.parse()?).await?.into()))
+    Ok(Json(domains.list(&cx, filter.of(listing)).await?.into()))
 }
 
 async fn view(

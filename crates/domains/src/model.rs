@@ -3,10 +3,7 @@
 use std::str::FromStr;
 
 use access::gates::Gate;
-use kernel::{
-    DomainId, Error, Metadata, Name, Result, Route, Tags, Timestamp, UserId,
-    page::{Direction, Order, PageRequest},
-};
+use kernel::{DomainId, Error, Listing, Metadata, Name, Result, Route, Tags, Timestamp, UserId};
 use serde::{Serialize, Serializer};
 
 /// A tenant.
@@ -134,20 +131,10 @@ impl Change {
 /// Which domains are asked for, and in which order.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// The page.
-    pub page: PageRequest,
-    /// The column.
-    pub order: Order,
-    /// The direction.
-    pub direction: Direction,
+    /// What all lists can be asked for.
+    pub listing: Listing,
     /// The status.
     pub status: StatusFilter,
-    /// Part of the name, whatever the case.
-    pub name: Option<String>,
     /// Exactly this one.
     pub id: Option<DomainId>,
-    /// Tags.
-    pub tags: Option<kernel::metadata::TagFilter>,
-    /// JSON that the metadata contains.
-    pub metadata: Option<Metadata>,
 }

@@ -94,10 +94,7 @@ pub(crate) async fn list(tx: &mut Tx, query: &Query, visible: Visible) -> Result
         .restrict(Filter::new(), "id")
         .and_opt("status = ?", query.status.0.map(Gate::code))
         .and_opt("id = ?", query.id)
-        .and_opt("name_contains(name, ?)", query.name.as_deref())
-        .and_opt("json_contains(metadata, ?)", query.metadata.as_ref())
-        .and_tags("tags", query.tags.as_ref());
-    let order = db::order_column(query.order);
-    let list = List { table: "domains", columns: COLUMNS, order, direction: query.direction };
-    list.page(tx, filter, query.page, None, read).await
+        .and_listing(&query.listing);
+    let list = List::ordered("domains", COLUMNS, &query.listing);
+    list.page(tx, filter, query.listing.page, None, read).await
 }

@@ -22,7 +22,7 @@ pub use id::{ChannelId, ClientId, DomainId, GroupId, RoleId, UserId};
 pub use metadata::{Metadata, Tags};
 pub use name::{Name, Route};
 pub use operation::Operation;
-pub use page::{Direction, Page, PageRequest};
+pub use page::{Direction, Listing, Page, PageRequest};
 pub use secret::Secret;
 pub use status::Status;
 pub use time::Timestamp;

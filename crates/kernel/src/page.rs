@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::{Error, Result};
+use crate::{Error, Metadata, Result, metadata::TagFilter};
 
 /// Which part of a list is wanted (reference 07 §8.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +91,23 @@ impl FromStr for Order {
             _ => Err(Error::invalid("invalid list order provided")),
         }
     }
+}
+
+/// What every list of the registry can be asked for: a page, an order, and conditions on what the user has attached.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listing {
+    /// The page.
+    pub page: PageRequest,
+    /// The column to order by.
+    pub order: Order,
+    /// The direction.
+    pub direction: Direction,
+    /// Part of the name, whatever the case.
+    pub name: Option<String>,
+    /// Tags.
+    pub tags: Option<TagFilter>,
+    /// JSON that the metadata contains.
+    pub metadata: Option<Metadata>,
 }
 
 /// One page of a list, and how many rows there are in all.

@@ -39,7 +39,7 @@ pub use app::{App, AppInfo, AppOptions};
 pub use cors::Cors;
 pub use error::{Error, Result, status};
 pub use extract::{
-    Bearer, Json, Path, Payload, Query,
+    Bearer, Json, List, Path, Payload, Query,
     query::{json_value, parsed},
 };
 pub use guard::Guard;

@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     Guard,
+    extract::ListParameters,
     metrics::RouteMetrics,
     openapi::{Body, Document},
 };
@@ -184,8 +185,14 @@ impl<S> Route<S> {
     /// The parameters that the query may hold.
     #[must_use]
     pub fn queries<Q: IntoParams>(mut self) -> Self {
-        self.document.query = Q::into_params(|| Some(utoipa::openapi::path::ParameterIn::Query));
+        self.document.query.extend(Q::into_params(|| Some(utoipa::openapi::path::ParameterIn::Query)));
         self
+    }
+
+    /// The parameters that the query of every list may hold; the handler takes them as [`crate::List`].
+    #[must_use]
+    pub fn lists(self) -> Self {
+        self.queries::<ListParameters>()
     }
 
     /// A success has this status and this JSON. A handler that answers a plain 200 is given the status.

@@ -2,6 +2,7 @@
 
 mod bearer;
 mod json;
+mod listing;
 mod path;
 mod payload;
 pub(crate) mod query;
@@ -9,6 +10,8 @@ mod query_value;
 
 pub use bearer::Bearer;
 pub use json::Json;
+pub use listing::List;
+pub(crate) use listing::ListParameters;
 pub use path::Path;
 pub use payload::Payload;
 pub(crate) use payload::too_large;

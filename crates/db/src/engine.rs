@@ -34,8 +34,12 @@ pub struct Options {
     /// How long a scan may take before it is given up as unavailable: the whole of it on SQLite, each of its statements on
     /// PostgreSQL.
     pub scan_timeout: Duration,
-    /// How long to wait for a connection, or on SQLite for a lock that another process holds.
+    /// How long to wait for a connection, or for another process to let go of the database.
     pub wait: Duration,
+    /// PostgreSQL: whether this is the only node that uses the database, as what writes through caches must be. It takes
+    /// one connection more, which must lead to one session of the server: no pooler may share it out. Without it the
+    /// handle is a bystander, whom no node notices. SQLite files always have one process.
+    pub exclusive: bool,
 }
 
 impl Default for Options {
@@ -45,6 +49,7 @@ impl Default for Options {
             statement_timeout: Duration::from_secs(30),
             scan_timeout: Duration::from_secs(10),
             wait: Duration::from_secs(5),
+            exclusive: true,
         }
     }
 }
@@ -65,7 +70,7 @@ impl Db {
     /// PostgreSQL takes `sslmode=disable|prefer|require|verify-full` and `sslrootcert=FILE` in the URL, with libpq's
     /// meaning: `require` encrypts but trusts any server, `verify-full` checks chain and host name.
     ///
-    /// Invalid for a URL that cannot be read; Unprocessable where another process has the SQLite file open;
+    /// Invalid for a URL that cannot be read; Unprocessable where another process uses the database;
     /// Unavailable where the file or the server cannot be reached.
     pub async fn open(url: &str, options: Options) -> Result<Self> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
@@ -157,7 +162,7 @@ impl Db {
     pub async fn close(&self) {
         match &self.0 {
             Inner::Sqlite(sqlite) => sqlite.close().await,
-            Inner::Postgres(postgres) => postgres.close(),
+            Inner::Postgres(postgres) => postgres.close().await,
         }
     }
 }

@@ -33,6 +33,8 @@
 //! Reads run beside it on pooled read-only connections. PostgreSQL jobs run on a pooled connection; BEGIN travels with
 //! the first statement (`postgres/session.rs`).
 //!
+//! On both, one process uses a database at a time ([`Options::exclusive`]): caches live in the process.
+//!
 //! What this crate does not do: retry. A lost connection, a deadlock or a full disk is `Kind::Unavailable`, and the
 //! caller decides.
 

@@ -30,7 +30,7 @@ impl TestDb {
     /// When PostgreSQL is not installed; `make test` installs it.
     pub async fn postgres() -> Self {
         let url = testkit::postgres::url();
-        let db = Db::open(&url, Options::default()).await.expect("a new PostgreSQL database");
+        let db = Db::open(&url, bystander()).await.expect("a new PostgreSQL database");
         Self { db, url, _dir: None }
     }
 
@@ -40,7 +40,7 @@ impl TestDb {
     /// When it cannot be opened again.
     pub async fn reopen(&mut self) {
         self.db.close().await;
-        self.db = Db::open(&self.url, Options::default()).await.expect("the same database once more");
+        self.db = Db::open(&self.url, bystander()).await.expect("the same database once more");
     }
 
     /// The address, for a second handle (PostgreSQL) or a look from outside.
@@ -52,6 +52,11 @@ impl TestDb {
     pub fn db(&self) -> Db {
         self.db.clone()
     }
+}
+
+/// A test may open its PostgreSQL database more than once.
+fn bystander() -> Options {
+    Options { exclusive: false, ..Options::default() }
 }
 
 impl Deref for TestDb {

@@ -1,17 +1,15 @@
-//! PostgreSQL: a pool of connections, each job on one of them.
+//! PostgreSQL: a pool of connections, each job on one of them, and one connection more that keeps other nodes away.
 
+mod address;
 mod bind;
+mod lock;
 mod session;
 mod tls;
 
-use std::{collections::HashMap, str::FromStr, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
-use deadpool_postgres::{
-    Client, Hook, HookError, Manager, ManagerConfig, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts,
-};
+use deadpool_postgres::{Client, Hook, HookError, Pool, PoolConfig, Runtime, Timeouts};
 use kernel::{Error, Result};
-use tokio_postgres::{Config, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub(crate) use bind::StoredCell;
 pub(crate) use session::Session;
@@ -19,6 +17,7 @@ pub(crate) use session::Session;
 use crate::{
     BoxFuture, Options, Tx, Val, error,
     migrate::{LEDGER, NOTE, Plan, SEEN},
+    postgres::{address::Address, lock::Lock},
     tx,
 };
 
@@ -31,29 +30,15 @@ pub(crate) struct Postgres {
     pool: Pool,
     /// What a scan begins with.
     begin_scan: Arc<str>,
+    lock: Option<Lock>,
 }
 
 impl Postgres {
     /// Opens the pool and one connection, so that a wrong address is reported at once.
     pub(crate) async fn open(url: &str, options: &Options) -> Result<Self> {
-        let (url, trust) = tls::Trust::split_from(url)?;
-        // The driver's error may repeat the URL's parts, and one of them is the password.
-        let mut config = Config::from_str(&url).map_err(|_| {
-            Error::invalid(
-                "the database URL cannot be read: expected `postgres://user:password@host:port/name`",
-            )
-        })?;
-        config.ssl_mode(trust.mode()).connect_timeout(options.wait);
-        if config.get_application_name().is_none() {
-            config.application_name("trunkline");
-        }
-        let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match trust.client_config()? {
-            None => Manager::from_config(config, NoTls, manager_config),
-            Some(tls) => Manager::from_config(config, MakeRustlsConnect::new(tls), manager_config),
-        };
+        let address = Arc::new(Address::read(url, options.wait)?);
         let limits = format!("SET statement_timeout = {}", options.statement_timeout.as_millis());
-        let pool = Pool::builder(manager)
+        let pool = Pool::builder(address.manager())
             .config(PoolConfig {
                 max_size: options.connections,
                 timeouts: Timeouts {
@@ -74,8 +59,11 @@ impl Postgres {
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {}",
             options.scan_timeout.as_millis()
         );
-        let postgres = Self { pool, begin_scan: begin_scan.into() };
+        let mut postgres = Self { pool, begin_scan: begin_scan.into(), lock: None };
         drop(postgres.client().await.map_err(|error| error::opening(&error))?);
+        if options.exclusive {
+            postgres.lock = Some(Lock::take(address, options.wait).await?);
+        }
         Ok(postgres)
     }
 
@@ -131,8 +119,11 @@ impl Postgres {
         self.run(job, Some("BEGIN".into())).await
     }
 
-    pub(crate) fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.pool.close();
+        if let Some(lock) = &self.lock {
+            lock.release().await;
+        }
     }
 
     async fn client(&self) -> Result<Client> {

@@ -508,7 +508,7 @@ async fn hooks_run_even_if_the_caller_goes_away_during_the_commit() {
     let (ran, hook_ran) = tokio::sync::oneshot::channel();
     let caller = tokio::spawn(put_with_hook(db.db(), "wait", move || ran.send(()).unwrap()));
     testkit::wait_until_async("the COMMIT waits", async || {
-        let waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+        let waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted";
         !db.read(move |tx| Box::pin(async move { tx.all(waiting, &[]).await })).await.unwrap().is_empty()
     })
     .await;

@@ -45,7 +45,8 @@ async fn nodes_that_start_together_migrate_once() {
     let db = TestDb::postgres().await;
     let mut nodes = tokio::task::JoinSet::new();
     for _ in 0..4 {
-        let node = Db::open(db.url(), Options::default()).await.unwrap();
+        let options = Options { exclusive: false, ..Options::default() };
+        let node = Db::open(db.url(), options).await.unwrap();
         nodes.spawn(async move { node.migrate(&[FIRST, SECOND]).await });
     }
     assert!(nodes.join_all().await.into_iter().all(|outcome| outcome.is_ok()));

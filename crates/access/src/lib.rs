@@ -123,7 +123,7 @@ impl Access {
         let keys = Keys::load(&db, &sealer, &clock, &rng).await?;
         Ok(Self(Arc::new(Inner {
             digester: Digester::new(&master)?,
-            passwords: Passwords::new()?,
+            passwords: Passwords::new(),
             tokens: Tokens::new(keys),
             accounts: Accounts::new(),
             gates: Gates::new(),

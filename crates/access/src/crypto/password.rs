@@ -20,14 +20,17 @@ const AT_ONCE: usize = 2;
 /// How many may wait for their turn: about two seconds. More are told to come back rather than kept waiting.
 const WAITING: usize = 64;
 
+/// Verified where the account is unknown, so that an answer takes as long as for a known one. Random bytes in the form of
+/// a hash with the parameters of [`hash`]: nobody knows a password for it.
+const DECOY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$In8P8hCn6XHoZrE5O4DgqA$qlGDK2Ld94N8S/+vEUKV/ZfsbTILIvdPIIMvR/+kML0";
+
 /// Hashes and verifies passwords.
 #[derive(Clone)]
 pub struct Passwords {
     slots: Arc<Semaphore>,
     /// One for each hash that runs or waits.
     places: Arc<Semaphore>,
-    /// Verified where the account is unknown, so that an answer takes as long as for a known one.
-    decoy: PasswordHash,
 }
 
 /// A password's hash in the PHC string format: `$argon2id$v=19$…`.
@@ -35,14 +38,9 @@ pub struct Passwords {
 pub struct PasswordHash(pub String);
 
 impl Passwords {
-    /// Prepares hashing.
-    pub fn new() -> Result<Self> {
-        let decoy = hash(&Secret::new("decoy".to_owned()))?;
-        Ok(Self {
-            slots: Arc::new(Semaphore::new(AT_ONCE)),
-            places: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
-            decoy,
-        })
+    /// With nobody waiting.
+    pub(crate) fn new() -> Self {
+        Self { slots: Arc::new(Semaphore::new(AT_ONCE)), places: Arc::new(Semaphore::new(AT_ONCE + WAITING)) }
     }
 
     /// The hash to keep of a new password.
@@ -59,7 +57,7 @@ impl Passwords {
             return Ok(false);
         }
         let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| self.decoy.clone());
+        let hash = hash.unwrap_or_else(|| PasswordHash(DECOY.to_owned()));
         let matches = self.blocking(move || verify(&password, &hash)).await?;
         Ok(matches && known)
     }
@@ -104,7 +102,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_same_password_verifies() {
-        let passwords = Passwords::new().unwrap();
+        let passwords = Passwords::new();
         let hash = passwords.hash(secret("correct horse")).await.unwrap();
         assert!(hash.0.starts_with("$argon2id$"), "{}", hash.0);
         assert!(passwords.verify(secret("correct horse"), Some(hash.clone())).await.unwrap());
@@ -113,8 +111,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_decoy_costs_what_a_real_hash_costs() {
+        let real = Passwords::new().hash(secret("correct horse")).await.unwrap().0;
+        let parameters = |hash: &str| hash.rsplitn(3, '$').last().map(str::to_owned);
+        assert_eq!(parameters(&real), parameters(DECOY));
+        assert_eq!(real.len(), DECOY.len());
+    }
+
+    #[tokio::test]
     async fn a_queue_that_is_too_long_is_refused() {
-        let passwords = Passwords::new().unwrap();
+        let passwords = Passwords::new();
         let crowd = (0..AT_ONCE + WAITING + 1).map(|_| passwords.verify(secret("x"), None));
         let answers = futures_util::future::join_all(crowd).await;
         let refused = answers.iter().filter(|a| a.as_ref().is_err_and(|e| e.kind() == Kind::Limited)).count();
@@ -123,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_endless_password_is_not_hashed() {
-        let passwords = Passwords::new().unwrap();
+        let passwords = Passwords::new();
         assert!(passwords.hash(secret(&"x".repeat(MAX_LEN + 1))).await.is_err());
     }
 }

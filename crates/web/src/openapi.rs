@@ -116,7 +116,7 @@ pub(crate) fn document<'a>(
         .build()
 }
 
-const INTRODUCTION: &str = "Identity, access, devices, messages, certificates and onboarding over HTTP. \
+const INTRODUCTION: &str = "Identity, access, devices and messages over HTTP. \
     Every answer carries `x-request-id`; give that id when you ask for help. \
     Errors are JSON: `message` is stable, `error` says more.";
 

@@ -1,7 +1,7 @@
 //! Ids: one type per kind of thing, so that a channel's id cannot be passed for a client's.
 //!
 //! All but [`RoleId`] are UUIDs in canonical lower-case hyphenated text (reference 02 §0.4); any version is accepted,
-//! version 4 is made. [`Key`] is the common form in which relations, events and logs name any of them.
+//! version 4 is made.
 
 use std::{fmt, str::FromStr};
 

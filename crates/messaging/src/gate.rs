@@ -29,7 +29,7 @@ pub trait Gate: Send + Sync + 'static {
     /// The id that a domain's id or route stands for; for the health topic `hc/<domain>`.
     fn resolve_domain<'a>(&'a self, domain: &'a str) -> BoxFuture<'a, Result<Option<DomainId>>>;
 
-    /// Whether `identity` may do `action` on the channel now.
+    /// Whether `identity` may do `action` on the channel now. No, if the channel is not in the domain.
     fn authorize<'a>(
         &'a self,
         identity: &'a Identity,

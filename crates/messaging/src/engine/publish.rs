@@ -12,7 +12,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use kernel::{DomainId, Error, Kind, Result as KernelResult};
+use kernel::{ChannelId, DomainId, Error, Kind, Result as KernelResult};
 use tokio::time::timeout;
 
 use super::Core;
@@ -87,11 +87,22 @@ impl Core {
         }
     }
 
-    /// The room that an address leads to.
-    pub(crate) async fn room(&self, address: &ChannelAddress<'_>) -> Result<Arc<Room>, Refusal> {
+    /// The room that an address leads to, for somebody who means to do `action` there. One that nobody uses is
+    /// opened for those who may; whether `identity` may, is to be asked again now that there is a generation to
+    /// compare the answer with. So a topic with a wrong domain, or one that is denied, leaves no room behind.
+    pub(crate) async fn room(
+        &self,
+        identity: &Identity,
+        address: &ChannelAddress<'_>,
+        action: Action,
+    ) -> Result<Arc<Room>, Refusal> {
         let found = self.ask(self.gate.resolve(address.domain, address.channel)).await?;
         let (domain, channel) = found.ok_or(Refusal::Unknown)?;
-        Ok(self.rooms.open(domain, channel))
+        if let Some(room) = self.rooms.get(channel) {
+            return if room.domain == domain { Ok(room) } else { Err(Refusal::Unknown) };
+        }
+        self.authorize_in(identity, domain, channel, action).await?;
+        self.rooms.open(domain, channel).ok_or(Refusal::Unknown)
     }
 
     /// Whether `identity` may do `action` in the room now.
@@ -101,7 +112,17 @@ impl Core {
         room: &Room,
         action: Action,
     ) -> Result<(), Refusal> {
-        let allowed = self.ask(self.gate.authorize(identity, room.domain, room.channel, action)).await?;
+        self.authorize_in(identity, room.domain, room.channel, action).await
+    }
+
+    async fn authorize_in(
+        &self,
+        identity: &Identity,
+        domain: DomainId,
+        channel: ChannelId,
+        action: Action,
+    ) -> Result<(), Refusal> {
+        let allowed = self.ask(self.gate.authorize(identity, domain, channel, action)).await?;
         if allowed { Ok(()) } else { Err(Refusal::Denied) }
     }
 
@@ -125,7 +146,7 @@ impl Core {
             Address::Channel(address) => address,
         };
         let session_generation = session.map_or(0, Session::generation);
-        let room = self.room(&address).await?;
+        let room = self.room(identity, &address, Action::Publish).await?;
         let room_generation = room.generation();
         self.authorize(identity, &room, Action::Publish).await?;
         let targets = room.targets(&address.subtopic);
@@ -199,7 +220,9 @@ impl Core {
             work.settle(&self.shared.stats);
             std::mem::take(&mut work.full)
         };
-        self.wait_for_room(full).await;
+        // The message is accepted: a subscriber that is merely slow does not hold its answer back for ever.
+        let patience = self.shared.limits.slow_subscriber * 2;
+        let _has_room = timeout(patience, self.wait_for_room(full)).await;
         Ok(())
     }
 

@@ -265,11 +265,12 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    /// The room of a channel, opened if nobody has used it yet.
-    pub(crate) fn open(&self, domain: DomainId, channel: ChannelId) -> Arc<Room> {
+    /// The room of a channel, opened if nobody has used it yet. To be called only once the gate has said yes to
+    /// domain and channel together. `None`: the channel is in use in another domain, so this is not its own.
+    pub(crate) fn open(&self, domain: DomainId, channel: ChannelId) -> Option<Arc<Room>> {
         let mut rooms = self.by_channel.lock();
         let room = rooms.entry(channel).or_insert_with(|| Arc::new(Room::new(domain, channel)));
-        Arc::clone(room)
+        (room.domain == domain).then(|| Arc::clone(room))
     }
 
     /// The room of a channel, if it is open.

@@ -67,8 +67,7 @@ impl Core {
         let outcome = match filter.address {
             Address::Health { domain } => self.authorize_health(identity, domain).await.map(|()| None),
             Address::Channel(address) => {
-                let held = self.held(&subscription.filter, filter.group, &address).await;
-                match held {
+                match self.held(identity, &subscription.filter, filter.group, &address).await {
                     Ok(held) => self.hold(session, link, identity, held, subscription, id).await.map(Some),
                     Err(refusal) => Err(refusal),
                 }
@@ -77,19 +76,24 @@ impl Core {
         match outcome {
             Ok(Some(granted)) => granted,
             Ok(None) => Granted::only(subscription.options.qos.granted()),
-            Err(refusal) => Granted::only(refusal.reason()),
+            Err(refusal) => {
+                // An earlier subscription to the same filter does not hold either.
+                self.drop_filter(session, &subscription.filter);
+                Granted::only(refusal.reason())
+            }
         }
     }
 
     async fn held(
         &self,
+        identity: &Identity,
         filter: &Text,
         group: Option<&str>,
         address: &ChannelAddress<'_>,
     ) -> Result<Held, Refusal> {
         Ok(Held {
             filter: filter.detached(),
-            room: self.room(address).await?,
+            room: self.room(identity, address, Action::Subscribe).await?,
             subtopic: address.subtopic.as_ref().into(),
             spelling: Text::from(address.spelling),
             group: group.map(Into::into),
@@ -109,11 +113,7 @@ impl Core {
         let mut is_new = true;
         loop {
             let generations = (session.generation(), held.room.generation());
-            if let Err(refusal) = self.authorize(identity, &held.room, Action::Subscribe).await {
-                // An earlier subscription to the same filter does not hold either.
-                self.drop_filter(session, &held.filter);
-                return Err(refusal);
-            }
+            self.authorize(identity, &held.room, Action::Subscribe).await?;
             match self.record(session, link, &held) {
                 Recorded::New => {}
                 Recorded::Known => is_new = false,

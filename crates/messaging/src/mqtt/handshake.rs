@@ -202,7 +202,7 @@ async fn check_will(core: &Core, identity: &Identity, will: &Will) -> Result<(),
     let address = Address::of_topic(will.topic.as_str()).map_err(|_| ReasonCode::TOPIC_NAME_INVALID)?;
     let allowed = match address {
         Address::Health { domain } => core.authorize_health(identity, domain).await,
-        Address::Channel(address) => match core.room(&address).await {
+        Address::Channel(address) => match core.room(identity, &address, Action::Publish).await {
             Ok(room) => core.authorize(identity, &room, Action::Publish).await,
             Err(refusal) => Err(refusal),
         },

@@ -18,6 +18,8 @@ use tokio::sync::Semaphore;
 #[derive(Clone)]
 pub(crate) struct Plant {
     pub(crate) domain: DomainId,
+    /// A domain that has none of the channels.
+    pub(crate) foreign: DomainId,
     pub(crate) channel: ChannelId,
     pub(crate) other: ChannelId,
     pub(crate) clients: Vec<ClientId>,
@@ -28,6 +30,7 @@ impl Plant {
         let rng = Rng::seeded(7);
         Self {
             domain: DomainId::generate(&rng),
+            foreign: DomainId::generate(&rng),
             channel: ChannelId::generate(&rng),
             other: ChannelId::generate(&rng),
             clients: (0..4).map(|_| ClientId::generate(&rng)).collect(),
@@ -125,10 +128,11 @@ impl TestGate {
 
     fn client(&self, user_name: &str, secret: &[u8]) -> Result<Identity> {
         self.check()?;
-        if user_name.is_empty() && secret == b"short-lived token" {
+        if user_name.is_empty() && (secret == b"token" || secret == b"short-lived token") {
+            let soon = Clock::system().now().after(std::time::Duration::from_millis(200));
             return Ok(Identity::User {
                 user: UserId::generate(&Rng::seeded(1)),
-                expires_at: Some(Clock::system().now().after(std::time::Duration::from_millis(200))),
+                expires_at: (secret != b"token").then_some(soon),
                 credential: std::sync::Arc::new(()),
             });
         }
@@ -168,8 +172,12 @@ impl Gate for TestGate {
             "other" => Some(self.plant.other),
             id => id.parse().ok(),
         };
-        let known = domain.is_empty() || domain == "plant" || domain == self.plant.domain.to_string();
-        let found = id.filter(|_| known).map(|id| (self.plant.domain, id));
+        let domain = match domain {
+            "" | "plant" => Some(self.plant.domain),
+            named => named.parse().ok().filter(|id| [self.plant.domain, self.plant.foreign].contains(id)),
+        };
+        // Whether the channel is in that domain is left to the question about the right.
+        let found = domain.zip(id);
         Box::pin(async move { self.check().map(|()| found) })
     }
 
@@ -181,13 +189,14 @@ impl Gate for TestGate {
     fn authorize<'a>(
         &'a self,
         identity: &'a Identity,
-        _domain: DomainId,
+        domain: DomainId,
         channel: ChannelId,
         action: Action,
     ) -> BoxFuture<'a, Result<bool>> {
-        let Identity::Client { client, .. } = identity else {
-            return Box::pin(async { Ok(true) });
-        };
-        Box::pin(self.decide(*client, channel, action))
+        match identity {
+            Identity::User { .. } => Box::pin(async { Ok(true) }),
+            Identity::Client { .. } if domain != self.plant.domain => Box::pin(async { Ok(false) }),
+            Identity::Client { client, .. } => Box::pin(self.decide(*client, channel, action)),
+        }
     }
 }

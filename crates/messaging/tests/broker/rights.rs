@@ -57,6 +57,37 @@ async fn a_message_without_the_right_reaches_nobody() {
 }
 
 #[tokio::test]
+async fn a_wrong_domain_in_a_topic_is_refused_and_does_not_shut_the_channel_for_its_owners() {
+    let broker = Broker::start().await;
+    let wrong = format!("m/{}/c/{}", broker.plant.foreign, broker.plant.channel);
+    let mut stranger = broker.client(Version::V5, 1).await;
+    let mut owner = broker.client(Version::V5, 0).await;
+    for _before_and_with_the_room_open in 0..2 {
+        assert_eq!(stranger.publish(&wrong, "x", QoS::AtLeastOnce).await, ReasonCode::NOT_AUTHORIZED);
+        assert_eq!(stranger.subscribe(&wrong, QoS::AtLeastOnce).await, ReasonCode::NOT_AUTHORIZED);
+        let granted = owner.subscribe(&broker.topic(""), QoS::AtLeastOnce).await;
+        assert_eq!(granted, ReasonCode::GRANTED_QOS_1);
+        assert_eq!(owner.publish(&broker.topic("/a"), "x", QoS::AtLeastOnce).await, ReasonCode::SUCCESS);
+    }
+    owner.has_nothing().await;
+}
+
+#[tokio::test]
+async fn a_domain_that_the_open_channel_is_not_in_is_refused_even_to_whom_the_gate_lets_in() {
+    let broker = Broker::start().await;
+    let mut owner = broker.client(Version::V5, 0).await;
+    owner.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
+    let mut connect = Connect::new(Version::V5, "browser");
+    connect.user_name = Some(Text::default());
+    connect.password = Some(Secret::new(b"token".to_vec()));
+    let mut user = broker.connect(connect).await;
+    let wrong = format!("m/{}/c/{}", broker.plant.foreign, broker.plant.channel);
+    assert_eq!(user.publish(&wrong, "x", QoS::AtLeastOnce).await, ReasonCode::NOT_AUTHORIZED);
+    assert_eq!(user.subscribe(&wrong, QoS::AtLeastOnce).await, ReasonCode::NOT_AUTHORIZED);
+    owner.has_nothing().await;
+}
+
+#[tokio::test]
 async fn a_subscription_without_the_right_is_refused_filter_by_filter() {
     let broker = Broker::start().await;
     broker.gate.deny(0, Action::Subscribe);
@@ -74,10 +105,10 @@ async fn a_decision_is_asked_for_once_and_again_after_a_revocation() {
     for _ in 0..5 {
         client.publish(&broker.topic("/a"), "x", QoS::AtLeastOnce).await;
     }
-    assert_eq!(broker.gate.asked.load(SeqCst), 1);
+    assert_eq!(broker.gate.asked.load(SeqCst), 2, "before and after the room is opened");
     broker.engine.revoke(Revocation::Channel(broker.plant.other));
     client.publish(&broker.topic("/a"), "x", QoS::AtLeastOnce).await;
-    assert_eq!(broker.gate.asked.load(SeqCst), 1, "another channel");
+    assert_eq!(broker.gate.asked.load(SeqCst), 2, "another channel");
 
     broker.gate.deny(0, Action::Publish);
     let [client_id, domain] =
@@ -126,6 +157,7 @@ async fn a_revoked_subscription_ends_without_a_message_and_what_waited_is_forgot
 async fn a_decision_that_a_revocation_overtakes_is_not_used_again() {
     let broker = Broker::start().await;
     let mut client = broker.client(Version::V5, 0).await;
+    client.publish(&broker.topic("/open"), "x", QoS::AtLeastOnce).await;
     broker.gate.hold();
     let publish = client.message(&broker.topic(""), "x", QoS::AtLeastOnce);
     client.send(Packet::Publish(publish)).await;
@@ -147,6 +179,7 @@ async fn a_decision_that_a_revocation_overtakes_is_not_used_again() {
 async fn a_subscription_does_not_slip_through_while_it_is_revoked() {
     let broker = Broker::start().await;
     let mut client = broker.client(Version::V5, 0).await;
+    client.publish(&broker.topic("/open"), "x", QoS::AtLeastOnce).await;
     broker.gate.hold();
     let filter = broker.topic("/#");
     let subscribing = client.subscribe(&filter, QoS::AtLeastOnce);

@@ -94,7 +94,9 @@ impl RegistryGate {
         }
         let Some(domain) = self.domain(domain).await? else { return Ok(None) };
         if let Ok(channel) = ChannelId::from_str(channel) {
-            return Ok(Some((domain, channel)));
+            // Anybody can write a domain in front of a channel of another.
+            let own = self.0.channels.domain_of(channel).await?;
+            return Ok((own == Some(domain)).then_some((domain, channel)));
         }
         let Ok(route) = Route::from_str(channel) else { return Ok(None) };
         Ok(self.0.channels.by_route(domain, route).await?.map(|channel| (domain, channel)))

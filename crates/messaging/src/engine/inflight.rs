@@ -2,9 +2,12 @@
 //!
 //! The race it must win: a packet identifier is not used again before its message is finished, and a connection that
 //! takes over sends again what the earlier one left unfinished, in order ([MQTT-4.4.0-1], [MQTT-4.6.0-1]), never
-//! more at a time than the client's Receive Maximum.
+//! more at a time than the client's Receive Maximum. The messages are kept until the client has them, so their bytes
+//! have a bound too.
 
 use std::collections::VecDeque;
+
+use kernel::ChannelId;
 
 use super::message::Parcel;
 use crate::wire::PacketId;
@@ -21,6 +24,9 @@ struct Unfinished {
 enum Stage {
     /// PUBACK or PUBREC.
     Publish(Parcel),
+    /// PUBACK or PUBREC of a message that it may not get any more: it was sent on this connection, so it counts
+    /// until the client answers, but it is not sent again.
+    Forgotten,
     /// PUBCOMP; the message itself is no longer needed.
     Release,
 }
@@ -33,11 +39,25 @@ pub(crate) enum Again<'a> {
     Release(PacketId),
 }
 
+/// What a PUBREC was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Receipt {
+    /// A message that was on its way.
+    First,
+    /// A message that had arrived before.
+    Repeated,
+    /// Nothing that is known.
+    Unknown,
+}
+
 /// The send window of one session.
 #[derive(Debug)]
 pub(crate) struct Window {
     unfinished: VecDeque<Unfinished>,
     maximum: usize,
+    /// Cost of the messages that are kept, and the bound at which no further one is sent.
+    bytes: usize,
+    maximum_bytes: usize,
     last_id: u16,
     /// How many of the last entries have not been sent again on this connection yet.
     unsent: usize,
@@ -45,12 +65,15 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) const fn new() -> Self {
-        Self { unfinished: VecDeque::new(), maximum: 0, last_id: 0, unsent: 0 }
+        Self { unfinished: VecDeque::new(), maximum: 0, bytes: 0, maximum_bytes: 0, last_id: 0, unsent: 0 }
     }
 
-    /// A new connection: everything must be sent again, at most `maximum` at a time.
-    pub(crate) fn restart(&mut self, maximum: u16) {
+    /// A new connection: everything must be sent again, at most `maximum` messages at a time; new ones follow while
+    /// the kept ones are under `maximum_bytes`.
+    pub(crate) fn restart(&mut self, maximum: u16, maximum_bytes: usize) {
         self.maximum = usize::from(maximum);
+        self.maximum_bytes = maximum_bytes;
+        self.unfinished.retain(|entry| !matches!(entry.stage, Stage::Forgotten));
         self.unsent = self.unfinished.len();
     }
 
@@ -59,6 +82,7 @@ impl Window {
     pub(crate) fn is_open(&self) -> bool {
         self.unsent == 0
             && self.unfinished.len() < self.maximum
+            && self.bytes < self.maximum_bytes
             && self.unfinished.front().is_none_or(|oldest| oldest.packet_id.get() != self.next_id().get())
     }
 
@@ -75,6 +99,7 @@ impl Window {
 
     /// A message has been written.
     pub(crate) fn sent(&mut self, packet_id: PacketId, parcel: Parcel) {
+        self.bytes += parcel.cost();
         self.unfinished.push_back(Unfinished { packet_id, stage: Stage::Publish(parcel) });
     }
 
@@ -88,7 +113,8 @@ impl Window {
         let entry = self.unfinished.get(at)?;
         Some(match &entry.stage {
             Stage::Publish(parcel) => Again::Publish(entry.packet_id, parcel),
-            Stage::Release => Again::Release(entry.packet_id),
+            // One that is forgotten was sent on this connection, so it does not stand here.
+            Stage::Release | Stage::Forgotten => Again::Release(entry.packet_id),
         })
     }
 
@@ -97,19 +123,51 @@ impl Window {
         // Acknowledgements come in order from nearly every client: the first entry is the one.
         let at = self.unfinished.iter().position(|entry| entry.packet_id == packet_id);
         let Some(at) = at.filter(|&at| at < self.unfinished.len() - self.unsent) else { return false };
-        self.unfinished.remove(at);
+        if let Some(entry) = self.unfinished.remove(at) {
+            self.bytes -= entry.stage.cost();
+        }
         true
     }
 
-    /// PUBREC: the message has arrived and only its release is left. Whether it was known.
-    pub(crate) fn received(&mut self, packet_id: PacketId) -> bool {
-        let entry = self.unfinished.iter_mut().find(|entry| entry.packet_id == packet_id);
-        match entry {
-            Some(entry) => {
-                entry.stage = Stage::Release;
-                true
+    /// PUBREC: the message has arrived and only its release is left.
+    pub(crate) fn received(&mut self, packet_id: PacketId) -> Receipt {
+        let Some(entry) = self.unfinished.iter_mut().find(|entry| entry.packet_id == packet_id) else {
+            return Receipt::Unknown;
+        };
+        match std::mem::replace(&mut entry.stage, Stage::Release) {
+            Stage::Release => Receipt::Repeated,
+            unreceived => {
+                self.bytes -= unreceived.cost();
+                Receipt::First
             }
-            None => false,
+        }
+    }
+
+    /// Forgets the messages of a channel, which may not be sent again.
+    pub(crate) fn forget_channel(&mut self, channel: ChannelId) {
+        let is_lost = |entry: &Unfinished| matches!(&entry.stage, Stage::Publish(parcel) if parcel.message.channel == channel);
+        let sent = self.unfinished.len() - self.unsent;
+        for entry in self.unfinished.iter_mut().take(sent).filter(|entry| is_lost(entry)) {
+            self.bytes -= std::mem::replace(&mut entry.stage, Stage::Forgotten).cost();
+        }
+        // What is still to be sent again on this connection, or on one to come, goes without a trace.
+        for entry in self.unfinished.split_off(sent) {
+            if is_lost(&entry) {
+                self.bytes -= entry.stage.cost();
+                self.unsent -= 1;
+            } else {
+                self.unfinished.push_back(entry);
+            }
+        }
+    }
+}
+
+impl Stage {
+    /// What is kept, in bytes.
+    fn cost(&self) -> usize {
+        match self {
+            Self::Publish(parcel) => parcel.cost(),
+            Self::Forgotten | Self::Release => 0,
         }
     }
 }
@@ -155,7 +213,7 @@ mod tests {
     #[test]
     fn the_window_closes_at_its_maximum_and_opens_with_an_acknowledgement() {
         let mut window = Window::new();
-        window.restart(2);
+        window.restart(2, usize::MAX);
         let first = send(&mut window);
         send(&mut window);
         assert!(!window.is_open());
@@ -167,7 +225,7 @@ mod tests {
     #[test]
     fn an_identifier_is_not_used_again_before_its_message_is_finished() {
         let mut window = Window::new();
-        window.restart(10);
+        window.restart(10, usize::MAX);
         let oldest = send(&mut window);
         for _ in 1..u16::MAX {
             let id = send(&mut window);
@@ -182,16 +240,58 @@ mod tests {
     #[test]
     fn a_new_connection_gets_everything_again_in_order_and_within_its_window() {
         let mut window = Window::new();
-        window.restart(4);
+        window.restart(4, usize::MAX);
         let ids: Vec<PacketId> = (0..4).map(|_| send(&mut window)).collect();
-        assert!(window.received(ids[1]));
+        assert_eq!(window.received(ids[1]), Receipt::First);
+        assert_eq!(window.received(ids[1]), Receipt::Repeated);
 
-        window.restart(3);
+        window.restart(3, usize::MAX);
         assert_eq!(again(&mut window), [(true, 1), (false, 2), (true, 3)]);
         assert!(!window.is_open());
         assert!(!window.finish(ids[3]), "not sent on this connection yet");
         assert!(window.finish(ids[0]));
         assert_eq!(again(&mut window), [(true, 4)]);
         assert!(window.finish(ids[1]) && window.is_open());
+    }
+
+    #[test]
+    fn the_window_closes_at_its_bytes_and_counts_what_is_kept_alone() {
+        let mut window = Window::new();
+        window.restart(10, 2 * parcel().cost());
+        let first = send(&mut window);
+        let second = send(&mut window);
+        assert!(!window.is_open());
+        assert_eq!(window.received(second), Receipt::First);
+        assert!(window.is_open(), "of a received message only the identifier is kept");
+        let third = send(&mut window);
+        assert!(!window.is_open());
+        for id in [first, second, third] {
+            assert!(window.finish(id));
+        }
+        assert_eq!(window.bytes, 0);
+    }
+
+    #[test]
+    fn a_forgotten_message_counts_until_it_is_answered_and_is_not_sent_again() {
+        let mut window = Window::new();
+        window.restart(2, usize::MAX);
+        let first = send(&mut window);
+        let second = send(&mut window);
+        let channel = parcel().message.channel;
+        window.forget_channel(channel);
+        window.forget_channel(channel);
+        assert_eq!(window.bytes, 0);
+        assert!(!window.is_open(), "the client still has both to answer");
+        assert!(window.finish(first) && window.is_open());
+
+        window.restart(2, usize::MAX);
+        assert_eq!(again(&mut window), []);
+        assert!(!window.finish(second));
+
+        send(&mut window);
+        window.restart(2, usize::MAX);
+        window.forget_channel(channel);
+        assert_eq!(again(&mut window), []);
+        assert!(window.is_open());
     }
 }

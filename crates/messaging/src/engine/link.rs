@@ -13,7 +13,7 @@ use crate::wire::{ReasonCode, Version};
 /// Why a connection must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Close {
-    /// The socket cannot be written to.
+    /// The socket cannot be written to, or what waits for it may not be written any more.
     Broken,
     /// Another connection has the session. `farewell`: nothing was half written, so a DISCONNECT can still be.
     TakenOver { farewell: bool },

@@ -108,8 +108,8 @@ impl Engine {
 
     /// Publishes one message of somebody who has no session: HTTP, and what the platform itself has to say.
     ///
-    /// Returns when the message is with its subscribers and none of their queues is over its bound. `protocol` is
-    /// what the bus calls the way it came (`http`, `coap`, …).
+    /// Returns when the message is with its subscribers and none of their queues is over its bound, or after twice
+    /// [`Limits::slow_subscriber`]. `protocol` is what the bus calls the way it came (`http`, `coap`, …).
     ///
     /// # Errors
     ///

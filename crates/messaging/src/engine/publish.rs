@@ -11,7 +11,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use kernel::{ChannelId, DomainId, Error, Kind, Result as KernelResult};
 use tokio::time::timeout;
 
@@ -228,16 +228,18 @@ impl Core {
 
     /// Waits until none of the sessions is over its bound. One that takes nothing for too long loses its connection.
     pub(crate) async fn wait_for_room(&self, sessions: Vec<Arc<Session>>) {
-        for session in sessions {
-            loop {
-                let mut made = std::pin::pin!(session.room_made.notified());
-                made.as_mut().enable();
-                let Some(progress) = session.must_await() else { break };
-                if timeout(self.shared.limits.slow_subscriber, made).await.is_err()
-                    && session.must_await() == Some(progress)
-                {
-                    self.close_slow(&session);
-                }
+        join_all(sessions.iter().map(|session| self.wait_for(session))).await;
+    }
+
+    async fn wait_for(&self, session: &Session) {
+        loop {
+            let mut made = std::pin::pin!(session.room_made.notified());
+            made.as_mut().enable();
+            let Some(progress) = session.must_await() else { return };
+            if timeout(self.shared.limits.slow_subscriber, made).await.is_err()
+                && session.must_await() == Some(progress)
+            {
+                self.close_slow(session);
             }
         }
     }

@@ -20,7 +20,7 @@ use kernel::ChannelId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::inflight::{Again, Window};
+use super::inflight::{Again, Receipt, Window};
 use super::link::{Close, Link};
 use super::message::Parcel;
 use super::output::{Output, Written, recycle, write_out};
@@ -70,8 +70,8 @@ pub(crate) struct State {
     queue_bytes: usize,
     /// Publishers wait for room.
     awaited: bool,
-    /// Acknowledgements received and messages that left the queue; tells a slow subscriber from one that takes
-    /// nothing. Bytes do not count: a client may read for ever and acknowledge nothing.
+    /// Acknowledgements of messages that were on their way, and messages that left the queue; tells a slow subscriber
+    /// from one that takes nothing. Bytes do not count: a client may read for ever and acknowledge nothing.
     pub(crate) progress: u64,
     /// QoS 2 messages received and not released yet.
     unreleased: HashSet<PacketId>,
@@ -308,7 +308,7 @@ impl Session {
     fn send_waiting(&self, state: &mut State, now: Instant) {
         let Some(link) = state.link.clone() else { return };
         let mut tally = Tally::default();
-        state.send_again(&link, now);
+        state.send_again(&link, self.shared.limits.output_bytes, now);
         while state.window.is_open() && state.output.len() < self.shared.limits.output_bytes {
             let Some(parcel) = state.dequeue() else { break };
             self.send_one(state, &link, parcel, &mut tally, now);
@@ -364,7 +364,7 @@ impl Session {
             return true;
         }
         let known = state.window.finish(packet_id);
-        state.progress += 1;
+        state.progress += u64::from(known);
         if !state.queue.is_empty() || !state.window.is_open() {
             self.send_waiting(&mut state, now);
         }
@@ -372,10 +372,20 @@ impl Session {
     }
 
     /// PUBREC. Whether the packet identifier was known.
-    pub(crate) fn received(&self, link: &Arc<Link>, packet_id: PacketId) -> bool {
+    pub(crate) fn received(&self, link: &Arc<Link>, packet_id: PacketId, now: Instant) -> bool {
         let mut state = self.state.lock();
-        state.progress += 1;
-        !state.is_current(link) || state.window.received(packet_id)
+        if !state.is_current(link) {
+            return true;
+        }
+        let receipt = state.window.received(packet_id);
+        if receipt == Receipt::First {
+            state.progress += 1;
+            // The message itself is no longer kept, which may have opened the window.
+            if !state.queue.is_empty() {
+                self.send_waiting(&mut state, now);
+            }
+        }
+        receipt != Receipt::Unknown
     }
 
     /// A QoS 2 message arrives: whether it is new ([MQTT-4.3.3-10]). `None`: more than the Receive Maximum are
@@ -394,8 +404,13 @@ impl Session {
         self.state.lock().unreleased.remove(&packet_id)
     }
 
-    /// Forgets the messages of a channel that wait in the queue: the right to them is gone.
+    /// Forgets the messages of a channel that wait or are on their way: the right to them is gone. A connection whose
+    /// socket takes no more ends, because some of them may stand in its output.
     pub(crate) fn forget_channel(&self, state: &mut State, channel: ChannelId) {
+        state.window.forget_channel(channel);
+        if let Some(link) = state.link.as_ref().filter(|_| state.output.blocked) {
+            link.close(Close::Broken);
+        }
         state.queue.retain(|parcel| parcel.message.channel != channel);
         state.queue_bytes = state.queue.iter().map(Parcel::cost).sum();
         self.note_room(state);
@@ -413,7 +428,7 @@ impl Session {
         state.link = Some(Arc::clone(link));
         state.output = Output::default();
         state.output.buffer().extend_from_slice(greeting);
-        state.window.restart(window);
+        state.window.restart(window, self.shared.limits.queue_bytes);
         state.ends_at = None;
         state.will_due = None;
         self.connected.store(true, Relaxed);
@@ -474,9 +489,11 @@ impl State {
         Some((link, buffer, written))
     }
 
-    /// Sends again what an earlier connection left unfinished.
-    fn send_again(&mut self, link: &Link, now: Instant) {
-        while let Some(again) = self.window.next_again() {
+    /// Sends again what an earlier connection left unfinished, as far as the output has room.
+    fn send_again(&mut self, link: &Link, output_bytes: usize, now: Instant) {
+        while self.output.len() < output_bytes
+            && let Some(again) = self.window.next_again()
+        {
             let out = self.output.buffer();
             // Both were written on an earlier connection, so they can be encoded.
             let _written = match again {

@@ -51,7 +51,7 @@ impl Connection {
         if ack.reason.is_failure() {
             self.session.acknowledged(&self.link, ack.packet_id, work.now);
         } else {
-            let known = self.session.received(&self.link, ack.packet_id);
+            let known = self.session.received(&self.link, ack.packet_id, work.now);
             self.answer(&Packet::PubRel(Ack::with_reason(ack.packet_id, found(known))));
         }
     }

@@ -14,6 +14,7 @@ mod gate;
 mod http;
 mod messages;
 mod observer;
+mod pressure;
 mod rights;
 mod sessions;
 mod wills;

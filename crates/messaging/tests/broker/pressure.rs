@@ -1,0 +1,212 @@
+//! One peer cannot make the broker hold more than its bounds, nor keep others waiting.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use bytes::Bytes;
+use messaging::wire::{Ack, Connect, Packet, PacketId, Publish, QoS, ReasonCode, Text, Version};
+use messaging::{Action, Credentials, Gate, Identity, Revocation};
+
+use crate::client::{Client, text};
+use crate::{Broker, becomes, soon};
+
+/// A message of a publisher without a session.
+fn message(broker: &Broker, payload: &str) -> Publish {
+    Publish {
+        qos: QoS::AtLeastOnce,
+        topic: Text::from(broker.topic("")),
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+        ..Publish::default()
+    }
+}
+
+async fn publisher(broker: &Broker) -> Identity {
+    let id = broker.plant.clients[1].to_string();
+    let credentials = Credentials::Basic { id: &id, secret: "secret", domain: "" };
+    broker.gate.authenticate(credentials).await.unwrap()
+}
+
+/// A subscriber that reads nothing, once its socket takes no more.
+async fn deaf_subscriber(broker: &Broker, connect: Connect) -> Client {
+    let mut subscriber = broker.connect(connect).await;
+    subscriber.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
+    let identity = publisher(broker).await;
+    let flood = Publish { qos: QoS::AtMostOnce, ..message(broker, &"x".repeat(100_000)) };
+    soon("a full output", async {
+        while broker.engine.stats().dropped_slow.load(SeqCst) == 0 {
+            broker.engine.publish(&identity, "test", &flood).await.unwrap();
+        }
+    })
+    .await;
+    subscriber
+}
+
+#[tokio::test]
+async fn messages_on_their_way_have_a_bound_in_bytes() {
+    let broker = Broker::with(|limits| limits.queue_bytes = 20_000).await;
+    let mut subscriber = broker.client(Version::V311, 0).await;
+    subscriber.subscribe(&broker.topic("/#"), QoS::ExactlyOnce).await;
+    let identity = publisher(&broker).await;
+    let payload = "x".repeat(8_000);
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce, QoS::ExactlyOnce, QoS::ExactlyOnce, QoS::ExactlyOnce] {
+        let publish = Publish { qos, ..message(&broker, &payload) };
+        broker.engine.publish(&identity, "test", &publish).await.unwrap();
+    }
+    // 8,000 and 16,000 are under the bound, so a third one is sent; it is over the bound.
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(subscriber.delivery().await.packet_id.unwrap());
+    }
+    subscriber.has_nothing().await;
+    subscriber.send(Packet::PubAck(Ack::new(ids[0]))).await;
+    ids.push(subscriber.delivery().await.packet_id.unwrap());
+    subscriber.has_nothing().await;
+    // A message that has arrived is kept no longer, though its identifier is.
+    subscriber.send(Packet::PubRec(Ack::new(ids[1]))).await;
+    let mut answers = [subscriber.receive().await, subscriber.receive().await];
+    answers.sort_by_key(|packet| matches!(packet, Packet::Publish(_)));
+    assert_eq!(answers[0], Packet::PubRel(Ack::new(ids[1])));
+    assert!(matches!(answers[1], Packet::Publish(_)));
+    subscriber.has_nothing().await;
+}
+
+#[tokio::test]
+async fn what_is_sent_again_goes_in_steps_that_the_output_has_room_for() {
+    let broker = Broker::with(|limits| limits.output_bytes = 20_000).await;
+    let connect = Connect { clean_start: false, ..broker.plant.connect(Version::V311, 0) };
+    let mut subscriber = broker.connect(connect.clone()).await;
+    subscriber.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
+    let identity = publisher(&broker).await;
+    let payload = "x".repeat(8_000);
+    for _ in 0..100 {
+        broker.engine.publish(&identity, "test", &message(&broker, &payload)).await.unwrap();
+        subscriber.delivery().await;
+    }
+    drop(subscriber);
+    becomes("the absence", &broker.engine.stats().connections, 0).await;
+    // All come again, in order, although each step is small and nothing is acknowledged in between.
+    let mut subscriber = broker.connect(connect).await;
+    let mut ids = Vec::new();
+    for _ in 0..100 {
+        let again = subscriber.delivery().await;
+        assert!(again.dup);
+        ids.push(again.packet_id.unwrap().get());
+    }
+    assert!(ids.is_sorted());
+    subscriber.has_nothing().await;
+}
+
+#[tokio::test]
+async fn acknowledgements_of_nothing_are_no_progress() {
+    let broker = Broker::with(|limits| {
+        limits.queue_messages = 2;
+        limits.inflight = 1;
+        limits.slow_subscriber = Duration::from_millis(100);
+    })
+    .await;
+    let mut subscriber = broker.client(Version::V5, 0).await;
+    subscriber.subscribe(&broker.topic("/#"), QoS::ExactlyOnce).await;
+    let identity = publisher(&broker).await;
+    let publishing = async {
+        for _ in 0..4 {
+            let publish = Publish { qos: QoS::ExactlyOnce, ..message(&broker, "x") };
+            broker.engine.publish(&identity, "test", &publish).await.unwrap();
+        }
+    };
+    let babbling = async {
+        let id = subscriber.delivery().await.packet_id.unwrap();
+        let unknown = PacketId::new(id.get() + 1).unwrap();
+        loop {
+            // The first PUBREC is one, all that follows is not.
+            for packet in [
+                Packet::PubRec(Ack::new(id)),
+                Packet::PubRec(Ack::new(unknown)),
+                Packet::PubAck(Ack::new(unknown)),
+                Packet::PubComp(Ack::new(unknown)),
+            ] {
+                subscriber.send(packet).await;
+            }
+            for _ in 0..2 {
+                match subscriber.receive().await {
+                    Packet::PubRel(_) => {}
+                    Packet::Disconnect(disconnect) => return disconnect.reason,
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    };
+    let (reason, ()) = tokio::join!(babbling, publishing);
+    assert_eq!(reason, ReasonCode::QUOTA_EXCEEDED);
+}
+
+#[tokio::test]
+async fn a_publisher_without_a_connection_does_not_wait_for_ever_for_a_slow_subscriber() {
+    const MESSAGES: usize = 400;
+    let broker = Broker::with(|limits| {
+        limits.queue_messages = MESSAGES;
+        limits.inflight = 1;
+        limits.slow_subscriber = Duration::from_millis(100);
+    })
+    .await;
+    let mut subscriber = broker.client(Version::V5, 0).await;
+    subscriber.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
+    let identity = publisher(&broker).await;
+    let publishing = async {
+        for _ in 0..=MESSAGES {
+            broker.engine.publish(&identity, "test", &message(&broker, "x")).await.unwrap();
+        }
+    };
+    // One message now and then: that is progress, but half the queue would take seconds.
+    let mut pace = tokio::time::interval(Duration::from_millis(25));
+    let mut taken = 0;
+    let taking = async {
+        loop {
+            subscriber.take().await;
+            taken += 1;
+            pace.tick().await;
+        }
+    };
+    tokio::select! {
+        () = publishing => {}
+        () = taking => {}
+    }
+    assert!(taken < MESSAGES / 2, "it has waited for room");
+    assert_eq!(broker.engine.stats().slow_closed.load(SeqCst), 0);
+}
+
+#[tokio::test]
+async fn what_an_absent_client_may_not_have_any_more_is_not_sent_again() {
+    let broker = Broker::start().await;
+    let connect = Connect { session_expiry: 60, clean_start: false, ..broker.plant.connect(Version::V5, 0) };
+    let mut subscriber = broker.connect(connect.clone()).await;
+    subscriber.subscribe(&broker.topic("/#"), QoS::ExactlyOnce).await;
+    subscriber.subscribe("m/plant/c/other/#", QoS::AtLeastOnce).await;
+    let identity = publisher(&broker).await;
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let publish = Publish { qos, ..message(&broker, "lost") };
+        broker.engine.publish(&identity, "test", &publish).await.unwrap();
+        subscriber.delivery().await;
+    }
+    let kept = Publish { topic: Text::from("m/plant/c/other"), ..message(&broker, "kept") };
+    broker.engine.publish(&identity, "test", &kept).await.unwrap();
+    subscriber.delivery().await;
+    subscriber.disconnect(ReasonCode::SUCCESS).await;
+    becomes("the absence", &broker.engine.stats().connections, 0).await;
+
+    broker.gate.deny(0, Action::Subscribe);
+    broker.engine.revoke(Revocation::Channel(broker.plant.channel));
+    becomes("the end of the subscription", &broker.engine.stats().subscriptions, 1).await;
+    let mut subscriber = broker.connect(connect).await;
+    assert_eq!(text(&subscriber.take().await), "kept");
+    subscriber.has_nothing().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_full_of_messages_it_may_not_have_any_more_is_closed() {
+    let broker = Broker::with(|limits| limits.output_bytes = 10_000).await;
+    let _deaf = deaf_subscriber(&broker, broker.plant.connect(Version::V5, 0)).await;
+    assert_eq!(broker.engine.stats().connections.load(SeqCst), 1);
+    broker.gate.deny(0, Action::Subscribe);
+    broker.engine.revoke(Revocation::Client(broker.plant.clients[0]));
+    becomes("the end of the connection", &broker.engine.stats().connections, 0).await;
+}

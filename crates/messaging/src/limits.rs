@@ -8,11 +8,15 @@ pub struct Limits {
     /// Largest MQTT packet that is accepted, in bytes; sent as Maximum Packet Size. 1 MiB, as the reference's
     /// brokers have it (reference 05 §9.1).
     pub packet_bytes: u32,
+    /// Largest CONNECT that is accepted, in bytes: nobody knows yet who sends it. 64 KiB.
+    pub connect_bytes: u32,
     /// Longest keep alive, in seconds; a longer one, or none, is replaced by it in MQTT 5 (Server Keep Alive).
     /// MQTT 3 cannot be told, so there only `0` is respected. 65,535 = leave the client its choice.
     pub keep_alive: u16,
     /// Open connections; more are closed as they are accepted. 100,000.
     pub connections: usize,
+    /// Connections that have not got their CONNACK yet; more are closed as they are accepted. 10,000.
+    pub handshakes: usize,
     /// Time from accepting a connection to its CONNECT, and for the gate's answer. 10 s.
     pub handshake: Duration,
     /// Time for one answer of the gate while connected. 5 s.
@@ -26,11 +30,13 @@ pub struct Limits {
     /// Bytes in the output buffer of one connection: above it QoS 0 messages are dropped and QoS 1 and 2 wait in
     /// the queue. 1 MiB.
     pub output_bytes: usize,
-    /// QoS 1 and 2 messages that wait for one session; above it its publishers wait. 10,000 (reference 05 §9.1).
+    /// QoS 1 and 2 messages that wait for one session; above it its publishers wait, and a session without a
+    /// connection ends with the next one. 10,000 (reference 05 §9.1).
     pub queue_messages: usize,
-    /// Bytes that wait for one session; above it its publishers wait. 4 MiB.
+    /// Bytes that wait for one session, with the same consequences. 4 MiB.
     pub queue_bytes: usize,
-    /// How long publishers wait for a subscriber that takes nothing before its connection is closed. 10 s.
+    /// How long publishers wait for a subscriber that takes nothing before its connection is closed; without a keep
+    /// alive also how long a socket may take nothing of what waits for it. 10 s.
     pub slow_subscriber: Duration,
     /// Bytes of one publisher that are read ahead while it waits for a subscriber, so that its acknowledgements
     /// are still seen. 256 KiB.
@@ -56,8 +62,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             packet_bytes: 1 << 20,
+            connect_bytes: 64 << 10,
             keep_alive: u16::MAX,
             connections: 100_000,
+            handshakes: 10_000,
             handshake: Duration::from_secs(10),
             gate: Duration::from_secs(5),
             subscriptions: 1_000,

@@ -20,7 +20,8 @@ pub struct Stats {
     pub retained_bytes: AtomicU64,
     /// Connections accepted by a listener.
     pub accepted: AtomicU64,
-    /// Connections closed at once, because [`Limits::connections`](crate::Limits::connections) were open.
+    /// Connections closed at once, because [`Limits::connections`](crate::Limits::connections) were open or
+    /// [`Limits::handshakes`](crate::Limits::handshakes) were under way.
     pub refused: AtomicU64,
     /// CONNECTs answered with a failure.
     pub connect_failures: AtomicU64,
@@ -40,13 +41,13 @@ pub struct Stats {
     pub dropped_large: AtomicU64,
     /// Messages refused because the publisher may not publish there.
     pub denied: AtomicU64,
-    /// Messages refused because the queue of an absent subscriber was full.
-    pub refused_full: AtomicU64,
+    /// Sessions without a connection that ended because more waited for them than they may keep.
+    pub sessions_overflowed: AtomicU64,
     /// Retained messages not kept because the store was full.
     pub refused_retained: AtomicU64,
     /// Times that a publisher was made to wait for a subscriber.
     pub stalls: AtomicU64,
-    /// Connections closed because the subscriber took nothing while publishers waited.
+    /// Connections closed because the subscriber took nothing while publishers waited, or its socket nothing at all.
     pub slow_closed: AtomicU64,
     /// Connections closed because the peer broke a rule of the protocol.
     pub violations: AtomicU64,
@@ -80,6 +81,7 @@ impl Stats {
         counter("messaging_delivered_bytes_total", &self.delivered_bytes);
         counter("messaging_stalls_total", &self.stalls);
         counter("messaging_slow_closed_total", &self.slow_closed);
+        counter("messaging_sessions_overflowed_total", &self.sessions_overflowed);
         counter("messaging_violations_total", &self.violations);
         counter("messaging_subscriptions_revoked_total", &self.subscriptions_revoked);
         for (qos, received, delivered) in self.by_qos() {
@@ -91,7 +93,6 @@ impl Stats {
             ("expired", &self.dropped_expired),
             ("too_large", &self.dropped_large),
             ("denied", &self.denied),
-            ("queue_full", &self.refused_full),
             ("retained_full", &self.refused_retained),
         ] {
             metrics::counter!("messaging_dropped_total", "cause" => cause).absolute(value.load(Relaxed));

@@ -9,7 +9,8 @@
 //! The rules that must hold:
 //! - A QoS 1 or 2 message that was acknowledged to its publisher is in the window or the queue of every subscriber,
 //!   until that subscriber acknowledges it, it expires, or the session ends.
-//! - Every queue has a bound; only QoS 0 is dropped at it, everything else makes the publisher wait or is refused.
+//! - Every queue has a bound; only QoS 0 is dropped at it, everything else makes the publisher wait. A session that is
+//!   over its bound and has no connection ends.
 //! - A right that was revoked is not used again (`revoke.rs`).
 //! - No lock is held across an await or a system call (`lock.rs`).
 
@@ -21,6 +22,7 @@ mod inflight;
 pub(crate) mod link;
 pub(crate) mod message;
 pub(crate) mod output;
+mod overflow;
 pub(crate) mod publish;
 mod registry;
 mod retain;
@@ -40,6 +42,7 @@ use std::{
 };
 
 use kernel::{Clock, Result, Rng};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::expiry::Deadlines;
@@ -74,6 +77,8 @@ pub(crate) struct Core {
     pub(crate) closing: CancellationToken,
     /// The tasks of the connections.
     pub(crate) connections: TaskTracker,
+    /// Room for connections that have not got their CONNACK yet.
+    pub(crate) handshakes: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -88,6 +93,7 @@ impl Engine {
     }
 
     fn build(gate: Arc<dyn Gate>, clock: Clock, limits: Limits, observer: Option<Arc<dyn Observer>>) -> Self {
+        let handshakes = Arc::new(Semaphore::new(limits.handshakes.min(Semaphore::MAX_PERMITS)));
         let core = Arc::new_cyclic(|myself| Core {
             myself: Weak::clone(myself),
             gate,
@@ -101,6 +107,7 @@ impl Engine {
             deadlines: Deadlines::default(),
             closing: CancellationToken::new(),
             connections: TaskTracker::new(),
+            handshakes,
         });
         tokio::spawn(expiry::keep_time(Arc::downgrade(&core)));
         Self(core)
@@ -113,8 +120,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `Invalid` for a topic that is none or leads nowhere, `Denied` without the right to publish, `Limited` when an
-    /// absent subscriber has no room, `Unavailable` when the gate cannot answer.
+    /// `Invalid` for a topic that is none or leads nowhere, `Denied` without the right to publish,
+    /// `Unavailable` when the gate cannot answer.
     pub async fn publish(
         &self,
         identity: &Identity,

@@ -6,8 +6,8 @@
 //! used; and the list of subscribers is compared with the room for every message.
 //!
 //! A queue that is full makes its publishers wait, after the message that filled it: that one has been taken and is
-//! acknowledged. Only a session without a connection is not waited for, because nobody knows for how long: a message
-//! of QoS 1 or 2 that such a session has no room for is delivered to nobody and not acknowledged (MQTT 5: 0x97).
+//! acknowledged. Only a session without a connection is not waited for, because nobody knows for how long: one that
+//! has no room for a message of QoS 1 or 2 ends (`overflow.rs`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,8 +38,6 @@ pub(crate) enum Refusal {
     Denied,
     /// Nobody can say at the moment.
     Unavailable,
-    /// A subscriber without a connection has no room for it.
-    Full,
 }
 
 /// Who a message comes from.
@@ -155,13 +153,7 @@ impl Core {
     }
 
     /// Takes a message: keeps it if it is to be retained, and gives it to everybody who is to have it.
-    pub(crate) fn accept(
-        &self,
-        ticket: &mut Ticket,
-        origin: Origin<'_>,
-        publish: &Publish,
-        work: &mut Work,
-    ) -> Result<(), Refusal> {
+    pub(crate) fn accept(&self, ticket: &mut Ticket, origin: Origin<'_>, publish: &Publish, work: &mut Work) {
         let expires_at = publish.message_expiry.map(|seconds| work.now + Duration::from_secs(seconds.into()));
         let mut fanout =
             Fanout::new(publish, &ticket.room, origin.session.map(|session| session.id), expires_at);
@@ -173,15 +165,8 @@ impl Core {
         if !ticket.room.is_current(&ticket.targets) {
             ticket.targets = ticket.room.targets(&ticket.subtopic);
         }
-        if publish.qos > QoS::AtMostOnce
-            && ticket
-                .targets
-                .each
-                .iter()
-                .any(|target| target.qos > QoS::AtMostOnce && target.session.is_full_and_absent())
-        {
-            count(&self.shared.stats.refused_full);
-            return Err(Refusal::Full);
+        if publish.qos > QoS::AtMostOnce {
+            self.end_overflowing(&ticket.targets);
         }
         if self.observes_messages {
             self.observe(|| {
@@ -200,7 +185,6 @@ impl Core {
             });
         }
         fanout.deliver(&ticket.targets, work);
-        Ok(())
     }
 
     /// Publishes one message of somebody who has no session here: HTTP, wills.
@@ -215,7 +199,7 @@ impl Core {
         let full = {
             let mut work = Work::begin();
             work.tally.receive(publish.qos, publish.payload.len());
-            self.accept(&mut ticket, origin, publish, &mut work)?;
+            self.accept(&mut ticket, origin, publish, &mut work);
             work.flush();
             work.settle(&self.shared.stats);
             std::mem::take(&mut work.full)
@@ -260,7 +244,6 @@ impl Refusal {
             Self::Malformed(_) => ReasonCode::TOPIC_NAME_INVALID,
             Self::Unknown | Self::Denied => ReasonCode::NOT_AUTHORIZED,
             Self::Unavailable => ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR,
-            Self::Full => ReasonCode::QUOTA_EXCEEDED,
         }
     }
 }
@@ -272,9 +255,6 @@ impl From<Refusal> for Error {
             Refusal::Unknown => Self::invalid("failed to publish : failed to resolve channel route"),
             Refusal::Denied => Self::denied(),
             Refusal::Unavailable => Self::unavailable("the gate gave no answer"),
-            Refusal::Full => {
-                Self::new(Kind::Limited, "a subscriber has no room for the message, try again later")
-            }
         }
     }
 }

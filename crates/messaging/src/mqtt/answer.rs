@@ -5,8 +5,8 @@ use crate::engine::fanout::Work;
 use crate::engine::publish::{Origin, Refusal};
 use crate::stats::count;
 use crate::wire::{
-    Ack, Diagnostics, Packet, Publish, QoS, ReasonCode, SubAck, Subscribe, Text, UnsubAck, Unsubscribe,
-    encode,
+    Ack, Diagnostics, Disconnect, Packet, Publish, QoS, ReasonCode, SubAck, Subscribe, Text, UnsubAck,
+    Unsubscribe, encode,
 };
 
 impl Connection {
@@ -19,7 +19,7 @@ impl Connection {
             }
             Packet::PubRec(ack) => self.received(&ack, work),
             Packet::PubRel(ack) => {
-                let known = self.session.release(ack.packet_id);
+                let known = self.session.release(&self.link, ack.packet_id);
                 self.answer(&Packet::PubComp(Ack::with_reason(ack.packet_id, found(known))));
             }
             Packet::PubComp(ack) => {
@@ -28,7 +28,7 @@ impl Connection {
             Packet::PingReq => self.answer(&Packet::PingResp),
             Packet::Subscribe(packet) => self.subscribe(&packet, work).await,
             Packet::Unsubscribe(packet) => self.unsubscribe(&packet),
-            Packet::Disconnect(packet) => return Err(Exit::Disconnect(packet)),
+            Packet::Disconnect(packet) => return Err(self.disconnect(packet)),
             // No method was agreed on in CONNECT ([MQTT-4.12.0-6]). The decoder lets nothing else come from a client.
             Packet::Auth(_)
             | Packet::Connect(_)
@@ -38,6 +38,16 @@ impl Connection {
             | Packet::PingResp => return Err(Exit::Told(ReasonCode::PROTOCOL_ERROR)),
         }
         Ok(())
+    }
+
+    /// DISCONNECT. A session that was to end with its connection cannot be made to outlive it (MQTT 5.0
+    /// §3.14.2.2.2).
+    fn disconnect(&self, packet: Disconnect) -> Exit {
+        let outlives = packet.session_expiry.is_some_and(|seconds| seconds > 0);
+        if outlives && self.session.state.lock().expiry == 0 {
+            return Exit::Told(ReasonCode::PROTOCOL_ERROR);
+        }
+        Exit::Disconnect(packet)
     }
 
     /// Adds a packet to the answers of this batch.
@@ -59,7 +69,7 @@ impl Connection {
     async fn publish(&mut self, mut publish: Publish, work: &mut Work) -> Result<(), Exit> {
         self.resolve_alias(&mut publish)?;
         if let (QoS::ExactlyOnce, Some(packet_id)) = (publish.qos, publish.packet_id) {
-            match self.session.receive_once(packet_id) {
+            match self.session.receive_once(&self.link, packet_id) {
                 Some(true) => {}
                 Some(false) => {
                     self.answer(&Packet::PubRec(Ack::new(packet_id)));
@@ -83,7 +93,8 @@ impl Connection {
             return None;
         }
         let origin = Origin { identity: &self.identity, session: Some(&self.session), protocol: "mqtt" };
-        Some(self.core.accept(ticket, origin, publish, work))
+        self.core.accept(ticket, origin, publish, work);
+        Some(Ok(()))
     }
 
     async fn publish_new(&mut self, publish: &Publish, work: &mut Work) -> Result<(), Refusal> {
@@ -95,13 +106,13 @@ impl Connection {
         let origin = Origin { identity: &self.identity, session: Some(&self.session), protocol: "mqtt" };
         let admitted = self.core.admit(origin, publish.topic.as_str()).await?;
         let Some(mut ticket) = admitted else { return Ok(()) };
-        let outcome = self.core.accept(&mut ticket, origin, publish, work);
+        self.core.accept(&mut ticket, origin, publish, work);
         // A connection with more topics than are remembered asks for each of them now and then.
         if self.topics.len() >= self.core.shared.limits.topic_cache {
             self.topics.clear();
         }
         self.topics.insert(publish.topic.detached(), ticket);
-        outcome
+        Ok(())
     }
 
     /// Tells the publisher how it went (reference 05 §4.2). MQTT 3 has no words for a refusal: the connection closes,
@@ -111,13 +122,12 @@ impl Connection {
             Ok(()) => ReasonCode::SUCCESS,
             Err(refusal) => {
                 if let (QoS::ExactlyOnce, Some(packet_id)) = (publish.qos, publish.packet_id) {
-                    self.session.release(packet_id);
+                    self.session.release(&self.link, packet_id);
                 }
                 if matches!(refusal, Refusal::Denied | Refusal::Unknown) {
                     count(&self.core.shared.stats.denied);
                 }
                 match refusal {
-                    Refusal::Full if !self.link.version.is_v5() => return Ok(()),
                     _ if !self.link.version.is_v5() => return Err(Exit::Told(refusal.reason())),
                     Refusal::Malformed(_) if publish.qos == QoS::AtMostOnce => {
                         return Err(Exit::Told(refusal.reason()));

@@ -134,36 +134,54 @@ async fn a_subscriber_that_reads_and_never_acknowledges_is_closed_too() {
     chat.abort();
 }
 
+/// A session of client `number` that has subscribed to `filter` and gone away.
+async fn absent(broker: &Broker, number: usize, filter: &str) -> Connect {
+    let connect =
+        Connect { session_expiry: 60, clean_start: false, ..broker.plant.connect(Version::V5, number) };
+    let connections = broker.engine.stats().connections.load(SeqCst);
+    let mut client = broker.connect(connect.clone()).await;
+    client.subscribe(filter, QoS::AtLeastOnce).await;
+    client.disconnect(ReasonCode::SUCCESS).await;
+    becomes("the absence", &broker.engine.stats().connections, connections).await;
+    connect
+}
+
 #[tokio::test]
-async fn a_message_for_a_full_absent_session_is_refused_and_delivered_to_nobody() {
+async fn an_absent_session_over_its_bound_ends_and_its_publishers_go_on() {
     let broker = Broker::with(|limits| limits.queue_messages = 2).await;
-    let connect = Connect { session_expiry: 60, clean_start: false, ..broker.plant.connect(Version::V5, 0) };
-    let mut absent = broker.connect(connect.clone()).await;
-    absent.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
-    absent.disconnect(ReasonCode::SUCCESS).await;
-    becomes("the absence", &broker.engine.stats().connections, 0).await;
+    let left = absent(&broker, 0, &broker.topic("/#")).await;
     let mut present = broker.client(Version::V5, 1).await;
     present.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
     let mut publisher = broker.client(Version::V5, 2).await;
-    for payload in ["a", "b"] {
-        assert_eq!(
-            publisher.publish(&broker.topic(""), payload, QoS::AtLeastOnce).await,
-            ReasonCode::SUCCESS
-        );
+    let stats = broker.engine.stats();
+    for (payload, overflowed) in [("a", 0), ("b", 0), ("c", 1), ("d", 1)] {
+        let reason = publisher.publish(&broker.topic(""), payload, QoS::AtLeastOnce).await;
+        assert_eq!(reason, ReasonCode::SUCCESS);
         assert_eq!(text(&present.take().await), payload);
+        assert_eq!(stats.sessions_overflowed.load(SeqCst), overflowed);
     }
-    assert_eq!(publisher.publish(&broker.topic(""), "c", QoS::AtLeastOnce).await, ReasonCode::QUOTA_EXCEEDED);
-    let mut v3 = broker.client(Version::V311, 3).await;
-    let withheld = v3.message(&broker.topic(""), "d", QoS::AtLeastOnce);
-    v3.send(Packet::Publish(withheld.clone())).await;
-    v3.has_nothing().await;
-    present.has_nothing().await;
+    assert_eq!(stats.sessions.load(SeqCst), 2);
+    assert_eq!(stats.subscriptions.load(SeqCst), 1);
+    let (mut back, connack) = Client::connect(broker.address, left).await;
+    assert!(!connack.session_present);
+    back.has_nothing().await;
+}
 
-    let mut absent = broker.connect(connect).await;
-    assert_eq!(text(&absent.take().await), "a");
-    assert_eq!(text(&absent.take().await), "b");
-    v3.publish_message(withheld).await;
-    assert_eq!(text(&absent.take().await), "d");
+#[tokio::test]
+async fn a_group_of_absent_members_is_no_way_around_the_bounds() {
+    let broker = Broker::with(|limits| limits.queue_messages = 2).await;
+    let share = format!("$share/g/{}", broker.topic("/#"));
+    for number in 0..2 {
+        absent(&broker, number, &share).await;
+    }
+    let mut publisher = broker.client(Version::V5, 2).await;
+    let stats = broker.engine.stats();
+    for sent in 1..=5 {
+        publisher.publish(&broker.topic(""), "x", QoS::AtLeastOnce).await;
+        let ended = if sent == 5 { 2 } else { 0 };
+        assert_eq!(stats.sessions_overflowed.load(SeqCst), ended, "after {sent} messages");
+    }
+    assert_eq!(stats.sessions.load(SeqCst), 1);
 }
 
 #[tokio::test]

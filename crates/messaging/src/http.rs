@@ -208,18 +208,20 @@ async fn authenticate(
         return Err(Error::unauthenticated());
     }
     let domain = domain_of(engine, &address).await?;
-    let identity = match authorization.split_once(' ') {
-        Some(("Basic", pair)) => {
-            let pair = decode_pair(pair).ok_or_else(Error::unauthenticated)?;
+    // Schemes are written in any case (RFC 9110 §11.1).
+    let (scheme, value) = authorization.split_once(' ').unwrap_or(("", authorization));
+    let identity = match scheme.to_ascii_lowercase().as_str() {
+        "basic" => {
+            let pair = decode_pair(value).ok_or_else(Error::unauthenticated)?;
             let (id, secret) = pair.split_once(':').ok_or_else(Error::unauthenticated)?;
             engine.gate().authenticate(Credentials::Basic { id, secret, domain: &domain }).await
         }
-        Some(("Bearer", token)) => {
+        "bearer" => {
             let user_name = header("x-fluxmq-username");
-            engine.gate().authenticate(Credentials::Bearer { token, user_name, domain: &domain }).await
+            engine.gate().authenticate(Credentials::Bearer { token: value, user_name, domain: &domain }).await
         }
-        Some(("Client" | "Thing", secret)) => {
-            engine.gate().authenticate(Credentials::Secret { secret, domain: &domain }).await
+        "client" | "thing" => {
+            engine.gate().authenticate(Credentials::Secret { secret: value, domain: &domain }).await
         }
         _ => engine.gate().authenticate(Credentials::Secret { secret: authorization, domain: &domain }).await,
     }?;

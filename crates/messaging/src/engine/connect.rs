@@ -3,7 +3,9 @@
 //! The race it must win: two connections with the same client identifier at the same time, or one that comes while
 //! the session's last connection goes or its expiry strikes. Finding, making and attaching happen in one critical
 //! section per identity, so that there is always exactly one session of a name and exactly one connection that it
-//! belongs to. What must happen besides (leaving rooms, publishing wills, telling the loser) is collected as an
+//! belongs to. And a client whose credentials are taken away between the gate's answer and the session: revocations are
+//! counted, and the count is compared in that critical section; so either the newcomer is sent back to the gate, or the
+//! revocation finds its session. What must happen besides (leaving rooms, publishing wills, telling the loser) is collected as an
 //! [`Aftermath`] and done after the locks are released.
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -24,6 +26,8 @@ use crate::wire::{ConnAck, Packet, ReasonCode, Text, Version, encode};
 /// A client that has been let in and wants its session.
 pub(crate) struct Newcomer {
     pub(crate) identity: Identity,
+    /// [`Core::revocations`] before the gate was asked who it is.
+    pub(crate) revocations: u64,
     pub(crate) client_id: Text,
     pub(crate) clean_start: bool,
     /// Seconds that the session outlives the connection.
@@ -37,6 +41,21 @@ pub(crate) struct Newcomer {
     pub(crate) connack: ConnAck,
 }
 
+/// Why a newcomer got no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotAttached {
+    /// Credentials were revoked meanwhile, perhaps its own: the gate must be asked again.
+    Outdated,
+    /// The client is refused.
+    Refused(ReasonCode),
+}
+
+impl From<ReasonCode> for NotAttached {
+    fn from(reason: ReasonCode) -> Self {
+        Self::Refused(reason)
+    }
+}
+
 /// What is left to do when the locks are released.
 #[derive(Default)]
 pub(crate) struct Aftermath {
@@ -47,18 +66,26 @@ pub(crate) struct Aftermath {
 }
 
 impl Core {
+    /// Counts the revocations of credentials.
+    pub(crate) fn revocations(&self) -> u64 {
+        self.registry.revocations()
+    }
+
     /// Gives a newcomer its session; the CONNACK is in the output, to be flushed.
     pub(crate) fn attach(
         &self,
         mut newcomer: Newcomer,
         pipe: Box<dyn Pipe>,
-    ) -> Result<(Arc<Session>, Arc<Link>), ReasonCode> {
+    ) -> Result<(Arc<Session>, Arc<Link>), NotAttached> {
         let now = Instant::now();
         let mut aftermath = Aftermath::default();
         let link = Arc::new(Link::new(pipe, newcomer.version, newcomer.maximum_packet_size));
 
         let session = {
             let mut shard = self.registry.shard(newcomer.identity.key()).lock();
+            if newcomer.revocations != self.registry.revocations() {
+                return Err(NotAttached::Outdated);
+            }
             let sessions = shard.entry(newcomer.identity.key()).or_default();
             let earlier = sessions.get(&newcomer.client_id).cloned();
             if let Some(earlier) = &earlier {
@@ -77,7 +104,7 @@ impl Core {
                         if sessions.is_empty() {
                             shard.remove(&newcomer.identity.key());
                         }
-                        return Err(ReasonCode::QUOTA_EXCEEDED);
+                        return Err(NotAttached::Refused(ReasonCode::QUOTA_EXCEEDED));
                     }
                     let session = self.new_session(&newcomer);
                     newcomer.settle_in(&session, &mut session.state.lock(), &link, now)?;
@@ -107,6 +134,7 @@ impl Core {
     pub(crate) fn settle(&self, aftermath: Aftermath) {
         for (session, held) in aftermath.ended {
             self.shared.stats.sessions.fetch_sub(1, Relaxed);
+            self.deadlines.set(&session, &mut session.state.lock());
             self.leave_rooms(&session, held);
         }
         for (identity, will) in aftermath.wills {

@@ -45,7 +45,6 @@ impl Core {
                         let due = Instant::now() + Duration::from_secs(delay.into());
                         state.will = Some(will);
                         state.will_due = Some(due);
-                        self.deadlines.add(due, session);
                     }
                     None => {}
                 }
@@ -57,7 +56,7 @@ impl Core {
                 } else if !state.ended {
                     let ends_at = Instant::now() + Duration::from_secs(expiry.into());
                     state.ends_at = Some(ends_at);
-                    self.deadlines.add(ends_at, session);
+                    self.deadlines.set(session, &mut state);
                 }
             }
         }

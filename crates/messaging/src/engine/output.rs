@@ -9,6 +9,7 @@
 use std::{cell::RefCell, io, sync::Arc};
 
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 /// Where the bytes of a connection go.
 pub(crate) trait Pipe: Send + Sync + 'static {
@@ -60,6 +61,8 @@ pub(crate) struct Output {
     taken: Option<usize>,
     /// The socket is full: only the owner of the connection goes on.
     pub(crate) blocked: bool,
+    /// Since when the socket has taken nothing, while it is full.
+    pub(crate) stuck_since: Option<Instant>,
     /// Somebody has promised to flush.
     pub(crate) promised: bool,
 }
@@ -98,9 +101,17 @@ impl Output {
         Some((std::mem::take(&mut self.buffer), std::mem::take(&mut self.written)))
     }
 
+    /// Leaves the rest to the owner of the connection, because the socket takes no more.
+    pub(crate) fn block(&mut self, now: Instant) {
+        self.blocked = true;
+        self.stuck_since.get_or_insert(now);
+    }
+
     /// Ends a turn: what was not written goes back in front of what has been appended since.
     pub(crate) fn give_back(&mut self, mut buffer: Vec<u8>, written: usize) {
-        self.taken = None;
+        if self.taken.take() != Some(buffer.len() - written) {
+            self.stuck_since = None;
+        }
         if written == buffer.len() {
             recycle(buffer);
             return;
@@ -174,14 +185,25 @@ mod tests {
         assert_eq!(output.len(), 12);
         assert_eq!(write_out(&pipe, &buffer, &mut written), Written::Blocked);
         output.give_back(buffer, written);
+        let first = Instant::now();
+        output.block(first);
         assert_eq!(output.len(), 7);
         assert!(!output.is_between_packets());
 
+        output.blocked = false;
+        let (buffer, mut written) = output.take().unwrap();
+        assert_eq!(write_out(&pipe, &buffer, &mut written), Written::Blocked);
+        output.give_back(buffer, written);
+        output.block(first + std::time::Duration::from_secs(1));
+        assert_eq!(output.stuck_since, Some(first), "nothing was taken since");
+
         *pipe.room.lock() = 100;
+        output.blocked = false;
         let (buffer, mut written) = output.take().unwrap();
         assert_eq!(write_out(&pipe, &buffer, &mut written), Written::All);
         output.give_back(buffer, written);
         assert_eq!(*pipe.out.lock(), b"123456789abc");
+        assert_eq!(output.stuck_since, None);
         assert!(output.is_empty() && output.is_between_packets());
     }
 }

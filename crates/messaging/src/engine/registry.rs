@@ -8,7 +8,7 @@ use std::{
     hash::BuildHasher,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
     },
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct Registry {
     shards: [Lock<Shard>; SHARDS],
     hasher: DefaultHashBuilder,
     last_id: AtomicU64,
+    /// Changes when credentials that held may hold no more.
+    revocations: AtomicU64,
 }
 
 impl Registry {
@@ -44,6 +46,16 @@ impl Registry {
     /// A number that no other session of this process has.
     pub(crate) fn next_id(&self) -> u64 {
         self.last_id.fetch_add(1, Relaxed) + 1
+    }
+
+    /// A number to read before credentials are looked at, and to compare when a session is attached.
+    pub(crate) fn revocations(&self) -> u64 {
+        self.revocations.load(SeqCst)
+    }
+
+    /// Makes whoever is being let in show its credentials again; before the sessions are looked for that end.
+    pub(crate) fn revoke_credentials(&self) {
+        self.revocations.fetch_add(1, SeqCst);
     }
 
     /// The sessions of an identity.

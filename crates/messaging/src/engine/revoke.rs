@@ -42,13 +42,17 @@ impl Engine {
             Revocation::ClientGone(client) => core.banish(IdentityKey::Client(client)),
             Revocation::UserGone(user) => core.banish(IdentityKey::User(user)),
             Revocation::ClientSecret(client) => {
+                core.registry.revoke_credentials();
                 for session in core.registry.of(IdentityKey::Client(client)) {
                     close(&session, ReasonCode::ADMINISTRATIVE_ACTION);
                 }
             }
             Revocation::Channel(channel) => core.revoke_rooms(core.rooms.get(channel).into_iter().collect()),
             Revocation::Domain(domain) => core.revoke_rooms(core.rooms.all(|room| room.domain == domain)),
-            Revocation::Everything => core.revoke_rooms(core.rooms.all(|_| true)),
+            Revocation::Everything => {
+                core.registry.revoke_credentials();
+                core.revoke_rooms(core.rooms.all(|_| true));
+            }
         }
     }
 }
@@ -78,6 +82,7 @@ impl Core {
 
     /// Ends everything of an identity that is no more.
     fn banish(&self, identity: IdentityKey) {
+        self.registry.revoke_credentials();
         for session in self.registry.of(identity) {
             session.outdate();
             let mut aftermath = Aftermath::default();

@@ -82,6 +82,8 @@ pub(crate) struct State {
     /// Without a connection: when the session ends and when the will is due.
     pub(crate) ends_at: Option<Instant>,
     pub(crate) will_due: Option<Instant>,
+    /// When `expiry.rs` looks at the session again.
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl fmt::Debug for Session {
@@ -128,6 +130,7 @@ impl Session {
                 expiry: 0,
                 ends_at: None,
                 will_due: None,
+                deadline: None,
             }),
         }
     }
@@ -282,7 +285,7 @@ impl Session {
                 state.output.take()
             }
             Written::Blocked => {
-                state.output.blocked = true;
+                state.output.block(now);
                 link.wake.notify_one();
                 None
             }
@@ -390,8 +393,12 @@ impl Session {
 
     /// A QoS 2 message arrives: whether it is new ([MQTT-4.3.3-10]). `None`: more than the Receive Maximum are
     /// unreleased.
-    pub(crate) fn receive_once(&self, packet_id: PacketId) -> Option<bool> {
+    pub(crate) fn receive_once(&self, link: &Arc<Link>, packet_id: PacketId) -> Option<bool> {
         let mut state = self.state.lock();
+        if !state.is_current(link) {
+            // The answer goes nowhere, and the message comes again on the connection that has the session now.
+            return Some(false);
+        }
         let maximum = usize::from(self.shared.limits.receive_maximum.get());
         if state.unreleased.len() >= maximum && !state.unreleased.contains(&packet_id) {
             return None;
@@ -400,8 +407,9 @@ impl Session {
     }
 
     /// PUBREL, or a QoS 2 message that was refused after all. Whether the packet identifier was known.
-    pub(crate) fn release(&self, packet_id: PacketId) -> bool {
-        self.state.lock().unreleased.remove(&packet_id)
+    pub(crate) fn release(&self, link: &Arc<Link>, packet_id: PacketId) -> bool {
+        let mut state = self.state.lock();
+        !state.is_current(link) || state.unreleased.remove(&packet_id)
     }
 
     /// Forgets the messages of a channel that wait or are on their way: the right to them is gone. A connection whose
@@ -449,6 +457,8 @@ impl Session {
     /// Ends the session: what it held is gone. The caller removes its subscriptions from the rooms.
     pub(crate) fn end(&self, state: &mut State) -> Vec<Held> {
         state.ended = true;
+        state.ends_at = None;
+        state.will_due = None;
         state.queue = VecDeque::new();
         state.queue_bytes = 0;
         state.window = Window::new();

@@ -50,6 +50,17 @@ pub(super) enum Exit {
     Asked(Close),
 }
 
+/// What stands between the connection and its socket.
+#[derive(Debug, Default)]
+struct OutputState {
+    /// The socket takes no more.
+    blocked: bool,
+    /// So much waits that nothing more may be read.
+    backed_up: bool,
+    /// Since when the socket has taken nothing.
+    stuck_since: Option<Instant>,
+}
+
 /// A connection.
 pub(super) struct Connection {
     pub(super) core: Arc<Core>,
@@ -120,7 +131,12 @@ impl Connection {
             if self.end_of_stream && self.held.is_empty() {
                 return Exit::Closed;
             }
-            let (blocked, backed_up) = self.output_state();
+            let OutputState { blocked, backed_up, stuck_since } = self.output_state();
+            if let Some(at) = stuck_since.map(|since| since + self.patience())
+                && at < timer.deadline()
+            {
+                timer.as_mut().reset(at);
+            }
             let reads =
                 !self.end_of_stream && !backed_up && self.held_bytes < self.core.shared.limits.held_bytes;
             let step = tokio::select! {
@@ -145,13 +161,16 @@ impl Connection {
         }
     }
 
-    /// Whether the socket takes no more, and whether so much waits for it that nothing more may be read.
-    fn output_state(&self) -> (bool, bool) {
+    fn output_state(&self) -> OutputState {
         let state = self.session.state.lock();
         if !state.is_current(&self.link) {
-            return (false, false);
+            return OutputState::default();
         }
-        (state.output.blocked, state.output.len() > self.core.shared.limits.output_bytes)
+        OutputState {
+            blocked: state.output.blocked,
+            backed_up: state.output.len() > self.core.shared.limits.output_bytes,
+            stuck_since: state.output.stuck_since,
+        }
     }
 
     /// Reads once and handles what came.
@@ -249,11 +268,22 @@ impl Connection {
         silent.into_iter().chain(self.expires_at).min().unwrap_or(fallback)
     }
 
+    /// How long the socket may take nothing: as long as the client may be silent.
+    fn patience(&self) -> Duration {
+        self.silence.unwrap_or(self.core.shared.limits.slow_subscriber)
+    }
+
     /// A deadline may have come; `reads`: silence is the client's, not ours.
     fn time_passed(&mut self, timer: std::pin::Pin<&mut Sleep>, reads: bool) -> Result<(), Exit> {
         let now = Instant::now();
         if self.expires_at.is_some_and(|at| at <= now) {
             return Err(Exit::Told(ReasonCode::NOT_AUTHORIZED));
+        }
+        // Only then is it not read, so its silence proves nothing, but its socket does.
+        if self.output_state().stuck_since.is_some_and(|since| since + self.patience() <= now) {
+            tracing::info!(client = ?self.session.identity, "closed a connection whose socket takes nothing");
+            count(&self.core.shared.stats.slow_closed);
+            return Err(Exit::Asked(Close::Broken));
         }
         if !reads {
             self.last_seen = now;

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::input::Rest;
 use crate::engine::Core;
-use crate::engine::connect::Newcomer;
+use crate::engine::connect::{Newcomer, NotAttached};
 use crate::engine::link::{Close, Link};
 use crate::engine::publish::Refusal;
 use crate::engine::session::Session;
@@ -75,26 +75,33 @@ pub(super) async fn let_in(core: &Arc<Core>, stream: TcpStream) -> Result<Establ
 }
 
 async fn greet(core: &Arc<Core>, stream: Arc<TcpStream>) -> Result<Established, NotLetIn> {
-    let mut decoder =
-        Decoder::of_client(usize::try_from(core.shared.limits.packet_bytes).unwrap_or(usize::MAX));
+    let limits = &core.shared.limits;
+    let mut decoder = Decoder::of_client(in_memory(limits.packet_bytes.min(limits.connect_bytes)));
     let mut rest = Rest::default();
-    let (mut connect, input) = match first_packet(&stream, &mut decoder, &mut rest).await {
+    let (connect, input) = match first_packet(&stream, &mut decoder, &mut rest).await {
         Ok(first) => first,
         Err(NotLetIn::Violation(violation)) => {
             // A client of a version that we do not know is answered in 3.1.1 ([MQTT-3.1.2-2] of 3.1.1).
             let version = decoder.version().unwrap_or(Version::V311);
             core.shared.stats.violations.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            refuse(&stream, version, violation.reason_code());
+            refuse(&stream, version, usize::MAX, violation.reason_code());
             return Err(NotLetIn::Violation(violation));
         }
         Err(other) => return Err(other),
     };
     let version = connect.version;
-    let admitted = admit(core, &mut connect, &stream).await;
+    let admitted = loop {
+        match admit(core, &connect, &stream).await {
+            Err(NotAttached::Outdated) => {}
+            Err(NotAttached::Refused(reason)) => break Err(reason),
+            Ok(admitted) => break Ok(admitted),
+        }
+    };
     let (session, link, identity) = admitted.map_err(|reason| {
-        refuse(&stream, version, reason);
+        refuse(&stream, version, largest_for(&connect), reason);
         NotLetIn::Refused(reason)
     })?;
+    decoder.set_maximum_packet_size(in_memory(limits.packet_bytes));
     session.flush(Instant::now());
     let keep_alive = granted_keep_alive(core, &connect);
     let silence = (keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1_500));
@@ -128,17 +135,17 @@ async fn first_packet(
 /// Decides about a CONNECT and attaches the session.
 async fn admit(
     core: &Arc<Core>,
-    connect: &mut Connect,
+    connect: &Connect,
     stream: &Arc<TcpStream>,
-) -> Result<(Arc<Session>, Arc<Link>, Identity), ReasonCode> {
+) -> Result<(Arc<Session>, Arc<Link>, Identity), NotAttached> {
     if connect.authentication_method.is_some() {
-        return Err(ReasonCode::BAD_AUTHENTICATION_METHOD);
+        return Err(ReasonCode::BAD_AUTHENTICATION_METHOD.into());
     }
     let mut connack = ConnAck::default();
     let client_id = client_id(core, connect, &mut connack)?;
+    let revocations = core.revocations();
     let identity = authenticate(core, connect).await?;
-    let will = connect.will.take();
-    if let Some(will) = &will {
+    if let Some(will) = &connect.will {
         check_will(core, &identity, will).await?;
     }
     let limits = &core.shared.limits;
@@ -149,17 +156,18 @@ async fn admit(
     connack.topic_alias_maximum = limits.topic_aliases;
     let keep_alive = granted_keep_alive(core, connect);
     connack.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
-    let maximum_packet_size =
-        connect.maximum_packet_size.and_then(|size| usize::try_from(size.get()).ok()).unwrap_or(usize::MAX);
+    let maximum_packet_size = largest_for(connect);
+    fit(&mut connack, connect.version, maximum_packet_size)?;
     let newcomer = Newcomer {
         identity: identity.clone(),
+        revocations,
         client_id,
         clean_start: connect.clean_start,
         expiry,
         window: connect.receive_maximum.get().min(limits.inflight),
         version: connect.version,
         maximum_packet_size,
-        will: will.map(|will| Box::new(will.into())),
+        will: connect.will.clone().map(|will| Box::new(will.into())),
         connack,
     };
     let (session, link) = core.attach(newcomer, Box::new(Arc::clone(stream)))?;
@@ -213,6 +221,33 @@ async fn check_will(core: &Core, identity: &Identity, will: &Will) -> Result<(),
     })
 }
 
+/// Leaves out of the CONNACK what the client can do without, if it accepts no packet as large as that
+/// ([MQTT-3.1.2-24]). What it must know about the server cannot be left out.
+fn fit(connack: &mut ConnAck, version: Version, maximum_packet_size: usize) -> Result<(), ReasonCode> {
+    if fits(&Packet::ConnAck(Box::new(connack.clone())), version, maximum_packet_size) {
+        return Ok(());
+    }
+    connack.topic_alias_maximum = 0;
+    let spare = Packet::ConnAck(Box::new(connack.clone()));
+    if fits(&spare, version, maximum_packet_size) { Ok(()) } else { Err(ReasonCode::PACKET_TOO_LARGE) }
+}
+
+fn fits(packet: &Packet, version: Version, maximum_packet_size: usize) -> bool {
+    let mut out = Vec::new();
+    maximum_packet_size == usize::MAX
+        || (encode(packet, version, &mut out).is_ok() && out.len() <= maximum_packet_size)
+}
+
+/// The largest packet that the client accepts, in bytes.
+fn largest_for(connect: &Connect) -> usize {
+    connect.maximum_packet_size.map_or(usize::MAX, |size| in_memory(size.get()))
+}
+
+/// A size of the protocol as one of memory.
+fn in_memory(bytes: u32) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
 /// The client's keep alive within the server's; MQTT 3 cannot be told of another.
 fn granted_keep_alive(core: &Core, connect: &Connect) -> u16 {
     let longest = core.shared.limits.keep_alive;
@@ -231,14 +266,15 @@ fn expiry_of(core: &Core, identity: &Identity) -> Option<Instant> {
 }
 
 /// Answers with a failure, as far as the version has a word for it and the socket takes it at once.
-fn refuse(stream: &TcpStream, version: Version, reason: ReasonCode) {
+fn refuse(stream: &TcpStream, version: Version, maximum_packet_size: usize, reason: ReasonCode) {
     // A will with a bad topic: "identifier rejected" is what clients of MQTT 3 have been told (reference 05 §4.2).
     let reason = match reason {
         ReasonCode::TOPIC_NAME_INVALID if !version.is_v5() => ReasonCode::CLIENT_IDENTIFIER_NOT_VALID,
         other => other,
     };
     let mut out = Vec::new();
-    if encode(&Packet::ConnAck(Box::new(ConnAck::refused(reason))), version, &mut out).is_ok() {
+    let encoded = encode(&Packet::ConnAck(Box::new(ConnAck::refused(reason))), version, &mut out);
+    if encoded.is_ok() && out.len() <= maximum_packet_size {
         let _best_effort = stream.try_write(&out);
     }
 }

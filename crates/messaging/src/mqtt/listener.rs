@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::{connection, handshake};
@@ -71,14 +72,20 @@ fn admit(core: &Arc<Core>, stream: TcpStream, peer: SocketAddr) {
         stats.refused.fetch_add(1, Relaxed);
         return;
     }
+    let Ok(handshake) = Arc::clone(&core.handshakes).try_acquire_owned() else {
+        stats.refused.fetch_add(1, Relaxed);
+        return;
+    };
     stats.accepted.fetch_add(1, Relaxed);
-    let serving = serve(Arc::clone(core), stream, peer);
+    let serving = serve(Arc::clone(core), stream, peer, handshake);
     core.connections.spawn(serving);
 }
 
-async fn serve(core: Arc<Core>, stream: TcpStream, peer: SocketAddr) {
+async fn serve(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, handshake: OwnedSemaphorePermit) {
     // Boxed, so that the memory of the handshake does not stay with an idle connection.
-    match Box::pin(handshake::let_in(&core, stream)).await {
+    let established = Box::pin(handshake::let_in(&core, stream)).await;
+    drop(handshake);
+    match established {
         Ok(established) => connection::serve(core, established).await,
         Err(reason) => {
             core.shared.stats.connect_failures.fetch_add(1, Relaxed);

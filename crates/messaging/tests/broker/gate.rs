@@ -59,6 +59,7 @@ pub(crate) struct TestGate {
     /// Questions that have read the grants and wait for [`TestGate::let_go`].
     pub(crate) waiting: AtomicUsize,
     holds: AtomicBool,
+    holds_logins: AtomicBool,
     go: Semaphore,
 }
 
@@ -79,6 +80,7 @@ impl TestGate {
             asked: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             holds: AtomicBool::new(false),
+            holds_logins: AtomicBool::new(false),
             go: Semaphore::new(0),
         }
     }
@@ -104,10 +106,26 @@ impl TestGate {
         self.holds.store(true, SeqCst);
     }
 
+    /// The same for answers about credentials.
+    pub(crate) fn hold_logins(&self) {
+        self.holds_logins.store(true, SeqCst);
+    }
+
+    /// Waits until an answer waits.
+    pub(crate) async fn holding(&self) {
+        crate::soon("the question", async {
+            while self.waiting.load(SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     /// Gives the answers that wait, and holds no more.
     pub(crate) fn let_go(&self) {
         self.holds.store(false, SeqCst);
-        self.go.add_permits(self.waiting.load(SeqCst));
+        self.holds_logins.store(false, SeqCst);
+        self.go.add_permits(self.waiting.swap(0, SeqCst));
     }
 
     fn check(&self) -> Result<()> {
@@ -151,7 +169,14 @@ impl Gate for TestGate {
     fn authenticate<'a>(&'a self, credentials: Credentials<'a>) -> BoxFuture<'a, Result<Identity>> {
         Box::pin(async move {
             match credentials {
-                Credentials::Password { user_name, password } => self.client(user_name, password),
+                Credentials::Password { user_name, password } => {
+                    let answer = self.client(user_name, password);
+                    if self.holds_logins.load(SeqCst) {
+                        self.waiting.fetch_add(1, SeqCst);
+                        self.go.acquire().await.unwrap().forget();
+                    }
+                    answer
+                }
                 Credentials::Basic { id, secret, .. } => self.client(id, secret.as_bytes()),
                 Credentials::Bearer { token, user_name, .. } => self.client(user_name, token.as_bytes()),
                 Credentials::Secret { secret, domain } if domain == self.plant.domain.to_string() => {

@@ -80,7 +80,14 @@ async fn every_path_and_form_of_credentials_reaches_a_subscriber() {
         (legacy.clone(), ""),
         (format!("/http{legacy}/a"), "/a"),
     ] {
-        for authorization in ["Client secret", "Thing secret", "secret", &basic, "Bearer secret"] {
+        for authorization in [
+            "Client secret",
+            "tHING secret",
+            "secret",
+            &basic,
+            &basic.replace("Basic", "basic"),
+            "bEARER secret",
+        ] {
             let post = Post { path: path.clone(), authorization, user_name: &id, ..broker.post("") };
             assert_eq!(
                 broker.answer(post).await,

@@ -210,3 +210,64 @@ async fn a_connection_that_is_full_of_messages_it_may_not_have_any_more_is_close
     broker.engine.revoke(Revocation::Client(broker.plant.clients[0]));
     becomes("the end of the connection", &broker.engine.stats().connections, 0).await;
 }
+
+#[tokio::test]
+async fn a_socket_that_takes_nothing_is_given_up_with_and_without_a_keep_alive() {
+    for keep_alive in [0, 1] {
+        let broker = Broker::with(|limits| {
+            limits.output_bytes = 10_000;
+            limits.slow_subscriber = Duration::from_millis(100);
+        })
+        .await;
+        let _deaf =
+            deaf_subscriber(&broker, Connect { keep_alive, ..broker.plant.connect(Version::V311, 0) }).await;
+        becomes("the end of the connection", &broker.engine.stats().connections, 0).await;
+        assert_eq!(broker.engine.stats().slow_closed.load(SeqCst), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_send_more_than_a_connect() {
+    let broker = Broker::start().await;
+    // The beginning of a CONNECT of 65,537 bytes: nothing more is waited for.
+    let mut stranger = Client::open(broker.address, Version::V311).await;
+    stranger.send_bytes(&[0x10, 0xfd, 0xff, 0x03, 0, 4, b'M', b'Q', b'T', b'T', 4]).await;
+    while stranger.next().await.is_some() {}
+    assert_eq!(broker.engine.stats().violations.load(SeqCst), 1);
+
+    let mut client = broker.client(Version::V5, 0).await;
+    let large = "x".repeat(100_000);
+    assert_eq!(client.publish(&broker.topic(""), &large, QoS::AtLeastOnce).await, ReasonCode::SUCCESS);
+}
+
+#[tokio::test]
+async fn connections_without_a_connect_have_a_bound_of_their_own() {
+    let broker = Broker::with(|limits| limits.handshakes = 1).await;
+    let client = broker.client(Version::V311, 0).await;
+    let silent = Client::open(broker.address, Version::V311).await;
+    becomes("the connection", &broker.engine.stats().accepted, 2).await;
+    let mut second = Client::open(broker.address, Version::V311).await;
+    assert!(second.next().await.is_none());
+    drop(silent);
+    becomes("room", &broker.engine.stats().connect_failures, 1).await;
+    let other = broker.client(Version::V311, 1).await;
+    drop((client, other));
+}
+
+#[tokio::test]
+async fn the_connack_is_no_larger_than_the_client_accepts() {
+    let broker = Broker::start().await;
+    let connect = |size: u32| Connect {
+        maximum_packet_size: size.try_into().ok(),
+        ..broker.plant.connect(Version::V5, 0)
+    };
+    let (_client, connack) = Client::connect(broker.address, connect(16)).await;
+    assert_eq!((connack.reason, connack.topic_alias_maximum), (ReasonCode::SUCCESS, 64));
+    let (_client, connack) = Client::connect(broker.address, connect(15)).await;
+    assert_eq!((connack.reason, connack.topic_alias_maximum), (ReasonCode::SUCCESS, 0));
+    let (_client, connack) = Client::connect(broker.address, connect(12)).await;
+    assert_eq!(connack.reason, ReasonCode::PACKET_TOO_LARGE);
+    let mut client = Client::open(broker.address, Version::V5).await;
+    client.send(Packet::Connect(Box::new(connect(4)))).await;
+    assert!(client.next().await.is_none());
+}

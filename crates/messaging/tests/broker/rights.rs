@@ -254,3 +254,27 @@ async fn a_new_secret_closes_the_connection_and_leaves_the_session() {
     let (_, connack) = Client::connect(broker.address, connect).await;
     assert!(connack.session_present);
 }
+
+#[tokio::test]
+async fn a_client_that_is_gone_does_not_slip_in_with_an_earlier_answer() {
+    let broker = Broker::start().await;
+    for (number, revocation) in [
+        Revocation::ClientGone(broker.plant.clients[0]),
+        Revocation::ClientSecret(broker.plant.clients[1]),
+        Revocation::Everything,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        broker.gate.hold_logins();
+        let connecting = Client::connect(broker.address, broker.plant.connect(Version::V5, number));
+        let revoking = async {
+            broker.gate.holding().await;
+            broker.gate.disable(number);
+            broker.engine.revoke(revocation);
+            broker.gate.let_go();
+        };
+        let ((_client, connack), ()) = tokio::join!(connecting, revoking);
+        assert_eq!(connack.reason, ReasonCode::NOT_AUTHORIZED, "{revocation:?}");
+    }
+}

@@ -1,6 +1,8 @@
 //! Sessions outlive connections, and belong to one at a time.
 
-use messaging::wire::{Ack, Connect, Packet, PacketId, QoS, ReasonCode, Text, Version};
+use messaging::wire::{
+    Ack, Connect, Disconnect, Packet, PacketId, Publish, QoS, ReasonCode, Text, Version, encode,
+};
 
 use crate::client::{Client, text};
 use crate::{Broker, becomes, soon};
@@ -201,4 +203,43 @@ async fn whoever_connects_and_says_nothing_is_closed() {
     let broker = Broker::with(|limits| limits.handshake = std::time::Duration::from_millis(50)).await;
     let mut silent = Client::open(broker.address, Version::V311).await;
     assert!(soon("the end of the handshake", silent.next()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_connection_that_lost_its_session_releases_no_messages_of_it() {
+    let broker = Broker::start().await;
+    let mut subscriber = broker.client(Version::V5, 1).await;
+    subscriber.subscribe(&broker.topic("/once"), QoS::AtLeastOnce).await;
+    let connect = Connect { session_expiry: 60, clean_start: false, ..broker.plant.connect(Version::V5, 0) };
+    let mut old = broker.connect(connect.clone()).await;
+    let once = old.message(&broker.topic("/once"), "x", QoS::ExactlyOnce);
+    old.send(Packet::Publish(once.clone())).await;
+    assert!(matches!(old.receive().await, Packet::PubRec(_)));
+    assert_eq!(text(&subscriber.take().await), "x");
+
+    // The old connection waits at the gate while its session goes, with a PUBREL behind.
+    broker.gate.hold();
+    let held = old.message(&broker.topic("/held"), "x", QoS::AtMostOnce);
+    let mut bytes = Vec::new();
+    encode(&Packet::Publish(held), Version::V5, &mut bytes).unwrap();
+    encode(&Packet::PubRel(Ack::new(once.packet_id.unwrap())), Version::V5, &mut bytes).unwrap();
+    old.send_bytes(&bytes).await;
+    broker.gate.holding().await;
+    let mut new = broker.connect(connect).await;
+    broker.gate.let_go();
+    becomes("the end of the old connection", &broker.engine.stats().connections, 2).await;
+
+    new.send(Packet::Publish(Publish { dup: true, ..once })).await;
+    assert!(matches!(new.receive().await, Packet::PubRec(_)));
+    subscriber.has_nothing().await;
+}
+
+#[tokio::test]
+async fn a_session_that_ends_with_its_connection_cannot_be_kept_by_a_disconnect() {
+    let broker = Broker::start().await;
+    let mut client = broker.client(Version::V5, 0).await;
+    let kept = Disconnect { session_expiry: Some(60), ..Disconnect::new(ReasonCode::SUCCESS) };
+    client.send(Packet::Disconnect(kept)).await;
+    assert_eq!(client.closed().await, Some(ReasonCode::PROTOCOL_ERROR));
+    becomes("the end of the session", &broker.engine.stats().sessions, 0).await;
 }

@@ -5,11 +5,15 @@
 //! publisher stores before it asks who subscribes: whichever comes first, the other sees it.
 //!
 //! The bounds are those of the node (`Limits::retained_messages`, `Limits::retained_bytes`): a message that does not
-//! fit is delivered but not kept, and counted.
+//! fit is delivered but not kept, and counted. A new subscriber is given them in steps, in the order of their
+//! subtopics, so that nobody ever holds a list of all of them.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
-use hashbrown::HashMap;
 use tokio::time::Instant;
 
 use super::message::Message;
@@ -28,7 +32,21 @@ pub(crate) struct Retained {
 /// The retained messages of one channel, by subtopic.
 #[derive(Debug, Default)]
 pub(crate) struct RetainedSet {
-    by_subtopic: HashMap<Box<str>, Retained>,
+    by_subtopic: BTreeMap<Box<str>, Retained>,
+}
+
+/// Bounds of one step: messages and payload bytes that are given, and messages that are looked at under the lock.
+const STEP_MESSAGES: usize = 64;
+const STEP_BYTES: usize = 64 << 10;
+const STEP_SEEN: usize = 1_024;
+
+/// Some of the messages that match a filter.
+#[derive(Debug, Default)]
+pub(crate) struct Step {
+    /// With their subtopics.
+    pub(crate) found: Vec<(Box<str>, Retained)>,
+    /// The subtopic that the next step goes on after; `None`: this was the last one.
+    pub(crate) next: Option<Box<str>>,
 }
 
 impl RetainedSet {
@@ -56,25 +74,32 @@ impl RetainedSet {
         }
     }
 
-    /// The messages that match a filter and are still worth delivering. Walks over all of the channel when the
-    /// filter has a wildcard.
-    pub(crate) fn matching(&self, filter: &str, now: Instant) -> Vec<(Box<str>, Retained)> {
-        let found = |subtopic: &str, retained: &Retained| {
-            (!retained.message.is_expired(now)).then(|| (Box::from(subtopic), retained.clone()))
+    /// The next messages that match a filter and are still worth delivering, after a subtopic or from the first one.
+    pub(crate) fn matching(&self, filter: &str, after: Option<&str>, now: Instant) -> Step {
+        let mut step = Step::default();
+        let mut bytes = 0;
+        let mut look = |step: &mut Step, subtopic: &str, retained: &Retained| {
+            if !retained.message.is_expired(now) {
+                bytes += retained.message.payload.len();
+                step.found.push((subtopic.into(), retained.clone()));
+            }
+            bytes >= STEP_BYTES || step.found.len() >= STEP_MESSAGES
         };
         if !filter.contains(['+', '#']) {
-            return self
-                .by_subtopic
-                .get(filter)
-                .and_then(|retained| found(filter, retained))
-                .into_iter()
-                .collect();
+            if let Some(retained) = self.by_subtopic.get(filter) {
+                look(&mut step, filter, retained);
+            }
+            return step;
         }
-        self.by_subtopic
-            .iter()
-            .filter(|(subtopic, _)| matches(filter, subtopic))
-            .filter_map(|(subtopic, retained)| found(subtopic, retained))
-            .collect()
+        let rest = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        for (seen, (subtopic, retained)) in self.by_subtopic.range::<str, _>(rest).enumerate() {
+            let enough = matches(filter, subtopic) && look(&mut step, subtopic, retained);
+            if enough || seen >= STEP_SEEN {
+                step.next = Some(subtopic.clone());
+                break;
+            }
+        }
+        step
     }
 
     /// Drops what has expired.

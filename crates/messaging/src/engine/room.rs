@@ -18,7 +18,7 @@ use kernel::{ChannelId, DomainId};
 use tokio::time::Instant;
 
 use super::message::SubscriptionIds;
-use super::retain::{Retained, RetainedSet};
+use super::retain::{Retained, RetainedSet, Step};
 use super::session::Session;
 use super::shared::ShareGroup;
 use super::tree::FilterTree;
@@ -167,9 +167,9 @@ impl Room {
         self.state.lock().retained.store(subtopic, retained, limits, stats);
     }
 
-    /// The retained messages that match a filter, with their subtopics.
-    pub(crate) fn retained(&self, filter: &str, now: Instant) -> Vec<(Box<str>, Retained)> {
-        self.state.lock().retained.matching(filter, now)
+    /// The next retained messages that match a filter.
+    pub(crate) fn retained(&self, filter: &str, after: Option<&str>, now: Instant) -> Step {
+        self.state.lock().retained.matching(filter, after, now)
     }
 
     /// Drops expired retained messages; whether nothing is left that needs the room.

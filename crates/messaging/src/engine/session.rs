@@ -218,23 +218,24 @@ impl Session {
         }
     }
 
-    /// Queues messages behind what is there and sends what may be sent; for retained ones. Over
-    /// the bound the subscriber itself must wait before it asks for more.
+    /// Queues retained messages for a subscription behind what is there and sends what may be sent. Over the bound
+    /// the subscriber itself must wait before it gets more. `None`: the subscription is no more.
     pub(crate) fn append(
         &self,
         link: &Arc<Link>,
+        held: &Held,
         parcels: impl IntoIterator<Item = Parcel>,
         now: Instant,
-    ) -> Taken {
+    ) -> Option<Taken> {
         let mut state = self.state.lock();
-        if !state.is_current(link) {
-            return Taken::Done;
+        if !state.is_current(link) || !state.subscriptions.iter().any(|known| known.is_same(held)) {
+            return None;
         }
         parcels.into_iter().for_each(|parcel| state.enqueue(parcel));
         self.send_waiting(&mut state, now);
         let full = state.is_full(&self.shared.limits);
         self.full.store(full, Relaxed);
-        if full { Taken::Full } else { Taken::Done }
+        Some(if full { Taken::Full } else { Taken::Done })
     }
 
     /// Appends whole packets of the connection itself, such as acknowledgements.

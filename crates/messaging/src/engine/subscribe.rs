@@ -38,6 +38,25 @@ pub(crate) struct Owed {
     held: Held,
     options: SubscriptionOptions,
     id: Option<SubscriptionId>,
+    /// The subtopic up to which they have been sent.
+    after: Option<Box<str>>,
+    finished: bool,
+}
+
+impl Owed {
+    const fn new(held: Held, options: SubscriptionOptions, id: Option<SubscriptionId>) -> Self {
+        Self { held, options, id, after: None, finished: false }
+    }
+
+    /// Whether both come from the same filter: what the later one is owed includes the earlier one's.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.held.is_same(&other.held)
+    }
+
+    /// Whether nothing is owed any more.
+    pub(crate) const fn is_finished(&self) -> bool {
+        self.finished
+    }
 }
 
 /// How a filter of a SUBSCRIBE was answered.
@@ -141,7 +160,7 @@ impl Core {
             RetainHandling::DoNotSend => false,
         };
         // Shared subscriptions are not sent retained messages (MQTT 5.0 §4.8.2).
-        let owed = (wanted && held.group.is_none()).then_some(Owed { held, options, id });
+        let owed = (wanted && held.group.is_none()).then(|| Owed::new(held, options, id));
         Ok(Granted { reason: options.qos.granted(), owed })
     }
 
@@ -169,24 +188,27 @@ impl Core {
         Recorded::New
     }
 
-    /// Sends the retained messages that a subscription is owed.
+    /// Sends some of the retained messages that a subscription is owed.
     pub(crate) fn send_retained(
         &self,
         session: &Session,
         link: &Arc<Link>,
-        owed: &Owed,
+        owed: &mut Owed,
         now: Instant,
     ) -> Taken {
-        let Owed { held, options, id } = owed;
-        let parcels =
-            held.room.retained(&held.subtopic, now).into_iter().map(|(subtopic, retained)| Parcel {
-                topic: spelled(&held.spelling, &subtopic),
-                qos: retained.qos.min(options.qos),
-                message: retained.message,
-                retain: true,
-                subscription_ids: id.iter().copied().collect(),
-            });
-        session.append(link, parcels, now)
+        let Owed { held, options, id, .. } = &*owed;
+        let step = held.room.retained(&held.subtopic, owed.after.as_deref(), now);
+        let parcels = step.found.into_iter().map(|(subtopic, retained)| Parcel {
+            topic: spelled(&held.spelling, &subtopic),
+            qos: retained.qos.min(options.qos),
+            message: retained.message,
+            retain: true,
+            subscription_ids: id.iter().copied().collect(),
+        });
+        let taken = session.append(link, held, parcels, now);
+        owed.finished = taken.is_none() || step.next.is_none();
+        owed.after = step.next;
+        taken.unwrap_or(Taken::Done)
     }
 
     /// Ends the subscription that was made with this filter.
@@ -242,6 +264,11 @@ enum Recorded {
 }
 
 impl Held {
+    /// Whether both stand for the same filter and the same channel.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.room, &other.room) && self.filter == other.filter
+    }
+
     fn entry(
         &self,
         session: &Arc<Session>,

@@ -1,8 +1,11 @@
 //! What each packet of a client is answered with.
 
+use std::collections::VecDeque;
+
 use super::connection::{Connection, Exit};
 use crate::engine::fanout::Work;
 use crate::engine::publish::{Origin, Refusal};
+use crate::engine::session::Taken;
 use crate::stats::count;
 use crate::wire::{
     Ack, Diagnostics, Disconnect, Packet, Publish, QoS, ReasonCode, SubAck, Subscribe, Text, UnsubAck,
@@ -168,22 +171,43 @@ impl Connection {
         self.send_answers();
         work.flush();
         let mut reasons = Vec::with_capacity(packet.filters.len());
-        let mut owed = Vec::new();
-        for subscription in &packet.filters {
+        for (at, subscription) in packet.filters.iter().enumerate() {
+            if at >= self.core.shared.limits.subscriptions {
+                reasons.push(ReasonCode::QUOTA_EXCEEDED);
+                continue;
+            }
             let granted = self
                 .core
                 .subscribe(&self.session, &self.link, &self.identity, subscription, packet.subscription_id)
                 .await;
             reasons.push(granted.reason);
-            owed.extend(granted.owed);
+            if let Some(owed) = granted.owed {
+                self.owed.retain(|earlier| !earlier.is_same(&owed));
+                self.owed.push_back(owed);
+            }
         }
         let packet_id = packet.packet_id;
         self.answer(&Packet::SubAck(SubAck { packet_id, reasons, diagnostics: Diagnostics::default() }));
         self.send_answers();
-        for owed in &owed {
+        self.send_owed(work).await;
+    }
+
+    /// Sends the retained messages that new subscriptions are owed, step by step, until the session's own queue is
+    /// full; then the rest has to wait like a publisher.
+    pub(super) async fn send_owed(&mut self, work: &mut Work) {
+        while let Some(owed) = self.owed.front_mut() {
             let taken = self.core.send_retained(&self.session, &self.link, owed, work.now);
-            work.note(&self.session, taken);
+            if owed.is_finished() {
+                self.owed.pop_front();
+            }
+            if taken == Taken::Full {
+                work.note(&self.session, taken);
+                return;
+            }
+            self.session.flush(work.now);
+            tokio::task::yield_now().await;
         }
+        self.owed = VecDeque::new();
     }
 
     fn unsubscribe(&mut self, packet: &Unsubscribe) {

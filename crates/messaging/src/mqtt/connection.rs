@@ -25,6 +25,7 @@ use crate::engine::link::{Close, Link};
 use crate::engine::output::recycle;
 use crate::engine::publish::Ticket;
 use crate::engine::session::Session;
+use crate::engine::subscribe::Owed;
 use crate::gate::Identity;
 use crate::stats::count;
 use crate::wire::{Decoder, Disconnect, Packet, ReasonCode, Text, Violation, encode};
@@ -79,6 +80,8 @@ pub(super) struct Connection {
     /// Packets that wait for a subscriber's queue, and their size.
     held: VecDeque<(Packet, usize)>,
     held_bytes: usize,
+    /// Retained messages that are still to be sent, before anything that is held.
+    pub(super) owed: VecDeque<Owed>,
     /// Ends when the queues that this publisher filled have room again.
     stall: Option<BoxFuture<'static, ()>>,
     end_of_stream: bool,
@@ -106,6 +109,7 @@ pub(super) async fn serve(core: Arc<Core>, established: Established) {
         rest,
         held: VecDeque::new(),
         held_bytes: 0,
+        owed: VecDeque::new(),
         stall: None,
         end_of_stream: false,
         last_seen: Instant::now(),
@@ -230,10 +234,14 @@ impl Connection {
         self.stall = Some(Box::pin(async move { core.wait_for_room(full).await }));
     }
 
-    /// Handles what was held, until a queue is full again.
+    /// Goes on with what had to wait, until a queue is full again.
     async fn resume(&mut self) -> Result<(), Exit> {
         let mut work = Work::begin();
         let mut outcome = Ok(());
+        self.send_owed(&mut work).await;
+        if !work.full.is_empty() {
+            self.begin_stall(&mut work);
+        }
         while self.stall.is_none() && outcome.is_ok() {
             let Some((packet, size)) = self.held.pop_front() else {
                 self.held = VecDeque::new();

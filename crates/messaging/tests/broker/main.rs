@@ -15,6 +15,7 @@ mod http;
 mod messages;
 mod observer;
 mod pressure;
+mod retained;
 mod rights;
 mod sessions;
 mod wills;

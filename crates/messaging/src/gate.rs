@@ -164,6 +164,8 @@ pub enum Revocation {
     ClientSecret(ClientId),
     /// Rights on a channel, its status or its route changed.
     Channel(ChannelId),
+    /// A channel was deleted: its subscriptions end and its retained messages are freed.
+    ChannelGone(ChannelId),
     /// A domain was changed, disabled or frozen.
     Domain(DomainId),
     /// Rights of a user changed.

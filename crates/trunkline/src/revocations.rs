@@ -27,7 +27,8 @@ fn of(event: &Event) -> Vec<Revocation> {
     match event.operation() {
         "client.disable" | "client.remove" => one(parsed(id).map(Revocation::ClientGone)),
         "client.update_secret" => one(parsed(id).map(Revocation::ClientSecret)),
-        "channel.enable" | "channel.disable" | "channel.remove" => one(parsed(id).map(Revocation::Channel)),
+        "channel.enable" | "channel.disable" => one(parsed(id).map(Revocation::Channel)),
+        "channel.remove" => one(parsed(id).map(Revocation::ChannelGone)),
         "channel.connect" | "channel.disconnect" => {
             all(event, "channel_ids").map(Revocation::Channel).collect()
         }

@@ -33,6 +33,8 @@ pub(crate) struct Retained {
 #[derive(Debug, Default)]
 pub(crate) struct RetainedSet {
     by_subtopic: BTreeMap<Box<str>, Retained>,
+    /// The channel is gone. A message whose right was decided before that may still come.
+    closed: bool,
 }
 
 /// Bounds of one step: messages and payload bytes that are given, and messages that are looked at under the lock.
@@ -53,7 +55,7 @@ impl RetainedSet {
     /// Keeps a message in the place of an earlier one; an empty payload only removes that ([MQTT-3.3.1-6]).
     pub(crate) fn store(&mut self, subtopic: &str, retained: Retained, limits: &Limits, stats: &Stats) {
         self.remove(subtopic, stats);
-        if retained.message.payload.is_empty() {
+        if retained.message.payload.is_empty() || self.closed {
             return;
         }
         let bytes = cost(subtopic, &retained);
@@ -111,6 +113,14 @@ impl RetainedSet {
             }
             keep
         });
+    }
+
+    /// Drops everything and keeps nothing any more.
+    pub(crate) fn close(&mut self, stats: &Stats) {
+        self.closed = true;
+        for (subtopic, retained) in std::mem::take(&mut self.by_subtopic) {
+            forget(&subtopic, &retained, stats);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

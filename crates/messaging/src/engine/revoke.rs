@@ -48,6 +48,11 @@ impl Engine {
                 }
             }
             Revocation::Channel(channel) => core.revoke_rooms(core.rooms.get(channel).into_iter().collect()),
+            Revocation::ChannelGone(channel) => {
+                if let Some(room) = core.rooms.get(channel) {
+                    core.close_room(&room);
+                }
+            }
             Revocation::Domain(domain) => core.revoke_rooms(core.rooms.all(|room| room.domain == domain)),
             Revocation::Everything => {
                 core.registry.revoke_credentials();
@@ -78,6 +83,16 @@ impl Core {
             doubtful.extend(room.subscribers().into_iter().map(|session| (session, Arc::clone(&room))));
         }
         self.verify(doubtful);
+    }
+
+    /// Ends everything in a channel that is no more.
+    fn close_room(&self, room: &Room) {
+        room.outdate();
+        room.close(&self.shared.stats);
+        for session in room.subscribers() {
+            let lost = self.drop_channel(&session, room.channel);
+            self.shared.stats.subscriptions_revoked.fetch_add(lost as u64, Relaxed);
+        }
     }
 
     /// Ends everything of an identity that is no more.

@@ -167,6 +167,11 @@ impl Room {
         self.state.lock().retained.store(subtopic, retained, limits, stats);
     }
 
+    /// Drops the retained messages and keeps no more: the channel is gone.
+    pub(crate) fn close(&self, stats: &Stats) {
+        self.state.lock().retained.close(stats);
+    }
+
     /// The next retained messages that match a filter.
     pub(crate) fn retained(&self, filter: &str, after: Option<&str>, now: Instant) -> Step {
         self.state.lock().retained.matching(filter, after, now)

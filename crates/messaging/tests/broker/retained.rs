@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
+use messaging::Revocation;
 use messaging::wire::{
     Ack, Packet, QoS, ReasonCode, Subscribe, Subscription, SubscriptionOptions, Text, Version,
 };
@@ -95,4 +96,24 @@ async fn retained_messages_are_sent_in_steps_while_the_subscriber_has_room() {
     assert!(sent < COUNT / 2, "{sent} of {COUNT} were sent");
     becomes("the end of them", &broker.engine.stats().retained_messages, 0).await;
     assert_eq!(broker.engine.stats().retained_bytes.load(SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_channel_that_is_gone_takes_its_subscriptions_and_retained_messages_with_it() {
+    let broker = Broker::start().await;
+    let mut publisher = broker.client(Version::V311, 1).await;
+    let mut subscriber = broker.client(Version::V5, 0).await;
+    subscriber.subscribe(&broker.topic("/b"), QoS::AtLeastOnce).await;
+    subscriber.subscribe("m/plant/c/other/#", QoS::AtLeastOnce).await;
+    keep(&mut publisher, &broker.topic("/a"), "of one that goes", QoS::AtLeastOnce).await;
+    keep(&mut publisher, "m/plant/c/other", "of one that stays", QoS::AtLeastOnce).await;
+    subscriber.take().await;
+
+    broker.engine.revoke(Revocation::ChannelGone(broker.plant.channel));
+    let stats = broker.engine.stats();
+    assert_eq!(stats.retained_messages.load(SeqCst), 1);
+    assert_eq!(stats.subscriptions.load(SeqCst), 1);
+    keep(&mut publisher, &broker.topic("/b"), "too late", QoS::AtLeastOnce).await;
+    assert_eq!(stats.retained_messages.load(SeqCst), 1, "a message of before may come, and is not kept");
+    subscriber.has_nothing().await;
 }

@@ -8,7 +8,7 @@ pub struct Limits {
     /// Largest MQTT packet that is accepted, in bytes; sent as Maximum Packet Size. 1 MiB, as the reference's
     /// brokers have it (reference 05 §9.1).
     pub packet_bytes: u32,
-    /// Largest CONNECT that is accepted, in bytes: nobody knows yet who sends it. 64 KiB.
+    /// Largest CONNECT that is accepted, its will included, in bytes: nobody knows yet who sends it. 64 KiB.
     pub connect_bytes: u32,
     /// Longest keep alive, in seconds; a longer one, or none, is replaced by it in MQTT 5 (Server Keep Alive).
     /// MQTT 3 cannot be told, so there only `0` is respected. 65,535 = leave the client its choice.

@@ -3,10 +3,12 @@
 //! The race it must win: two connections with the same client identifier at the same time, or one that comes while
 //! the session's last connection goes or its expiry strikes. Finding, making and attaching happen in one critical
 //! section per identity, so that there is always exactly one session of a name and exactly one connection that it
-//! belongs to. And a client whose credentials are taken away between the gate's answer and the session: revocations are
-//! counted, and the count is compared in that critical section; so either the newcomer is sent back to the gate, or the
-//! revocation finds its session. What must happen besides (leaving rooms, publishing wills, telling the loser) is collected as an
+//! belongs to. What must happen besides (leaving rooms, publishing wills, telling the loser) is collected as an
 //! [`Aftermath`] and done after the locks are released.
+//!
+//! And a revocation that comes between the gate's answer and the session: revocations of credentials are counted, and
+//! the count is compared in that critical section, so that either the newcomer is sent back to the gate, or the
+//! revocation finds its session.
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 

@@ -145,7 +145,10 @@ impl Window {
 
     /// Forgets the messages of a channel, which may not be sent again.
     pub(crate) fn forget_channel(&mut self, channel: ChannelId) {
-        let is_lost = |entry: &Unfinished| matches!(&entry.stage, Stage::Publish(parcel) if parcel.message.channel == channel);
+        let is_lost = |entry: &Unfinished| match &entry.stage {
+            Stage::Publish(parcel) => parcel.message.channel == channel,
+            Stage::Forgotten | Stage::Release => false,
+        };
         let sent = self.unfinished.len() - self.unsent;
         for entry in self.unfinished.iter_mut().take(sent).filter(|entry| is_lost(entry)) {
             self.bytes -= std::mem::replace(&mut entry.stage, Stage::Forgotten).cost();

@@ -521,3 +521,57 @@ impl Output {
         if std::mem::replace(&mut self.promised, true) { Taken::Done } else { Taken::Unflushed }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use kernel::{ClientId, DomainId, Rng};
+
+    use super::*;
+    use crate::engine::message::Message;
+    use crate::engine::output::Pipe;
+    use crate::wire::{Publish, Version};
+
+    /// A socket that takes nothing.
+    struct Full;
+
+    impl Pipe for Full {
+        fn try_write(&self, _bytes: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::WouldBlock.into())
+        }
+    }
+
+    #[test]
+    fn what_is_sent_again_waits_for_room_in_the_output() {
+        const PAYLOAD: usize = 1_000;
+        const MESSAGES: usize = 100;
+        let rng = Rng::seeded(1);
+        let identity =
+            Identity::Client { client: ClientId::generate(&rng), domain: DomainId::generate(&rng) };
+        let limits = Limits { output_bytes: 10 * PAYLOAD, ..Limits::default() };
+        let shared = Arc::new(Shared { limits, stats: Stats::default() });
+        let session = Session::new(1, &identity, Text::from("device"), shared);
+        let publish = Publish { payload: Bytes::from(vec![0; PAYLOAD]), ..Publish::default() };
+        let message = Message::keep(&publish, ChannelId::generate(&rng), None);
+        let mut state = session.state.lock();
+        for _ in 0..MESSAGES {
+            let id = state.window.take_id();
+            let topic = Text::from("m/d/c/ch");
+            let subscription_ids = smallvec::SmallVec::new();
+            let message = Arc::clone(&message);
+            let parcel = Parcel { message, topic, qos: QoS::AtLeastOnce, retain: false, subscription_ids };
+            state.window.sent(id, parcel);
+        }
+        let now = Instant::now();
+        let link = Arc::new(Link::new(Box::new(Full), Version::V5, usize::MAX));
+        session.attach(&mut state, &link, &[], 1_000, now);
+        let mut sent = 0;
+        while !state.output.is_empty() {
+            assert!(state.output.len() < 12 * PAYLOAD, "one packet over the bound");
+            sent += state.output.len();
+            state.output = Output::default();
+            session.send_waiting(&mut state, now);
+        }
+        assert!(sent > MESSAGES * PAYLOAD);
+    }
+}

@@ -21,7 +21,9 @@ pub struct Limits {
     pub handshake: Duration,
     /// Time for one answer of the gate while connected. 5 s.
     pub gate: Duration,
-    /// Subscriptions of one session. 1,000.
+    /// Longest topic or topic filter, in bytes. 1 KiB.
+    pub topic_bytes: usize,
+    /// Subscriptions of one session, and filters of one SUBSCRIBE. 1,000.
     pub subscriptions: usize,
     /// Unfinished QoS 2 messages that a client may have on their way to the server; sent as Receive Maximum. 1,024.
     pub receive_maximum: NonZeroU16,
@@ -47,6 +49,8 @@ pub struct Limits {
     pub retained_bytes: usize,
     /// Sessions of the node, connected or not. 200,000.
     pub sessions: usize,
+    /// Sessions of one client or user, connected or not. 100.
+    pub sessions_per_identity: usize,
     /// Longest life of a session without a connection, in seconds; MQTT 3 sessions that are not clean get it.
     /// 24 h (reference 05 §4.2).
     pub session_expiry: u32,
@@ -68,6 +72,7 @@ impl Default for Limits {
             handshakes: 10_000,
             handshake: Duration::from_secs(10),
             gate: Duration::from_secs(5),
+            topic_bytes: 1 << 10,
             subscriptions: 1_000,
             receive_maximum: NonZeroU16::MIN.saturating_add(1_023),
             inflight: 1_024,
@@ -79,6 +84,7 @@ impl Default for Limits {
             retained_messages: 100_000,
             retained_bytes: 256 << 20,
             sessions: 200_000,
+            sessions_per_identity: 100,
             session_expiry: 24 * 3_600,
             topic_aliases: 64,
             topic_cache: 256,

@@ -101,7 +101,9 @@ impl Core {
             match earlier {
                 Some(earlier) if !newcomer.clean_start => earlier,
                 earlier => {
-                    let full = self.shared.stats.sessions.load(Relaxed) >= self.shared.limits.sessions as u64;
+                    let limits = &self.shared.limits;
+                    let full = self.shared.stats.sessions.load(Relaxed) >= limits.sessions as u64
+                        || sessions.len() >= limits.sessions_per_identity;
                     if earlier.is_none() && full {
                         if sessions.is_empty() {
                             shard.remove(&newcomer.identity.key());

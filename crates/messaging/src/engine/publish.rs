@@ -137,6 +137,9 @@ impl Core {
     /// Gives a ticket for a topic; `None` for the health topic, whose messages go nowhere.
     pub(crate) async fn admit(&self, origin: Origin<'_>, topic: &str) -> Result<Option<Ticket>, Refusal> {
         let Origin { identity, session, .. } = origin;
+        if topic.len() > self.shared.limits.topic_bytes {
+            return Err(Refusal::Malformed(Malformed::Topic));
+        }
         let address = match Address::of_topic(topic).map_err(Refusal::Malformed)? {
             Address::Health { domain } => {
                 return self.authorize_health(identity, domain).await.map(|()| None);

@@ -52,21 +52,26 @@ pub(crate) struct Step {
 }
 
 impl RetainedSet {
-    /// Keeps a message in the place of an earlier one; an empty payload only removes that ([MQTT-3.3.1-6]).
+    /// Keeps a message in the place of an earlier one; an empty payload only removes that ([MQTT-3.3.1-6]). When there
+    /// is no room for the message, the earlier one stays.
     pub(crate) fn store(&mut self, subtopic: &str, retained: Retained, limits: &Limits, stats: &Stats) {
-        self.remove(subtopic, stats);
         if retained.message.payload.is_empty() || self.closed {
+            self.remove(subtopic, stats);
             return;
         }
+        let earlier = self.by_subtopic.get(subtopic).map(|earlier| cost(subtopic, earlier));
+        let more = u64::from(earlier.is_none());
+        let freed = earlier.unwrap_or(0);
         let bytes = cost(subtopic, &retained);
-        let messages = stats.retained_messages.fetch_add(1, Relaxed);
-        let total = stats.retained_bytes.fetch_add(bytes, Relaxed);
-        if messages >= limits.retained_messages as u64 || total + bytes > limits.retained_bytes as u64 {
-            stats.retained_messages.fetch_sub(1, Relaxed);
+        let messages = stats.retained_messages.fetch_add(more, Relaxed) + more;
+        let total = stats.retained_bytes.fetch_add(bytes, Relaxed) + bytes - freed;
+        if messages > limits.retained_messages as u64 || total > limits.retained_bytes as u64 {
+            stats.retained_messages.fetch_sub(more, Relaxed);
             stats.retained_bytes.fetch_sub(bytes, Relaxed);
             count(&stats.refused_retained);
             return;
         }
+        stats.retained_bytes.fetch_sub(freed, Relaxed);
         self.by_subtopic.insert(subtopic.into(), retained);
     }
 

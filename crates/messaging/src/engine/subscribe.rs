@@ -82,7 +82,8 @@ impl Core {
         id: Option<SubscriptionId>,
     ) -> Granted {
         let text = subscription.filter.as_str();
-        let Ok(filter) = Filter::parse(text) else { return Granted::only(ReasonCode::TOPIC_FILTER_INVALID) };
+        let filter = Filter::parse(text).ok().filter(|_| text.len() <= self.shared.limits.topic_bytes);
+        let Some(filter) = filter else { return Granted::only(ReasonCode::TOPIC_FILTER_INVALID) };
         let outcome = match filter.address {
             Address::Health { domain } => self.authorize_health(identity, domain).await.map(|()| None),
             Address::Channel(address) => {
@@ -264,6 +265,14 @@ enum Recorded {
 }
 
 impl Held {
+    /// Whether both stand in the room as one entry.
+    fn means_the_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.room, &other.room)
+            && self.subtopic == other.subtopic
+            && self.spelling == other.spelling
+            && self.group == other.group
+    }
+
     /// Whether both stand for the same filter and the same channel.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.room, &other.room) && self.filter == other.filter
@@ -284,8 +293,12 @@ impl Held {
         }
     }
 
-    /// Takes the subscription out of its room.
+    /// Takes the subscription out of its room, unless another filter of the session means the same there: `a/b` and
+    /// `a%2Fb` do.
     fn leave(&self, session: &Session) {
+        if session.state.lock().subscriptions.iter().any(|other| self.means_the_same_as(other)) {
+            return;
+        }
         self.room.unsubscribe(&self.subtopic, session, &self.spelling, self.group.as_deref());
     }
 }

@@ -158,6 +158,10 @@ impl Connection {
             publish.topic = known.ok_or(Exit::Told(ReasonCode::PROTOCOL_ERROR))?.clone();
             return Ok(());
         }
+        if publish.topic.len() > self.core.shared.limits.topic_bytes {
+            // The message will be refused for it.
+            return Ok(());
+        }
         if self.aliases.len() <= at {
             self.aliases.resize(at + 1, Text::default());
         }

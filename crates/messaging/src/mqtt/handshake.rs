@@ -207,7 +207,11 @@ async fn authenticate(core: &Core, connect: &Connect) -> Result<Identity, Reason
 
 /// A will is a message like any other: it needs a topic and the right to publish there.
 async fn check_will(core: &Core, identity: &Identity, will: &Will) -> Result<(), ReasonCode> {
-    let address = Address::of_topic(will.topic.as_str()).map_err(|_| ReasonCode::TOPIC_NAME_INVALID)?;
+    let topic = will.topic.as_str();
+    if topic.len() > core.shared.limits.topic_bytes {
+        return Err(ReasonCode::TOPIC_NAME_INVALID);
+    }
+    let address = Address::of_topic(topic).map_err(|_| ReasonCode::TOPIC_NAME_INVALID)?;
     let allowed = match address {
         Address::Health { domain } => core.authorize_health(identity, domain).await,
         Address::Channel(address) => match core.room(identity, &address, Action::Publish).await {

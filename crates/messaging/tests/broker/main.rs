@@ -8,6 +8,7 @@
     reason = "the steps of a test that are not its subject must work"
 )]
 
+mod bounds;
 mod client;
 mod flow;
 mod gate;

@@ -135,7 +135,7 @@ async fn acknowledgements_of_nothing_are_no_progress() {
             }
         }
     };
-    let (reason, ()) = tokio::join!(babbling, publishing);
+    let (reason, ()) = soon("the end", async { tokio::join!(babbling, publishing) }).await;
     assert_eq!(reason, ReasonCode::QUOTA_EXCEEDED);
 }
 

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use testkit::mosquitto::{Login, Version};
 use testkit::process::{Process, Stream};
+use testkit::wait_until;
 
 /// Which library connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +103,14 @@ impl Probe {
             let (name, rest) = line.split_once(' ')?;
             (name == kind).then(|| rest.to_owned())
         })
+    }
+
+    /// Waits for as many acknowledgements of our messages, and returns their codes in the order of arrival.
+    #[track_caller]
+    pub(crate) fn acks(&self, count: usize) -> Vec<String> {
+        wait_until(&format!("{count} messages are acknowledged"), || self.count("ack") >= count);
+        let lines = self.process.lines(Stream::Out);
+        lines.iter().filter_map(|line| Some(line.strip_prefix("ack ")?.to_owned())).collect()
     }
 
     /// Waits for a message, `QOS RETAIN TOPIC PAYLOAD`, that ends in `end`.

@@ -144,6 +144,7 @@ fn a_disabled_channel_passes_no_message() {
 
         device.publish(1, &scene.topic(), "after");
         device.publish(1, &scene.side_topic(), "marker");
+        assert_eq!(device.acks(3), ["0", "135", "0"], "MQTT 5 has a code for it");
         witness.message("marker");
         assert!(!heard(&witness, "after"), "{:?}", witness.messages());
     }

@@ -18,10 +18,12 @@ import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-# Paho calls back on a thread of its own, and reports a QoS 0 message as acknowledged when it is sent: only those in
-# `awaited` are.
+# Paho calls back on a thread of its own, which holds a lock that `publish` needs too: ours is never held around a
+# call of Paho. It also reports a QoS 0 message as acknowledged, when it is sent: only those in `awaited` are. An
+# acknowledgement may come before `publish` has returned and waits in `early`.
 lock = threading.RLock()
 awaited = set()
+early = {}
 
 
 def say(*words):
@@ -34,6 +36,16 @@ def acknowledged(mid, code):
         if mid in awaited:
             awaited.remove(mid)
             say("ack", code.value)
+        else:
+            early[mid] = code
+
+
+def published(mid):
+    with lock:
+        if mid in early:
+            say("ack", early.pop(mid).value)
+        else:
+            awaited.add(mid)
 
 
 def main():
@@ -75,10 +87,9 @@ def main():
             client.subscribe(topic, int(qos))
         elif verb == "pub":
             qos, retain, topic, payload = words[0].split(" ", 3)
-            with lock:
-                sent = client.publish(topic, payload, int(qos), retain == "1")
-                if qos != "0":
-                    awaited.add(sent.mid)
+            sent = client.publish(topic, payload, int(qos), retain == "1")
+            if qos != "0":
+                published(sent.mid)
         elif verb == "die":
             client.socket().close()
             return

@@ -180,10 +180,11 @@ settings! {
     /// Most subscriptions of one session.
     max_subscriptions: Count = "1000";
 
-    /// Most QoS 1 and 2 messages that wait for one session; above it its publishers wait.
+    /// Most QoS 1 and 2 messages that wait for one session. Above it the publishers of a connected session wait; a session
+    /// without a connection ends.
     queue_messages: Count = "10000";
 
-    /// Most bytes that wait for one session; above it its publishers wait.
+    /// Most bytes that wait for one session, with the same consequence.
     queue_bytes: ByteSize = "4MiB";
 
     /// How long publishers wait for a subscriber that takes nothing before its connection is closed.
@@ -194,6 +195,15 @@ settings! {
 
     /// Most sessions of the node, connected or not.
     max_sessions: Count = "200000";
+
+    /// Most sessions of one client or user.
+    max_sessions_per_identity: Count = "100";
+
+    /// Longest topic or filter.
+    max_topic: ByteSize = "1KiB";
+
+    /// Most connections at a time that have not been let in yet.
+    max_handshakes: Count = "10000";
 
     /// Most retained messages of the node.
     retained_messages: Count = "100000";

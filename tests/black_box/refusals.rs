@@ -1,5 +1,6 @@
 //! Who may not, is told so in the protocol's own words: CONNACK, SUBACK and PUBACK codes, HTTP statuses.
 
+use serde_json::{Value, json};
 use testkit::Storage;
 use testkit::mosquitto::{Login, Version, try_subscribe};
 
@@ -91,6 +92,32 @@ fn the_right_to_subscribe_is_not_the_right_to_publish_and_the_reverse() {
         platform.connect(&subscriber, &channel, &["subscribe"]);
         subscribing_is_refused(&platform, &publisher, &channel);
         publishing_is_refused(&platform, &subscriber, &channel);
+    }
+}
+
+#[test]
+fn a_channel_is_reached_through_its_own_domain_only_and_nobody_can_shut_it_from_another() {
+    for storage in Storage::ALL {
+        let platform = Platform::start(storage);
+        let other = platform.made("/domains", &json!({"name": "other", "route": "other-domain"}));
+        let other = other["id"].as_str().unwrap().to_owned();
+        let client = platform.made(&format!("/{other}/clients"), &json!({"name": "intruder"}));
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let intruder = Device { id: text(&client["id"]), secret: text(&client["credentials"]["secret"]) };
+        let channel = platform.channel("boiler");
+        for topic in [format!("m/{other}/c/{channel}"), platform.topic(&channel, "")] {
+            let answer = platform.publish(&intruder, &topic, "{}");
+            assert!([400, 401, 403].contains(&answer.status), "{topic}: {answer:?}");
+            for version in Version::ALL {
+                let mut probe = Probe::connect(Library::Paho, &platform.login(&intruder, version), &[]);
+                let code: u8 = probe.subscribe(1, &topic).parse().unwrap();
+                assert!(code >= 128, "{topic} is granted with {code}");
+            }
+        }
+        let owner = platform.connected_device("owner", &channel);
+        assert_eq!(platform.publish(&owner, &platform.topic(&channel, ""), "{}").status, 202);
+        let answer = platform.publish(&owner, &format!("m/{other}/c/{channel}"), "{}");
+        assert!([400, 401, 403].contains(&answer.status), "{answer:?}");
     }
 }
 

@@ -2,7 +2,8 @@
 # a Rust toolchain: what else a command needs, it installs.
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-DATA_DIR ?= ./data
+# Another place for the data: make run DATA_DIR=/srv/trunkline
+DATA_DIR ?=
 # More flags for the program, for instance: make run ARGS="--http 127.0.0.1:9100 --no-compat-ports"
 ARGS ?=
 
@@ -12,10 +13,10 @@ ARGS ?=
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Build the release program and start the whole platform, with its data in ./data (ARGS="more flags")
+run: ## Build the release program and start the whole platform, with its data in ./data (DATA_DIR=elsewhere, ARGS="more flags")
 	@scripts/ensure-compiler
 	cargo build --release --package trunkline
-	exec "$(TARGET)/release/trunkline" serve --data-dir "$(DATA_DIR)" $(ARGS)
+	exec "$(TARGET)/release/trunkline" serve $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(ARGS)
 
 test: ## Install what the tests need, and run all of them on throw-away servers
 	@scripts/test

@@ -71,6 +71,9 @@ impl Users {
             .read(move |tx| Box::pin(async move { store::is_taken(tx, &username, &email).await }))
             .await?;
         if known {
+            if admin.password.is_some() {
+                tracing::info!("the administrator is there already, so the given password changes nothing");
+            }
             return Ok(None);
         }
         let (password, made) = match admin.password {

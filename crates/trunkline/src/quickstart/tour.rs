@@ -88,11 +88,13 @@ impl<W: Write> Tour<'_, W> {
         let curl = Curl::new("POST", &self.at("/users/tokens/issue"))
             .header("Content-Type: application/json")
             .quoted_data(body);
-        let token = r#"sed 's/.*"access_token":"\([^"]*\)".*/\1/'"#;
-        let login = format!("TOKEN=$({} | {token})", curl.text());
-        self.narrator.command(&login)?;
+        let field = |name: &str| format!(r#"$(echo "$PAIR" | sed 's/.*"{name}":"\([^"]*\)".*/\1/')"#);
+        self.narrator.command(&format!("PAIR=$({})", curl.text()))?;
+        let (access, refresh) = (field("access_token"), field("refresh_token"));
+        self.narrator.command(&format!("TOKEN={access} REFRESH_TOKEN={refresh}"))?;
         let pair = api.tokens().issue(username, password).await.context("the login is refused")?;
-        self.narrator.answer("an access token, which is in $TOKEN now, and a refresh token")?;
+        self.narrator
+            .answer("an access token, which is in $TOKEN now, and a refresh token in $REFRESH_TOKEN")?;
 
         self.narrator.step("Later, the refresh token gets another pair")?;
         let refresh = Curl::new("POST", &self.at("/users/tokens/refresh")).with_token_in("REFRESH_TOKEN");

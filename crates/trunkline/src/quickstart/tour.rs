@@ -256,7 +256,9 @@ impl<W: Write> Tour<'_, W> {
     async fn delete(&mut self, api: &Api, domain: DomainId) -> anyhow::Result<()> {
         self.narrator.step("Delete a client that is not needed any more")?;
         let clients: Registry<'_, Clients> = api.clients(domain);
+        self.post(&format!("/{domain}/clients"), &json!({"name": "old sensor"}))?;
         let old = clients.create(&NewClient::named("old sensor")).await?;
+        self.narrator.answer(&format!("client {}", old.id))?;
         let url = self.at(&format!("/{domain}/clients/{}", old.id));
         self.narrator.command(&Curl::new("DELETE", &url).with_token().text())?;
         clients.delete(old.id).await?;

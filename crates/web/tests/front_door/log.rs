@@ -1,22 +1,26 @@
 //! The one line that the log has per request.
 
 use std::{
+    cell::RefCell,
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::Once,
 };
 
 use axum::body::Body;
 use http::Request;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::sample::{app, send};
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    /// What was logged on this thread. A test has a thread of its own, and its runtime stays on it.
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Lines;
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LOGGED.with_borrow_mut(|logged| logged.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
@@ -25,22 +29,25 @@ impl Write for Lines {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
+/// Sends what is logged to [`LOGGED`].
+///
+/// Every test comes through here before it can log, so that no line is reached while nobody listens: `tracing`
+/// keeps "nobody listens" for a line that is reached at the very moment that a subscriber is set.
+pub(crate) fn listen() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        let log = tracing_subscriber::fmt().with_ansi(false).without_time().with_target(false);
+        log.with_writer(|| Lines).init();
+    });
 }
 
 /// What the log has about one request, without the duration.
 async fn logged(path: &str) -> String {
-    let lines = Lines::default();
-    let log = tracing_subscriber::fmt().with_ansi(false).without_time().with_target(false);
-    let _logging = tracing::subscriber::set_default(log.with_writer(lines.clone()).finish());
+    let app = app();
+    LOGGED.take();
     let request = Request::get(path).header("authorization", "Bearer hunter2").header("x-request-id", "id-1");
-    send(&app(), request.body(Body::empty()).unwrap()).await;
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    send(&app, request.body(Body::empty()).unwrap()).await;
+    let text = String::from_utf8(LOGGED.take()).unwrap();
     let words = text.split(' ').filter(|word| !word.starts_with("duration_ms="));
     words.collect::<Vec<_>>().join(" ")
 }

@@ -205,7 +205,9 @@ async fn whoami(
     }))
 }
 
+/// What the service says of itself; who asks for it is about to start one.
 pub(crate) fn info() -> AppInfo {
+    crate::log::listen();
     AppInfo {
         version: "0.1.0".into(),
         commit: "0c88c69".into(),

@@ -8,15 +8,17 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::extract::{FromRef, FromRequestParts};
-use db::{BoxFuture, Filter, Tx};
+use db::{BoxFuture, Tx};
 use http::request::Parts;
 use kernel::{DomainId, Error, Kind, Operation, Result, Timestamp, UserId};
+use serde_json::{Value, json};
 
 use crate::{
-    Access, Object,
+    Access, Object, Visible,
     gates::Gate,
     graph::Subject,
-    identity::{Caller, Role},
+    identity::{Caller, Credential, Role},
+    pats::{self, Ask},
 };
 
 /// The request in which a use case runs.
@@ -45,6 +47,7 @@ pub struct Permit {
     actor: UserId,
     at: Timestamp,
     platform_admin: bool,
+    credential: Credential,
 }
 
 impl Permit {
@@ -63,38 +66,14 @@ impl Permit {
         self.platform_admin
     }
 
+    /// What the caller has shown.
+    pub const fn credential(&self) -> Credential {
+        self.credential
+    }
+
     /// For whoever makes itself: a user that registers, the administrator of the first start.
     pub const fn of_oneself(user: UserId, at: Timestamp) -> Self {
-        Self { actor: user, at, platform_admin: false }
-    }
-}
-
-/// Which things a list may show to the caller: a condition for the list's own query, so that nothing is loaded to be
-/// dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Visible {
-    /// All of them.
-    All,
-    /// Those of this domain on which the user holds a role.
-    HeldBy(UserId, DomainId),
-    /// The domains in which the user holds a role.
-    DomainsOf(UserId),
-}
-
-impl Visible {
-    /// And the column that holds the thing's id names a visible one.
-    pub fn restrict(self, filter: Filter, column: &str) -> Filter {
-        match self {
-            Self::All => filter,
-            Self::HeldBy(user, domain) => filter.and_all(
-                &format!("{column} IN (SELECT entity_id FROM role_members WHERE member_id = ? AND domain_id = ?)"),
-                [user.into(), domain.into()],
-            ),
-            Self::DomainsOf(user) => filter.and(
-                &format!("{column} IN (SELECT entity_id FROM role_members WHERE member_id = ? AND entity_id = domain_id)"),
-                user,
-            ),
-        }
+        Self { actor: user, at, platform_admin: false, credential: Credential::Session }
     }
 }
 
@@ -121,18 +100,53 @@ impl Context {
 
     /// Whether the caller may do `operation` on `object`, in a domain that is open to the caller.
     ///
-    /// Denied where not; NotFound where the thing (or its domain) is not there and the caller may know that.
+    /// Denied where not, or where the scopes of a personal access token do not name it; NotFound where the thing (or its
+    /// domain) is not there and the caller may know that.
     pub async fn authorize(&self, operation: Operation, object: Object) -> Result<Permit> {
+        self.authorize_with(operation, object, || json!({ "entity_id": object.id_text() })).await
+    }
+
+    /// As [`Context::authorize`], and tells callouts this of the request (reference 02 §6).
+    pub async fn authorize_with(
+        &self,
+        operation: Operation,
+        object: Object,
+        payload: impl FnOnce() -> Value + Send,
+    ) -> Result<Permit> {
+        self.authorize_all(&[(operation, object)], payload).await
+    }
+
+    /// Whether the caller may do each of these; one call to the callouts, in the name of the first.
+    pub async fn authorize_all(
+        &self,
+        wanted: &[(Operation, Object)],
+        payload: impl FnOnce() -> Value + Send,
+    ) -> Result<Permit> {
+        let Some(&(operation, object)) = wanted.first() else {
+            return Err(Error::internal("a use case asked for nothing"));
+        };
+        for &(operation, object) in wanted {
+            self.check(operation, object).await?;
+        }
+        self.call_out(operation, object, payload).await?;
+        Ok(self.permit(self.is_platform_admin().await?))
+    }
+
+    async fn check(&self, operation: Operation, object: Object) -> Result<()> {
         self.declared(operation)?;
+        self.in_scope(&Ask::of(operation, object)).await?;
         let subject = self.subject(object.in_domain()).await?;
         self.pass_gate(object.in_domain(), subject).await?;
+        if self.caller.credential == Credential::Standalone {
+            return Ok(());
+        }
         let permission = self.access.permissions().get(operation).ok_or_else(|| {
             Error::internal(format!("the operation `{operation}` has no permission in the table"))
         })?;
-        if self.access.graph().check(subject, permission, object).await? {
-            return Ok(self.permit(subject.is_platform_admin()));
+        match self.access.graph().check(subject, permission, object).await? {
+            true => Ok(()),
+            false => Err(self.refusal(subject, object).await?),
         }
-        Err(self.refusal(subject, object).await?)
     }
 
     /// Lets the caller list things of `kind` in a domain that is open to the caller, and says which ones it may show.
@@ -141,36 +155,115 @@ impl Context {
         operation: Operation,
         domain: DomainId,
         kind: &'static str,
+        payload: impl FnOnce() -> Value + Send,
     ) -> Result<Visible> {
         self.declared(operation)?;
+        self.in_scope(&Ask::of(operation, Object::domain(domain))).await?;
         let subject = self.subject(domain).await?;
         self.pass_gate(domain, subject).await?;
+        self.call_out(operation, Object::domain(domain), payload).await?;
         self.guard.mark_authorized();
-        let all = subject.is_platform_admin() || self.access.graph().sees_all(subject, domain, kind).await?;
-        Ok(if all { Visible::All } else { Visible::HeldBy(self.caller.user, domain) })
+        self.seen_by(subject, domain, kind).await
     }
 
-    /// Which domains the caller may see.
-    pub async fn visible_domains(&self) -> Result<Visible> {
+    /// Lets an administrator of the platform list what `user` may see; nobody else.
+    pub async fn visible_to(
+        &self,
+        operation: Operation,
+        domain: DomainId,
+        kind: &'static str,
+        user: UserId,
+        payload: impl FnOnce() -> Value + Send,
+    ) -> Result<Visible> {
+        self.visible(operation, domain, kind, payload).await?;
+        if !self.is_platform_admin().await? {
+            return Err(Error::new(Kind::Denied, "not authorized to perform admin action"));
+        }
+        self.seen_by(Subject::Member(domain, user), domain, kind).await
+    }
+
+    async fn seen_by(&self, subject: Subject, domain: DomainId, kind: &'static str) -> Result<Visible> {
+        let user = match subject {
+            Subject::PlatformAdmin(_) => return Ok(Visible::All),
+            Subject::Member(_, user) => user,
+        };
+        let all = self.access.graph().sees_all(subject, domain, kind).await?;
+        Ok(if all { Visible::All } else { Visible::To { user, domain, kind } })
+    }
+
+    /// Which domains the caller may see; `operation` is what a personal access token must be good for.
+    pub async fn visible_domains(&self, operation: Operation) -> Result<Visible> {
+        self.authorize_own(operation, None).await?;
         let all = self.is_platform_admin().await?;
         Ok(if all { Visible::All } else { Visible::DomainsOf(self.caller.user) })
     }
 
-    /// Lets an administrator of the platform pass, and nobody else.
+    /// Lets an administrator of the platform pass, and nobody else; no personal access token.
     pub async fn authorize_platform_admin(&self) -> Result<Permit> {
+        self.no_pat()?;
+        self.platform_admin().await
+    }
+
+    /// As [`Context::authorize_platform_admin`], also with a personal access token that is good for this.
+    pub async fn authorize_platform_admin_to(&self, operation: Operation, object: Object) -> Result<Permit> {
+        self.in_scope(&Ask::of(operation, object)).await?;
+        self.platform_admin().await
+    }
+
+    async fn platform_admin(&self) -> Result<Permit> {
         if self.is_platform_admin().await? { Ok(self.permit(true)) } else { Err(Error::denied()) }
     }
 
-    /// Lets any caller with a valid token act on what is its own.
-    pub fn authorize_self(&self) -> Permit {
-        self.permit(false)
+    /// Lets any caller that has logged in act on what is its own; no personal access token.
+    pub fn authorize_self(&self) -> Result<Permit> {
+        self.no_pat()?;
+        Ok(self.permit(false))
+    }
+
+    /// Lets any caller act on what is its own, in a domain or in none; `operation` is what a personal access token must
+    /// be good for.
+    pub async fn authorize_own(&self, operation: Operation, domain: Option<DomainId>) -> Result<Permit> {
+        self.in_scope(&[Ask::of_own(operation, domain)]).await?;
+        Ok(self.permit(false))
+    }
+
+    fn no_pat(&self) -> Result<()> {
+        match self.caller.credential {
+            Credential::Session | Credential::Standalone => Ok(()),
+            Credential::Pat(_) => Err(Error::new(Kind::Denied, "failed to authorize PAT")),
+        }
+    }
+
+    /// Whether a scope of the caller's personal access token meets one of `asks`. Other callers need none.
+    async fn in_scope(&self, asks: &[Ask]) -> Result<()> {
+        match self.caller.credential {
+            Credential::Session | Credential::Standalone => Ok(()),
+            Credential::Pat(pat) => match pats::permits(self.access.db(), pat, asks).await? {
+                true => Ok(()),
+                false => Err(Error::denied()),
+            },
+        }
+    }
+
+    async fn call_out(
+        &self,
+        operation: Operation,
+        object: Object,
+        payload: impl FnOnce() -> Value + Send,
+    ) -> Result<()> {
+        let callouts = self.access.callouts();
+        if !callouts.wants(operation) {
+            return Ok(());
+        }
+        callouts.consult(&self.caller, operation, object, payload()).await
     }
 
     /// Whether the caller is an administrator of the platform: the token claims it, and it is still true.
     pub async fn is_platform_admin(&self) -> Result<bool> {
-        match self.caller.role {
-            Role::Admin => self.access.graph().is_platform_admin(self.caller.user).await,
-            Role::User => Ok(false),
+        match (self.caller.credential, self.caller.role) {
+            (Credential::Standalone, _) => Ok(true),
+            (_, Role::Admin) => self.access.graph().is_platform_admin(self.caller.user).await,
+            (_, Role::User) => Ok(false),
         }
     }
 
@@ -200,7 +293,12 @@ impl Context {
 
     fn permit(&self, platform_admin: bool) -> Permit {
         self.guard.mark_authorized();
-        Permit { actor: self.caller.user, at: self.request.at, platform_admin }
+        Permit {
+            actor: self.caller.user,
+            at: self.request.at,
+            platform_admin,
+            credential: self.caller.credential,
+        }
     }
 
     /// A route may only ask for what its row in the table declares.
@@ -223,6 +321,9 @@ impl Context {
     }
 
     async fn pass_gate(&self, domain: DomainId, subject: Subject) -> Result<()> {
+        if self.caller.credential == Credential::Standalone {
+            return Ok(());
+        }
         let gate = self.access.gates().get(self.access.db(), domain).await?;
         let object = Object::domain(domain);
         let passes = match gate {

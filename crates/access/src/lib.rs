@@ -17,16 +17,20 @@
 //! What it does not do yet: personal access tokens, role management by users, groups' hierarchy in lists.
 
 mod cache;
+pub mod callouts;
 pub mod context;
 pub mod crypto;
 pub mod gates;
 pub mod graph;
+pub mod hierarchy;
 pub mod identity;
 pub mod limits;
 pub mod object;
+pub mod pats;
 pub mod permission;
 pub mod platform;
 pub mod roles;
+pub mod visible;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -34,9 +38,11 @@ use db::{Db, Tx};
 use events::{Event, Outbox};
 use kernel::{Clock, Error, Kind, Operation, Result, Rng, Secret, Timestamp};
 
-pub use context::{Context, Permit, RequestInfo, Visible};
+pub use context::{Context, Permit, RequestInfo};
 pub use object::Object;
+pub use visible::Visible;
 
+use callouts::Callouts;
 use crypto::{Digester, MasterKey, Passwords, Sealer};
 use gates::Gates;
 use graph::Graph;
@@ -96,6 +102,7 @@ struct Inner {
     graph: Graph,
     permissions: Permissions,
     failures: FailureLimit,
+    callouts: Callouts,
 }
 
 /// What [`Access::open`] stands on.
@@ -128,6 +135,7 @@ impl Access {
             accounts: Accounts::new(),
             gates: Gates::new(),
             failures: FailureLimit::new(),
+            callouts: Callouts,
             permissions,
             graph,
             sealer,
@@ -204,6 +212,11 @@ impl Access {
         &self.0.failures
     }
 
+    /// Who may refuse what was authorized.
+    pub fn callouts(&self) -> &Callouts {
+        &self.0.callouts
+    }
+
     /// Whose token this is, if it is valid for `purpose` at `now`.
     pub async fn verify(
         &self,
@@ -234,6 +247,6 @@ impl Access {
 pub fn event(operation: &'static str, entity: String, permit: &Permit, request: &str) -> Event {
     Event::new(operation, entity, permit.at())
         .with("user_id", permit.actor())
-        .with("token_type", "access token")
+        .with("token_type", permit.credential().word())
         .with("request_id", request)
 }

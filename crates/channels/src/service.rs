@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use access::{Access, Context, Object, Permit, gates::Gate, graph::Subject, roles};
+use access::{Access, Context, Object, Permit, callouts, gates::Gate, graph::Subject, roles};
 use clients::{
     Clients,
     connections::{self, ConnectionType, Connections},
 };
 use db::tally;
 use kernel::{ChannelId, ClientId, DomainId, Error, Page, Result, Route, Status, Tags};
+use serde_json::json;
 
 use crate::{
     events,
@@ -79,7 +80,9 @@ impl Channels {
 
     /// The channels of a domain that the caller may see.
     pub async fn list(&self, cx: &Context, domain: DomainId, query: Query) -> Result<Page<Channel>> {
-        let visible = cx.visible(operations::LIST, domain, ChannelId::KIND).await?;
+        let visible = cx
+            .visible(operations::LIST, domain, ChannelId::KIND, || callouts::page_meta(&query.listing))
+            .await?;
         cx.scan(move |tx| Box::pin(async move { store::list(tx, domain, &query, visible).await })).await
     }
 
@@ -251,14 +254,18 @@ impl Channels {
         on_channel: kernel::Operation,
         on_client: kernel::Operation,
     ) -> Result<Permit> {
-        let mut permit = None;
-        for channel in wanted.channels() {
-            permit = Some(cx.authorize(on_channel, Object::channel(domain, *channel)).await?);
-        }
-        for client in wanted.clients() {
-            cx.authorize(on_client, Object::client(domain, *client)).await?;
-        }
-        permit.ok_or_else(|| Error::invalid("missing entity id"))
+        let channels =
+            wanted.channels().iter().map(|channel| (on_channel, Object::channel(domain, *channel)));
+        let clients = wanted.clients().iter().map(|client| (on_client, Object::client(domain, *client)));
+        let both: Vec<_> = channels.chain(clients).collect();
+        cx.authorize_all(&both, || {
+            json!({
+                "channel_ids": wanted.channels(),
+                "client_ids": wanted.clients(),
+                "connection_types": wanted.types(),
+            })
+        })
+        .await
     }
 
     fn build(&self, domain: DomainId, new: NewChannel, permit: &Permit) -> Result<Channel> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Access, Context, Object, Permit, crypto, roles};
+use access::{Access, Context, Object, Permit, callouts, crypto, roles};
 use db::tally;
 use kernel::{ClientId, DomainId, Error, Page, Result, Secret, Status, Tags};
 
@@ -86,7 +86,9 @@ impl Clients {
 
     /// The clients of a domain that the caller may see.
     pub async fn list(&self, cx: &Context, domain: DomainId, query: Query) -> Result<Page<Client>> {
-        let visible = cx.visible(operations::LIST, domain, ClientId::KIND).await?;
+        let visible = cx
+            .visible(operations::LIST, domain, ClientId::KIND, || callouts::page_meta(&query.listing))
+            .await?;
         cx.scan(move |tx| Box::pin(async move { store::list(tx, domain, &query, visible).await })).await
     }
 

@@ -24,6 +24,12 @@ pub const MIGRATIONS: &[db::Migration] =
 pub mod operations {
     use kernel::Operation;
 
+    /// Make one. Any user may; a personal access token needs the scope.
+    pub const CREATE: Operation = Operation::new("domains", "create");
+    /// List one's own. Any user may; a personal access token needs the scope.
+    pub const LIST: Operation = Operation::new("domains", "list");
+    /// Close it to all but the platform's administrators, who alone may.
+    pub const FREEZE: Operation = Operation::new("domains", "freeze");
     /// View one domain.
     pub const READ: Operation = Operation::new("domains", "read");
     /// Change name, tags or metadata.
@@ -33,6 +39,6 @@ pub mod operations {
     /// Close it to all but its administrators.
     pub const DISABLE: Operation = Operation::new("domains", "disable");
 
-    /// All of them, for the check of the permission table at start.
+    /// Those that take a permission, for the check of the table at start.
     pub const ALL: &[Operation] = &[READ, UPDATE, ENABLE, DISABLE];
 }

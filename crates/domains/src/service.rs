@@ -34,7 +34,7 @@ impl Domains {
     ///
     /// Conflict where the id or the route is taken.
     pub async fn create(&self, cx: &Context, new: NewDomain) -> Result<Domain> {
-        let permit = cx.authorize_self();
+        let permit = cx.authorize_own(operations::CREATE, None).await?;
         if new.name.is_empty() {
             return Err(Error::invalid("missing identity name"));
         }
@@ -73,7 +73,7 @@ impl Domains {
 
     /// The domains in which the caller holds a role; all of them for an administrator of the platform.
     pub async fn list(&self, cx: &Context, query: Query) -> Result<Page<Domain>> {
-        let visible = cx.visible_domains().await?;
+        let visible = cx.visible_domains(operations::LIST).await?;
         cx.scan(move |tx| Box::pin(async move { store::list(tx, &query, visible).await })).await
     }
 
@@ -108,7 +108,7 @@ impl Domains {
 
     /// Closes a domain to all but the platform's administrators. Emits `domain.freeze`.
     pub async fn freeze(&self, cx: &Context, id: DomainId) -> Result<()> {
-        let permit = cx.authorize_platform_admin().await?;
+        let permit = cx.authorize_platform_admin_to(operations::FREEZE, Object::domain(id)).await?;
         self.set_status(cx, id, Gate::Frozen, permit).await
     }
 

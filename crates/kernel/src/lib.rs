@@ -18,7 +18,7 @@ pub mod time;
 
 pub use clock::{Clock, Rng};
 pub use error::{Error, Kind, Result};
-pub use id::{ChannelId, ClientId, DomainId, GroupId, RoleId, UserId};
+pub use id::{ChannelId, ClientId, DomainId, GroupId, PatId, RoleId, UserId};
 pub use metadata::{Metadata, Tags};
 pub use name::{Name, Route};
 pub use operation::Operation;

@@ -131,7 +131,7 @@ impl Users {
 
     /// Ends one of the caller's sessions. Emits `user.revoke_refresh_token`.
     pub async fn log_out(&self, cx: &Context, session: String) -> Result<()> {
-        let permit = cx.authorize_self();
+        let permit = cx.authorize_self()?;
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
@@ -144,7 +144,7 @@ impl Users {
 
     /// The caller's open sessions.
     pub async fn sessions(&self, cx: &Context) -> Result<Vec<Session>> {
-        let (user, now) = (cx.authorize_self().actor(), cx.now());
+        let (user, now) = (cx.authorize_self()?.actor(), cx.now());
         cx.read(move |tx| Box::pin(async move { sessions::list(tx, user, now).await })).await
     }
 

@@ -182,13 +182,13 @@ impl Users {
 
     /// The caller's own profile.
     pub async fn profile(&self, cx: &Context) -> Result<User> {
-        let permit = cx.authorize_self();
+        let permit = cx.authorize_self()?;
         self.get(permit.actor()).await
     }
 
     /// A user, and whether the caller may see all of it: its own, or any for an administrator.
     pub async fn view(&self, cx: &Context, id: UserId) -> Result<(User, bool)> {
-        let permit = cx.authorize_self();
+        let permit = cx.authorize_self()?;
         let whole = permit.actor() == id || cx.is_platform_admin().await?;
         Ok((self.get(id).await?, whole))
     }
@@ -209,7 +209,7 @@ impl Users {
     /// Conflict where it is disabled already, or is the last enabled administrator.
     pub async fn disable(&self, cx: &Context, id: UserId) -> Result<User> {
         let permit =
-            if cx.caller().user == id { cx.authorize_self() } else { cx.authorize_platform_admin().await? };
+            if cx.caller().user == id { cx.authorize_self()? } else { cx.authorize_platform_admin().await? };
         self.set_status(cx, id, Status::Disabled, permit).await
     }
 
@@ -220,7 +220,7 @@ impl Users {
         old: Secret<String>,
         new: Secret<String>,
     ) -> Result<User> {
-        let permit = cx.authorize_self();
+        let permit = cx.authorize_self()?;
         let id = permit.actor();
         let account = id.to_string();
         let failures = self.access.failures();

@@ -8,9 +8,9 @@ pub mod keys;
 pub mod sessions;
 pub mod tokens;
 
-use kernel::UserId;
+use kernel::{PatId, UserId};
 
-/// Who is calling, as far as a valid token tells.
+/// Who is calling, as far as valid credentials tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The user.
@@ -19,6 +19,29 @@ pub struct Caller {
     pub role: Role,
     /// Whether the user's e-mail address is verified.
     pub verified: bool,
+    /// What the caller has shown.
+    pub credential: Credential,
+}
+
+/// What a caller has shown to be who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// An access token or an API key: all that the user may do.
+    Session,
+    /// A personal access token: what the user may do *and* a scope of the token names.
+    Pat(PatId),
+    /// The fixed token of stand-alone mode: everything (reference 03 §12).
+    Standalone,
+}
+
+impl Credential {
+    /// The word in events (reference 01 §9).
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Session | Self::Standalone => "access token",
+            Self::Pat(_) => "pat",
+        }
+    }
 }
 
 /// A user's role on the platform, as tokens carry it (reference 01 §2.2).

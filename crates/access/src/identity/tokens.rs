@@ -8,7 +8,7 @@ use kernel::{Error, Result, Secret, Timestamp, UserId};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Role, accounts::Accounts, keys::Keys};
+use super::{Caller, Credential, Role, accounts::Accounts, keys::Keys};
 
 /// Who issues tokens (reference 01 §1.1).
 const ISSUER: &str = "magistrala.auth";
@@ -171,7 +171,7 @@ impl Tokens {
         let role = Role::from_claim(claims.role).ok_or_else(Error::unauthenticated)?;
         let user = claims.sub.parse().map_err(|e: Error| Error::unauthenticated().cause(e))?;
         Ok(Verified {
-            caller: Caller { user, role, verified: claims.verified },
+            caller: Caller { user, role, verified: claims.verified, credential: Credential::Session },
             id: claims.jti,
             issued_at: seconds(claims.iat),
             expires_at: seconds(claims.exp),

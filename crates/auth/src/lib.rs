@@ -1,0 +1,1 @@
+//! Keys, personal access tokens and explanations: the outward side of `access`.

@@ -1,0 +1,1 @@
+//! Groups nest clients, channels and other groups.

@@ -1,0 +1,1 @@
+//! The gRPC services that other programs' adapters call.

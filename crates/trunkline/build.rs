@@ -1,4 +1,5 @@
-//! Notes the commit that a release is built from, by reading `.git`; `BUILD_COMMIT` in the environment wins.
+//! Notes the commit that a release is built from and its time, by reading `.git`; `BUILD_COMMIT` and `BUILD_TIME` in the
+//! environment win. The time is the commit's and not the clock's, so that a build can be repeated.
 //!
 //! Other profiles do without, so that a commit does not mean another build.
 
@@ -6,7 +7,12 @@ use std::path::Path;
 
 fn main() {
     let is_release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
-    let mut directives = vec!["cargo::rerun-if-env-changed=BUILD_COMMIT".to_owned()];
+    let mut directives: Vec<String> = ["BUILD_COMMIT", "BUILD_TIME"]
+        .map(|variable| format!("cargo::rerun-if-env-changed={variable}"))
+        .into();
+    if is_release && std::env::var_os("BUILD_TIME").is_none() {
+        directives.extend(time().map(|time| format!("cargo::rustc-env=BUILD_TIME={time}")));
+    }
     if is_release && std::env::var_os("BUILD_COMMIT").is_none() {
         let git = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.git");
         directives.extend(commit(&git));
@@ -30,6 +36,17 @@ fn commit(git: &Path) -> Vec<String> {
     let short = id.and_then(|id| id.trim().get(..8).map(str::to_owned));
     directives.extend(short.map(|short| format!("cargo::rustc-env=BUILD_COMMIT={short}")));
     directives
+}
+
+/// When the commit was made, in UTC, as the reference writes it; none where git cannot tell.
+fn time() -> Option<String> {
+    let shown = std::process::Command::new("git")
+        .args(["log", "-1", "--format=%cd", "--date=format-local:%Y-%m-%d_%H:%M:%S"])
+        .env("TZ", "UTC")
+        .output()
+        .ok()?;
+    let time = String::from_utf8(shown.stdout).ok()?.trim().to_owned();
+    (shown.status.success() && !time.is_empty()).then_some(time)
 }
 
 /// The commit of a reference that `git gc` has moved into one file.

@@ -14,6 +14,8 @@ use crate::{build_info, quickstart};
 
 /// What a newcomer needs to know.
 pub(crate) struct Welcome<'a> {
+    /// The program as it can be called again.
+    pub(crate) program: String,
     /// The settings in force.
     pub(crate) settings: &'a Settings,
     /// The front door.
@@ -37,7 +39,7 @@ impl Welcome<'_> {
 impl Welcome<'_> {
     /// The command that takes the tour of this node; what are its defaults is left out.
     fn quickstart(&self, url: &str) -> String {
-        let mut command = "trunkline quickstart".to_owned();
+        let mut command = format!("{} quickstart", self.program);
         if url != quickstart::DEFAULT_URL {
             command.push_str(&format!(" --url {url}"));
         }
@@ -49,6 +51,13 @@ impl Welcome<'_> {
         }
         command
     }
+}
+
+/// What this program was called as, where that was a path; otherwise its name finds it.
+pub(crate) fn program() -> String {
+    let called = std::env::args_os().next().unwrap_or_default();
+    let called = called.to_string_lossy();
+    if called.contains('/') { called.into_owned() } else { "trunkline".to_owned() }
 }
 
 /// An address as one would type it on this machine.
@@ -93,6 +102,7 @@ mod tests {
         let settings = config::load(&Layers::default()).unwrap().settings;
         let password = Secret::new("made-up".to_owned());
         let mut welcome = Welcome {
+            program: "target/release/trunkline".to_owned(),
             settings: &settings,
             http: "0.0.0.0:8080".parse().unwrap(),
             compat: vec!["0.0.0.0:9001".parse().unwrap()],
@@ -106,7 +116,7 @@ mod tests {
         assert!(text.contains("http://localhost:8080/docs"), "{text}");
         assert!(text.contains("made-up"), "{text}");
 
-        assert!(text.contains("trunkline quickstart\n"), "{text}");
+        assert!(text.contains(" target/release/trunkline quickstart\n"), "{text}");
 
         welcome.mqtt = Some("127.0.0.1:1884".parse().unwrap());
         assert!(welcome.to_string().contains("trunkline quickstart --mqtt 127.0.0.1:1884\n"), "{welcome}");

@@ -26,18 +26,21 @@ impl HttpDoors {
         let bind = |at| Listener::bind(at, options(settings, "clients"));
         let front =
             bind_any(address, bind).await.map_err(|error| refused("HTTP", "http", address, &error))?;
-        let mut compat = Vec::new();
+        let (mut compat, mut closed) = (Vec::new(), Vec::new());
         for (service, port) in settings.compat_ports() {
             let address = address.with_port(port);
             match bind_any(&address, |at| Listener::bind(at, options(settings, service))).await {
                 Ok(listener) => compat.push(listener),
                 // The front door may have been put on one of these ports.
                 Err(_) if port == front.local_addr().port() => {}
-                Err(error) => tracing::warn!(
-                    "the port {port} of {service} stays closed ({error}); \
-                     --no-compat-ports switches these ports off, `compat_ports.*` changes them"
-                ),
+                Err(error) => closed.push(format!("{port} of {service} ({error})")),
             }
+        }
+        if !closed.is_empty() {
+            tracing::warn!(
+                "these ports stay closed: {}; --no-compat-ports switches them off, `compat_ports.*` changes them",
+                closed.join(", ")
+            );
         }
         Ok(Self { front, compat })
     }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::announce::Welcome;
+use crate::announce::{self, Welcome};
 use crate::compose::Platform;
 use crate::config::{self, Layers, Settings};
 use crate::data_dir::DataDir;
@@ -49,6 +49,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     };
 
     let welcome = Welcome {
+        program: announce::program(),
         settings: &settings,
         http: doors.front.local_addr(),
         compat: doors.compat.iter().map(web::Listener::local_addr).collect(),

@@ -1,6 +1,6 @@
 //! The documentation page: three embedded files that draw `/openapi.json`. Nothing is loaded from another host.
 
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderName, HeaderValue, header};
 
 /// Only our own files, and no script or style inside the page.
@@ -11,6 +11,11 @@ pub(crate) async fn page() -> Response {
     let policy = (header::CONTENT_SECURITY_POLICY, POLICY);
     ([policy, (header::CONTENT_TYPE, "text/html; charset=utf-8")], include_str!("docs/index.html"))
         .into_response()
+}
+
+/// Whoever types the bare address into a browser wants to read.
+pub(crate) async fn door() -> Redirect {
+    Redirect::to("/docs")
 }
 
 pub(crate) async fn script() -> Response {

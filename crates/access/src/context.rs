@@ -182,6 +182,11 @@ impl Context {
         self.seen_by(Subject::Member(domain, user), domain, kind).await
     }
 
+    /// Which things of `kind` may be shown to a caller who was permitted something in this domain.
+    pub async fn shown(&self, _permit: &Permit, domain: DomainId, kind: &'static str) -> Result<Visible> {
+        self.seen_by(self.subject(domain).await?, domain, kind).await
+    }
+
     async fn seen_by(&self, subject: Subject, domain: DomainId, kind: &'static str) -> Result<Visible> {
         let user = match subject {
             Subject::PlatformAdmin(_) => return Ok(Visible::All),

@@ -135,6 +135,12 @@ impl Graph {
         Ok(())
     }
 
+    /// Forgets everything after the commit: for a change of more things than are worth naming.
+    pub(crate) fn everything_changed(&self, tx: &mut Tx) {
+        let engine = Arc::clone(&self.engine);
+        tx.on_commit(move || engine.invalidate_all());
+    }
+
     fn forget(&self, tx: &mut Tx, keys: Vec<NodeKey>) {
         let engine = Arc::clone(&self.engine);
         tx.on_commit(move || engine.invalidate(keys));

@@ -4,8 +4,10 @@
 //! lies below a group is asked of the relations table, so that a move is one row and no path can go stale. Depth is
 //! bounded by [`MAX_DEPTH`], and so is every walk.
 
+use std::collections::HashMap;
+
 use db::{Filter, Tx, Val, params};
-use kernel::{DomainId, Error, GroupId, Result};
+use kernel::{DomainId, GroupId, Result};
 
 use crate::{Access, Object, Permit};
 
@@ -101,47 +103,121 @@ pub async fn clear_parent(tx: &mut Tx, access: &Access, _permit: &Permit, object
     Ok(removed > 0)
 }
 
+/// Up to so many things, caches forget each one that a statement changes; beyond it they forget everything.
+const FORGOTTEN_ONE_BY_ONE: u64 = 1000;
+
+/// Takes every group out of `group`; returns how many those were.
+pub async fn clear_children(
+    tx: &mut Tx,
+    access: &Access,
+    _permit: &Permit,
+    domain: DomainId,
+    group: GroupId,
+) -> Result<u64> {
+    let children = "object_kind = 'group' AND relation = 'parent_group' AND subject_kind = 'group' \
+                    AND subject_id = $1";
+    let some = format!("SELECT object_id FROM relations WHERE {children} LIMIT $2");
+    let some = tx.all(&some, params![group, FORGOTTEN_ONE_BY_ONE]).await?;
+    let removed = tx.execute(&format!("DELETE FROM relations WHERE {children}"), params![group]).await?;
+    if removed > FORGOTTEN_ONE_BY_ONE {
+        access.graph().everything_changed(tx);
+        return Ok(removed);
+    }
+    for row in &some {
+        access.graph().changed(tx, Object::group(domain, row.get("object_id")?), &[])?;
+    }
+    Ok(removed)
+}
+
+/// The parents of these groups; a root is not in the answer.
+pub async fn parents(tx: &mut Tx, groups: &[GroupId]) -> Result<HashMap<GroupId, GroupId>> {
+    let filter = Filter::new()
+        .and_all("object_kind = 'group' AND relation = 'parent_group'", [])
+        .and_in("object_id", groups.iter().map(Val::from));
+    let sql = format!("SELECT object_id, subject_id FROM relations{}", filter.sql());
+    let rows = tx.all(&sql, filter.params()).await?;
+    rows.iter().map(|row| Ok((row.get("object_id")?, row.get("subject_id")?))).collect()
+}
+
+/// The groups above each of these, the topmost first, in one query; a root is not in the answer.
+pub async fn paths(tx: &mut Tx, groups: &[GroupId]) -> Result<HashMap<GroupId, Vec<GroupId>>> {
+    let these = Filter::new()
+        .and_all("object_kind = 'group' AND relation = 'parent_group'", [])
+        .and_in("object_id", groups.iter().map(Val::from));
+    let sql = format!(
+        "WITH RECURSIVE above(thing, id, distance) AS (
+           SELECT object_id, subject_id, 1 FROM relations{}
+           UNION ALL
+           SELECT a.thing, r.subject_id, a.distance + 1 FROM above a JOIN relations r
+               ON r.object_kind = 'group' AND r.object_id = a.id AND r.relation = 'parent_group'
+            WHERE a.distance < {MAX_DEPTH})
+         SELECT thing, id FROM above ORDER BY thing, distance DESC",
+        these.sql()
+    );
+    let mut paths: HashMap<GroupId, Vec<GroupId>> = HashMap::with_capacity(groups.len());
+    for row in &tx.all(&sql, these.params()).await? {
+        paths.entry(row.get("thing")?).or_default().push(row.get("id")?);
+    }
+    Ok(paths)
+}
+
 /// The groups above a group, its parent first.
 pub async fn ancestors(tx: &mut Tx, group: GroupId) -> Result<Vec<GroupId>> {
-    let mut above = Vec::new();
-    let mut next = parent_of(tx, group).await?;
-    while let Some(group) = next {
-        if above.len() >= MAX_DEPTH {
-            return Err(Error::internal(format!(
-                "the groups above {group} are deeper than {MAX_DEPTH} levels"
-            )));
-        }
-        above.push(group);
-        next = parent_of(tx, group).await?;
-    }
+    let mut above = paths(tx, &[group]).await?.remove(&group).unwrap_or_default();
+    above.reverse();
     Ok(above)
 }
 
-async fn parent_of(tx: &mut Tx, group: GroupId) -> Result<Option<GroupId>> {
-    let row = tx
-        .one_or_none(
-            "SELECT subject_id FROM relations
-              WHERE object_kind = 'group' AND object_id = $1 AND relation = 'parent_group'",
-            params![group],
-        )
-        .await?;
-    row.map(|row| row.get("subject_id")).transpose()
+/// How many levels of groups hang below the one of these that has most below it; 0 where all are leaves.
+pub async fn levels_below(tx: &mut Tx, groups: &[GroupId]) -> Result<usize> {
+    let these = Filter::new()
+        .and_all("object_kind = 'group' AND relation = 'domain'", [])
+        .and_in("object_id", groups.iter().map(Val::from));
+    let sql = format!(
+        "WITH RECURSIVE {} SELECT max(depth) AS depth FROM below",
+        counted_below(&format!("SELECT object_id, 0 FROM relations{}", these.sql()), MAX_DEPTH)
+    );
+    let depth: Option<u32> = tx.one(&sql, these.params()).await?.get("depth")?;
+    Ok(depth.unwrap_or_default() as usize)
 }
 
-/// How many levels of groups hang below a group; 0 for a leaf.
-pub async fn levels_below(tx: &mut Tx, group: GroupId) -> Result<usize> {
-    let mut level = vec![Val::from(group)];
-    for depth in 0..=MAX_DEPTH {
-        let filter = Filter::new()
-            .and_all("object_kind = 'group' AND relation = 'parent_group' AND subject_kind = 'group'", [])
-            .and_in("subject_id", level);
-        let rows =
-            tx.all(&format!("SELECT object_id FROM relations{}", filter.sql()), filter.params()).await?;
-        if rows.is_empty() {
-            return Ok(depth);
-        }
-        level =
-            rows.iter().map(|row| Ok(Val::from(row.get::<GroupId>("object_id")?))).collect::<Result<_>>()?;
-    }
-    Err(Error::internal(format!("the groups below {group} are deeper than {MAX_DEPTH} levels")))
+/// And the group whose id is in `column` lies at least `from` and at most `to` levels below `group`, which is 0 levels
+/// below itself.
+pub fn at_levels(filter: Filter, column: &str, group: GroupId, from: usize, to: usize) -> Filter {
+    let root = "SELECT object_id, 0 FROM relations WHERE object_kind = 'group' AND object_id = ? AND relation = 'domain'";
+    let to = to.min(MAX_DEPTH);
+    let below = counted_below(root, to);
+    filter.and(
+        &format!(
+            "{column} IN (WITH RECURSIVE {below} SELECT id FROM below WHERE depth BETWEEN {from} AND {to})"
+        ),
+        group,
+    )
+}
+
+/// And none of the groups above the group whose id is in `column` is one that `seen` lets through; `seen` is about the
+/// column `subject_id`.
+pub fn topmost(filter: Filter, column: &str, seen: Filter) -> Filter {
+    let under = "(WITH RECURSIVE under(id) AS (
+                    SELECT object_id FROM relations WHERE object_kind = 'group' AND relation = 'parent_group'
+                       AND subject_kind = 'group'{}
+                    UNION
+                    SELECT r.object_id FROM under u JOIN relations r
+                        ON r.subject_kind = 'group' AND r.subject_id = u.id
+                       AND r.object_kind = 'group' AND r.relation = 'parent_group')
+                  SELECT id FROM under)";
+    filter.and_nested(&format!("{column} NOT IN {under}"), seen)
+}
+
+/// `below(id, depth)` for a WITH RECURSIVE: the groups that `roots` selects with depth 0, and those below them.
+fn counted_below(roots: &str, deepest: usize) -> String {
+    format!(
+        "below(id, depth) AS (
+           {roots}
+           UNION ALL
+           SELECT r.object_id, b.depth + 1 FROM below b JOIN relations r
+               ON r.subject_kind = 'group' AND r.subject_id = b.id
+              AND r.object_kind = 'group' AND r.relation = 'parent_group'
+            WHERE b.depth < {deepest})"
+    )
 }

@@ -58,6 +58,29 @@ impl Filter {
         self
     }
 
+    /// And this condition, in which `{}` stands for the conditions of `inner`, each with an AND before it.
+    ///
+    /// ```
+    /// let inner = db::Filter::new().and("owner = ?", "u1");
+    /// let filter = db::Filter::new()
+    ///     .and("domain_id = ?", "d1")
+    ///     .and_nested("id IN (SELECT id FROM things WHERE old{})", inner);
+    /// assert_eq!(filter.sql(), " WHERE domain_id = $1 AND id IN (SELECT id FROM things WHERE old AND owner = $2)");
+    /// ```
+    #[must_use]
+    pub fn and_nested(self, condition: &str, inner: Self) -> Self {
+        let Self { sql, params } = inner;
+        let mut marked = String::with_capacity(sql.len());
+        let mut rest = sql.strip_prefix(" WHERE").map_or_else(String::new, |sql| format!(" AND{sql}"));
+        while let Some((before, after)) = rest.split_once('$') {
+            marked.push_str(before);
+            marked.push('?');
+            rest = after.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
+        }
+        marked.push_str(&rest);
+        self.and_all(&condition.replace("{}", &marked), params)
+    }
+
     /// And `column` is one of these; no row where there is none.
     ///
     /// The number of placeholders is rounded up to a power of two with the last value, so that lists of many lengths

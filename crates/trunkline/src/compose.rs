@@ -9,6 +9,7 @@ use clients::Clients;
 use db::{Db, Migration};
 use domains::Domains;
 use events::{Bus, Outbox, Relay};
+use groups::Groups;
 use kernel::{Clock, Operation, Rng, Secret};
 use messaging::{Engine, Limits};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,8 @@ pub struct Registry {
     pub users: Users,
     /// Tenants.
     pub domains: Domains,
+    /// Folders of clients, channels and groups.
+    pub groups: Groups,
     /// Devices and applications.
     pub clients: Clients,
     /// Channels and who is connected to them.
@@ -42,13 +45,14 @@ pub const MIGRATIONS: &[&[Migration]] = &[
     access::MIGRATIONS,
     users::MIGRATIONS,
     domains::MIGRATIONS,
+    groups::MIGRATIONS,
     clients::MIGRATIONS,
     channels::MIGRATIONS,
 ];
 
 /// What the permission table must know.
 const OPERATIONS: &[&[Operation]] =
-    &[domains::operations::ALL, clients::operations::ALL, channels::operations::ALL];
+    &[domains::operations::ALL, groups::operations::ALL, clients::operations::ALL, channels::operations::ALL];
 
 impl Registry {
     /// The services over a database, which is migrated first.
@@ -62,6 +66,7 @@ impl Registry {
         Ok(Self {
             users: Users::new(access.clone(), rules),
             domains: Domains::new(access.clone()),
+            groups: Groups::new(access.clone()),
             clients: Clients::new(access.clone()),
             channels: Channels::new(access.clone()),
             access,
@@ -74,6 +79,7 @@ impl Registry {
             (Capability::Auth, users::http::key_routes(self.users.clone())),
             (Capability::Users, users::http::routes(self.users.clone())),
             (Capability::Domains, domains::http::routes(self.domains.clone())),
+            (Capability::Groups, groups::http::routes(self.groups.clone())),
             (Capability::Clients, clients::http::routes(self.clients.clone())),
             (Capability::Channels, channels::http::routes(self.channels.clone())),
         ];

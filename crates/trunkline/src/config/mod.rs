@@ -128,7 +128,7 @@ impl Settings {
             ("auth", &ports.auth, only.serves(Capability::Auth)),
             ("users", &ports.users, only.serves(Capability::Users)),
             ("domains", &ports.domains, only.serves(Capability::Domains)),
-            ("groups", &ports.groups, only.serves_all()),
+            ("groups", &ports.groups, only.serves(Capability::Groups)),
             ("channels", &ports.channels, only.serves(Capability::Channels)),
             ("clients", &ports.clients, only.serves(Capability::Clients)),
             ("http", &ports.http_adapter, only.serves(Capability::HttpAdapter)),

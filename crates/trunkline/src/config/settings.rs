@@ -33,8 +33,8 @@ settings! {
     /// Without it SQLite in the data directory.
     database_url: Option<DatabaseUrl> = "";
 
-    /// Capabilities that this node serves: `auth`, `users`, `domains`, `clients`, `channels`, `http-adapter`, `mqtt`.
-    /// `all` is all of them.
+    /// Capabilities that this node serves: `auth`, `users`, `domains`, `groups`, `clients`, `channels`,
+    /// `http-adapter`, `mqtt`. `all` is all of them.
     only: Only = "all";
 
     /// Key that seals stored secrets: 64 hexadecimal digits. Without it one is made in the data directory.

@@ -299,13 +299,15 @@ words! {
 
 words! {
     /// A part of the platform that a node can serve.
-    Capability, "one of `auth`, `users`, `domains`, `clients`, `channels`, `http-adapter`, `mqtt`" {
+    Capability, "one of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, `http-adapter`, `mqtt`" {
         /// Signing keys (JWKS).
         Auth = "auth";
         /// Users and their tokens.
         Users = "users";
         /// Domains.
         Domains = "domains";
+        /// Groups.
+        Groups = "groups";
         /// Clients.
         Clients = "clients";
         /// Channels and connections.
@@ -335,7 +337,7 @@ impl Only {
 
 impl Value for Only {
     const EXPECTED: &'static str =
-        "a list of `auth`, `users`, `domains`, `clients`, `channels`, `http-adapter`, `mqtt`, or `all`";
+        "a list of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, `http-adapter`, `mqtt`, or `all`";
     const FORM: Form = Form::Words;
 
     fn parse(text: &str) -> Option<Self> {

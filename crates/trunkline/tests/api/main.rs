@@ -12,6 +12,7 @@
 mod channels;
 mod clients;
 mod domains;
+mod groups;
 mod plant;
 mod rules;
 mod users;

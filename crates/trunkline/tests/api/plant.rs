@@ -130,6 +130,37 @@ impl Plant {
             .collect()
     }
 
+    /// So many groups in a group, as the platform would have made them, without their roles.
+    pub(crate) async fn fill_group(&self, domain: &str, parent: &str, count: i64) {
+        let (domain, parent) = (domain.to_owned(), parent.to_owned());
+        self.db
+            .write(move |tx| {
+                Box::pin(async move {
+                    for n in 0..count {
+                        let id = format!("00000000-0000-4000-9000-{n:012}");
+                        tx.execute_later(
+                            "INSERT INTO groups (id, domain_id, name, tags, metadata, status, created_at, changed_at)
+                             VALUES ($1, $2, $1, '[]', '{}', 0, 0, 0)",
+                            params![id.as_str(), domain.as_str()],
+                        )
+                        .await?;
+                        for (relation, kind, of) in
+                            [("domain", "domain", domain.as_str()), ("parent_group", "group", parent.as_str())]
+                        {
+                            tx.execute_later(
+                                "INSERT INTO relations VALUES ('group', $1, $2, $3, $4)",
+                                params![id.as_str(), relation, kind, of],
+                            )
+                            .await?;
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .await
+            .unwrap();
+    }
+
     /// The number of rows that a query counts.
     pub(crate) async fn count(&self, from: &str) -> i64 {
         let sql = format!("SELECT count(*) AS n FROM {from}");
@@ -168,6 +199,10 @@ impl Caller {
         self.send(Method::PATCH, path, Some(body)).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.send(Method::DELETE, path, None).await
     }
@@ -190,6 +225,13 @@ impl Caller {
     /// A domain of the caller's own; its id.
     pub(crate) async fn domain(&self, route: &str) -> String {
         let answer = self.post("/domains", json!({"name": route, "route": route})).await.expect(201);
+        answer["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A group in a domain, in a parent or in none; its id.
+    pub(crate) async fn group(&self, domain: &str, name: &str, parent: Option<&str>) -> String {
+        let body = json!({"name": name, "parent_id": parent});
+        let answer = self.post(&format!("/{domain}/groups"), body).await.expect(201);
         answer["id"].as_str().unwrap().to_owned()
     }
 

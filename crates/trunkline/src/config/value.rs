@@ -336,8 +336,8 @@ impl Only {
 }
 
 impl Value for Only {
-    const EXPECTED: &'static str =
-        "a list of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, `http-adapter`, `mqtt`, or `all`";
+    const EXPECTED: &'static str = "a list of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, \
+                                    `http-adapter`, `mqtt`, or `all`";
     const FORM: Form = Form::Words;
 
     fn parse(text: &str) -> Option<Self> {

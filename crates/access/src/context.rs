@@ -17,7 +17,7 @@ use crate::{
     Access, Object, Visible,
     gates::Gate,
     graph::Subject,
-    identity::{Caller, Credential, Role},
+    identity::{Caller, Credential, Role, tokens::Purpose},
     pats::{self, Ask},
 };
 
@@ -359,15 +359,32 @@ where
     type Rejection = web::Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> web::Result<Self> {
+        let cx = Unverified::from_request_parts(parts, state).await?.0;
+        cx.access.let_in(&cx.caller).await?;
+        Ok(cx)
+    }
+}
+
+/// A request whose caller may still have to verify its e-mail address: for what doing so takes, and for ending it
+/// (reference 01 §5.4).
+pub struct Unverified(pub Context);
+
+impl<S: Send + Sync> FromRequestParts<S> for Unverified
+where
+    Access: FromRef<S>,
+{
+    type Rejection = web::Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> web::Result<Self> {
         let access = Access::from_ref(state);
         let guard = web::Guard::from_request_parts(parts, state).await?;
         let request = RequestInfo::from_request_parts(parts, state).await?;
         let Ok(web::Bearer(token)) = web::Bearer::from_request_parts(parts, state).await;
         let refused = |message| Error::new(Kind::Unauthenticated, message);
         let token = token.ok_or_else(|| refused("missing or invalid bearer user token"))?;
-        let caller = access.verify_caller(&token, request.at).await?.caller.clone();
+        let caller = access.verify(&token, Purpose::Access, request.at).await?.caller.clone();
         guard.mark_signed_in();
-        Ok(Self { access, caller, guard, request })
+        Ok(Self(Context { access, caller, guard, request }))
     }
 }
 

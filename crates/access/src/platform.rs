@@ -22,3 +22,15 @@ pub async fn admit(tx: &mut Tx, access: &Access, _permit: &Permit, user: UserId,
     }
     access.graph().platform_changed(tx, user)
 }
+
+/// Takes the administration of the platform from a user, who stays a member.
+pub async fn demote(tx: &mut Tx, access: &Access, _permit: &Permit, user: UserId) -> Result<()> {
+    tx.execute(
+        "DELETE FROM relations
+          WHERE object_kind = 'platform' AND object_id = $1 AND relation = 'administrator'
+            AND subject_kind = 'user' AND subject_id = $2",
+        params![PLATFORM_ID, user],
+    )
+    .await?;
+    access.graph().platform_changed(tx, user)
+}

@@ -211,8 +211,8 @@ fn access_settings(settings: &Settings) -> access::Settings {
 
 fn users_settings(settings: &Settings) -> anyhow::Result<users::Settings> {
     Ok(users::Settings {
-        password_rule: regex::Regex::new(settings.users.password_regex.as_str())?,
         self_register: settings.users.self_register,
+        ..users::Settings::with_password_rule(regex::Regex::new(settings.users.password_regex.as_str())?)
     })
 }
 

@@ -1,4 +1,4 @@
-//! What others learn of users (reference 01 §9). Never a password, a hash or a token.
+//! What others learn of users (reference 01 §9). Never a password, a hash or a token, nor private metadata.
 
 use access::Permit;
 use events::Event;
@@ -6,26 +6,39 @@ use kernel::{Status, Timestamp};
 
 use crate::model::User;
 
+pub(crate) const UPDATE: &str = "user.update";
+pub(crate) const UPDATE_TAGS: &str = "user.update_tags";
+pub(crate) const UPDATE_PICTURE: &str = "user.update_profile_picture";
+pub(crate) const UPDATE_EMAIL: &str = "user.update_email";
+pub(crate) const UPDATE_USERNAME: &str = "user.update_username";
+pub(crate) const UPDATE_ROLE: &str = "user.update_role";
+pub(crate) const UPDATE_SECRET: &str = "user.update_secret";
+
 pub(crate) fn created(user: &User, permit: &Permit, request: &str) -> Event {
-    described("user.create", user, permit, request)
+    described(of(user, "user.create", permit, request), user)
 }
 
-pub(crate) fn secret_updated(user: &User, permit: &Permit, request: &str) -> Event {
-    described("user.update_secret", user, permit, request)
-        .with_some("updated_at", user.updated_at)
-        .with_some("updated_by", user.updated_by)
+/// A change of an enabled user, with what the catalogue lists for the operation.
+pub(crate) fn changed(operation: &'static str, user: &User, permit: &Permit, request: &str) -> Event {
+    let event = updated(of(user, operation, permit, request), user);
+    match operation {
+        UPDATE_USERNAME => event
+            .with("first_name", user.first_name.as_str())
+            .with("last_name", user.last_name.as_str())
+            .with("username", user.username.as_str()),
+        UPDATE_PICTURE => event.with("profile_picture", user.picture.as_str()),
+        UPDATE_ROLE => described(event, user).with("role", user.role),
+        _ => described(event, user),
+    }
 }
 
 pub(crate) fn status_changed(user: &User, permit: &Permit, request: &str) -> Event {
     let operation = match user.status {
         Status::Enabled => "user.enable",
-        Status::Disabled | Status::Deleted => "user.disable",
+        Status::Disabled => "user.disable",
+        Status::Deleted => "user.delete",
     };
-    access::event(operation, format!("user:{}", user.id), permit, request)
-        .with("id", user.id)
-        .with("status", user.status)
-        .with_some("updated_at", user.updated_at)
-        .with_some("updated_by", user.updated_by)
+    updated(of(user, operation, permit, request), user).with("status", user.status)
 }
 
 pub(crate) fn logged_in(user: &User, at: Timestamp, request: &str) -> Event {
@@ -47,9 +60,18 @@ fn of_session(operation: &'static str, user: &User, at: Timestamp, request: &str
         .with("request_id", request)
 }
 
-fn described(operation: &'static str, user: &User, permit: &Permit, request: &str) -> Event {
-    let mut event = access::event(operation, format!("user:{}", user.id), permit, request)
+fn of(user: &User, operation: &'static str, permit: &Permit, request: &str) -> Event {
+    access::event(operation, format!("user:{}", user.id), permit, request)
+        .with("super_admin", permit.is_platform_admin())
         .with("id", user.id)
+}
+
+fn updated(event: Event, user: &User) -> Event {
+    event.with_some("updated_at", user.updated_at).with_some("updated_by", user.updated_by)
+}
+
+fn described(event: Event, user: &User) -> Event {
+    let mut event = event
         .with("status", user.status)
         .with("created_at", user.created_at)
         .with("first_name", user.first_name.as_str())

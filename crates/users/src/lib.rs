@@ -5,7 +5,6 @@
 //! (the account behind the tokens is access's, and changes in the same transaction).
 //!
 //! Start reading at [`service`]; logins are in [`login`], the wire shapes in [`http`], the promises in reference 01.
-//! Registration mail, search, profile changes and personal access tokens come with the whole control plane.
 
 mod events;
 pub mod http;
@@ -17,5 +16,7 @@ mod store;
 pub use service::{FirstAdmin, Settings, Users};
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[db::Migration] =
-    &[db::Migration { id: "users/0001", sql: include_str!("../migrations/0001_users.sql") }];
+pub const MIGRATIONS: &[db::Migration] = &[
+    db::Migration { id: "users/0001", sql: include_str!("../migrations/0001_users.sql") },
+    db::Migration { id: "users/0002", sql: include_str!("../migrations/0002_profiles.sql") },
+];

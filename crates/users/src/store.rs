@@ -1,17 +1,18 @@
 //! The users table.
 
 use access::crypto::PasswordHash;
-use db::{Filter, List, Row, Tx, params};
-use kernel::{Error, Page, Result, Status, UserId};
+use db::{Filter, List, Row, Tx, Val, params};
+use kernel::{Error, Page, Result, Status, UserId, page::PageRequest};
 
-use crate::model::{Email, Query, Role, User, Username, WithPassword};
+use crate::model::{Email, Listing, Order, Provider, Query, Role, Search, User, Username, WithPassword};
 
-const COLUMNS: &str = "id, username, email, first_name, last_name, tags, metadata, private_metadata, role, status, \
-                       verified_at, created_at, updated_by, updated_at";
+const COLUMNS: &str = "id, username, email, first_name, last_name, tags, metadata, private_metadata, profile_picture, \
+                       auth_provider, role, status, verified_at, created_at, updated_by, updated_at";
 
 fn read(row: &Row) -> Result<User> {
     let id: UserId = row.get("id")?;
     let role = row.get("role")?;
+    let provider: Option<String> = row.get("auth_provider")?;
     Ok(User {
         username: row.get::<String>("username")?.parse()?,
         email: row.get::<String>("email")?.parse()?,
@@ -20,6 +21,8 @@ fn read(row: &Row) -> Result<User> {
         tags: row.get("tags")?,
         metadata: row.get("metadata")?,
         private_metadata: row.get("private_metadata")?,
+        picture: row.get::<String>("profile_picture")?.parse()?,
+        provider: provider.map(|name| name.parse()).transpose()?,
         role: Role::from_code(role)
             .ok_or_else(|| Error::internal(format!("users.role is {role} for {id}")))?,
         status: row.get("status")?,
@@ -36,37 +39,70 @@ fn read_with_password(row: &Row) -> Result<WithPassword> {
     Ok(WithPassword { user: read(row)?, hash: hash.map(PasswordHash) })
 }
 
+/// What insert and update have in common, `$1` to `$14`.
+fn values(user: &User) -> Vec<Val> {
+    vec![
+        user.id.into(),
+        user.username.as_str().into(),
+        user.email.as_str().into(),
+        user.email.key().into(),
+        user.first_name.as_str().into(),
+        user.last_name.as_str().into(),
+        Val::from(&user.tags),
+        Val::from(&user.metadata),
+        Val::from(&user.private_metadata),
+        user.picture.as_str().into(),
+        user.role.code().into(),
+        user.status.into(),
+        user.verified_at.into(),
+        user.updated_at.unwrap_or(user.created_at).into(),
+    ]
+}
+
 /// Conflict where the user name or the address is taken.
-pub(crate) async fn insert(tx: &mut Tx, user: &User, hash: &PasswordHash) -> Result<()> {
+pub(crate) async fn insert(tx: &mut Tx, user: &User, hash: Option<&PasswordHash>) -> Result<()> {
+    let mut values = values(user);
+    values.extend([
+        user.created_at.into(),
+        user.provider.as_ref().map(Provider::as_str).into(),
+        hash.map(|hash| hash.0.as_str()).into(),
+    ]);
     tx.execute(
-        "INSERT INTO users (id, username, email, email_key, first_name, last_name, password_hash, tags, metadata,
-                            private_metadata, role, status, verified_at, created_at, changed_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)",
-        params![
-            user.id,
-            user.username.as_str(),
-            user.email.as_str(),
-            user.email.key(),
-            user.first_name.as_str(),
-            user.last_name.as_str(),
-            hash.0.as_str(),
-            &user.tags,
-            &user.metadata,
-            &user.private_metadata,
-            user.role.code(),
-            user.status,
-            user.verified_at,
-            user.created_at
-        ],
+        "INSERT INTO users (id, username, email, email_key, first_name, last_name, tags, metadata, private_metadata,
+                            profile_picture, role, status, verified_at, changed_at, created_at, auth_provider,
+                            password_hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+        &values,
     )
     .await
-    .map_err(|error| match db::violated(&error) {
+    .map_err(taken)?;
+    Ok(())
+}
+
+/// Everything but the password and what never changes. Conflict where the user name or the address is taken.
+pub(crate) async fn update(tx: &mut Tx, user: &User) -> Result<()> {
+    let mut values = values(user);
+    values.extend([user.updated_by.into(), user.updated_at.into()]);
+    tx.execute(
+        "UPDATE users
+            SET username = $2, email = $3, email_key = $4, first_name = $5, last_name = $6, tags = $7, metadata = $8,
+                private_metadata = $9, profile_picture = $10, role = $11, status = $12, verified_at = $13,
+                changed_at = $14, updated_by = $15, updated_at = $16
+          WHERE id = $1",
+        &values,
+    )
+    .await
+    .map_err(taken)?;
+    Ok(())
+}
+
+fn taken(error: Error) -> Error {
+    match db::violated(&error) {
         Some("users_username") => Error::conflict("username not available").cause(error),
         Some("users_email") => Error::conflict("email id already registered").cause(error),
         Some(_) => Error::conflict("entity already exists").cause(error),
         None => error,
-    })?;
-    Ok(())
+    }
 }
 
 pub(crate) async fn is_taken(tx: &mut Tx, username: &Username, email: &Email) -> Result<bool> {
@@ -95,6 +131,11 @@ pub(crate) async fn get_for_update(tx: &mut Tx, id: UserId) -> Result<Option<Use
     tx.one_or_none(&sql, params![id]).await?.as_ref().map(read).transpose()
 }
 
+/// As [`get_for_update`], but none where the user is disabled or deleted.
+pub(crate) async fn get_enabled(tx: &mut Tx, id: UserId) -> Result<Option<User>> {
+    Ok(get_for_update(tx, id).await?.filter(|user| user.status == Status::Enabled))
+}
+
 /// By user name, or by address without regard to case. A user name never contains an `@`, so it is one or the other.
 pub(crate) async fn id_by_login(tx: &mut Tx, login: &str) -> Result<Option<UserId>> {
     let (column, key) = if login.contains('@') {
@@ -106,19 +147,10 @@ pub(crate) async fn id_by_login(tx: &mut Tx, login: &str) -> Result<Option<UserI
     row.map(|row| row.get("id")).transpose()
 }
 
-/// How many enabled administrators there are, held against being disabled until the transaction ends.
+/// How many enabled administrators there are, held against being disabled or demoted until the transaction ends.
 pub(crate) async fn enabled_admins(tx: &mut Tx) -> Result<usize> {
     let sql = format!("SELECT id FROM users WHERE role = $1 AND status = $2 ORDER BY id{}", tx.for_update());
     Ok(tx.all(&sql, params![Role::Admin.code(), Status::Enabled]).await?.len())
-}
-
-pub(crate) async fn update_status(tx: &mut Tx, user: &User) -> Result<()> {
-    tx.execute(
-        "UPDATE users SET status = $2, updated_by = $3, updated_at = $4, changed_at = $4 WHERE id = $1",
-        params![user.id, user.status, user.updated_by, user.updated_at],
-    )
-    .await?;
-    Ok(())
 }
 
 pub(crate) async fn update_password(tx: &mut Tx, user: &User, hash: &PasswordHash) -> Result<()> {
@@ -134,8 +166,35 @@ pub(crate) async fn update_password(tx: &mut Tx, user: &User, hash: &PasswordHas
 pub(crate) async fn list(tx: &mut Tx, query: &Query) -> Result<Page<User>> {
     let filter = Filter::new()
         .and_opt("status = ?", query.status.code())
-        .and_opt("name_contains(username, ?)", query.username.as_deref())
-        .and_opt("name_contains(email, ?)", query.email.as_deref());
-    let list = List { table: "users", columns: COLUMNS, order: "changed_at", direction: query.direction };
-    list.page(tx, filter, query.page, None, read).await
+        .and_opt("name_contains(email, ?)", query.email.as_deref())
+        .and_opt("json_contains(metadata, ?)", query.metadata.as_ref())
+        .and_opt("created_at >= ?", query.created_from)
+        .and_opt("created_at <= ?", query.created_to)
+        .and_tags("tags", query.tags.as_ref());
+    page(tx, &query.listing, filter).await
+}
+
+/// A page of the enabled, ordinary users that match.
+pub(crate) async fn search(tx: &mut Tx, search: Search) -> Result<Page<User>> {
+    let filter = Filter::new().and("status = ?", Status::Enabled).and("role = ?", Role::User.code());
+    page(tx, &search.into_listing(), filter).await
+}
+
+async fn page(tx: &mut Tx, listing: &Listing, filter: Filter) -> Result<Page<User>> {
+    let filter = filter
+        .and_opt("name_contains(username, ?)", listing.username.as_deref())
+        .and_opt("name_contains(first_name, ?)", listing.first_name.as_deref())
+        .and_opt("name_contains(last_name, ?)", listing.last_name.as_deref())
+        .and_opt("name_contains(id, ?)", listing.id.as_deref());
+    let order = match listing.order {
+        Order::CreatedAt => "created_at",
+        Order::UpdatedAt => "changed_at",
+        Order::FirstName => "first_name",
+        Order::LastName => "last_name",
+        Order::Username => "username",
+        Order::Email => "email_key",
+    };
+    let list = List { table: "users", columns: COLUMNS, order, direction: listing.direction };
+    let request: PageRequest = listing.page;
+    list.page(tx, filter, request, None, read).await
 }

@@ -74,6 +74,17 @@ impl Accounts {
         Ok(())
     }
 
+    /// Says whether the user's e-mail address is verified; tokens say so from the next login or refresh on.
+    pub async fn set_verified(&self, tx: &mut Tx, user: UserId, verified: bool) -> Result<()> {
+        tx.execute(
+            "UPDATE accounts SET verified = $2 WHERE user_id = $1",
+            params![user, i64::from(verified)],
+        )
+        .await?;
+        self.forget(tx, user);
+        Ok(())
+    }
+
     /// Ends every session and voids every token of the user.
     pub async fn end_sessions(&self, tx: &mut Tx, user: UserId) -> Result<()> {
         tx.execute("UPDATE accounts SET generation = generation + 1 WHERE user_id = $1", params![user])

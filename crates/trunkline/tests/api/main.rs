@@ -16,3 +16,6 @@ mod groups;
 mod plant;
 mod rules;
 mod users;
+mod users_profile;
+mod users_search;
+mod users_status;

@@ -49,6 +49,22 @@ impl Plant {
     }
 
     pub(crate) async fn with_rules(db: TestDb, self_register: bool) -> Self {
+        Self::with_settings(db, access::Settings::default(), |rules| rules.self_register = self_register)
+            .await
+    }
+
+    /// A platform whose users have to verify their addresses.
+    pub(crate) async fn with_verified_users_only(db: TestDb) -> Self {
+        let settings = access::Settings { allow_unverified_users: false, ..access::Settings::default() };
+        Self::with_settings(db, settings, |_| {}).await
+    }
+
+    /// A platform with other settings.
+    pub(crate) async fn with_settings(
+        db: TestDb,
+        settings: access::Settings,
+        change: impl FnOnce(&mut users::Settings),
+    ) -> Self {
         let clock = Clock::manual(START);
         let ground = Ground {
             db: db.db(),
@@ -57,8 +73,9 @@ impl Plant {
             clock: clock.clone(),
             rng: Rng::seeded(1),
         };
-        let rules = users::Settings { password_rule: regex::Regex::new("^.{8,}$").unwrap(), self_register };
-        let registry = Registry::open(ground, access::Settings::default(), rules).await.unwrap();
+        let mut rules = users::Settings::with_password_rule(regex::Regex::new("^.{8,}$").unwrap());
+        change(&mut rules);
+        let registry = Registry::open(ground, settings, rules).await.unwrap();
         let made = registry
             .users
             .ensure_admin(FirstAdmin {
@@ -90,12 +107,17 @@ impl Plant {
 
     /// An ordinary user, registered and logged in.
     pub(crate) async fn user(&self, name: &str) -> Caller {
+        self.register(name).await;
+        self.nobody().logged_in(name).await
+    }
+
+    /// An ordinary user.
+    pub(crate) async fn register(&self, name: &str) {
         let body = json!({
             "first_name": name, "last_name": "Test", "email": format!("{name}@example.com"),
             "credentials": {"username": name, "secret": PASSWORD},
         });
         self.admin.post("/users", body).await.expect(201);
-        self.nobody().logged_in(name).await
     }
 
     pub(crate) fn access(&self) -> &Access {
@@ -157,6 +179,15 @@ impl Plant {
                     Ok(())
                 })
             })
+            .await
+            .unwrap();
+    }
+
+    /// Runs a statement, to make a state that requests do not lead to.
+    pub(crate) async fn sql(&self, sql: &str) {
+        let sql = sql.to_owned();
+        self.db
+            .write(move |tx| Box::pin(async move { tx.execute(&sql, params![]).await.map(drop) }))
             .await
             .unwrap();
     }

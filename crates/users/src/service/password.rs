@@ -1,0 +1,59 @@
+//! Changing a password.
+
+use std::sync::Arc;
+
+use access::Context;
+use kernel::{Error, Kind, Result, Secret};
+
+use super::{is_ours, touch};
+use crate::{Users, events, model::User, store};
+
+impl Users {
+    /// Changes the caller's password and ends all of its sessions. Emits `user.update_secret`.
+    ///
+    /// Unprocessable where a provider vouches for the account, which has no password here.
+    pub async fn change_password(
+        &self,
+        cx: &Context,
+        old: Secret<String>,
+        new: Secret<String>,
+    ) -> Result<User> {
+        let permit = cx.authorize_self()?;
+        let id = permit.actor();
+        let account = id.to_string();
+        let failures = self.access.failures();
+        failures.admit(&account, cx.request().peer, cx.now())?;
+        self.check_password(&new)?;
+        let known =
+            cx.read(move |tx| Box::pin(async move { store::get_with_password(tx, id).await })).await?;
+        let known = known.ok_or_else(Error::not_found)?;
+        is_ours(&known.user)?;
+        if !self.access.passwords().verify(old, known.hash).await? {
+            return Err(Error::new(Kind::Unauthenticated, "invalid credentials"));
+        }
+        failures.succeeded(&account, cx.request().peer);
+        let hash = self.access.passwords().hash(new).await?;
+        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
+        cx.write(move |tx| {
+            Box::pin(async move {
+                let mut user = store::get_enabled(tx, id).await?.ok_or_else(Error::not_found)?;
+                touch(&mut user, &permit);
+                store::update_password(tx, &user, &hash).await?;
+                access.accounts().end_sessions(tx, id).await?;
+                access.emit(tx, events::changed(events::UPDATE_SECRET, &user, &permit, &request)).await?;
+                Ok(user)
+            })
+        })
+        .await
+    }
+
+    pub(crate) fn check_password(&self, password: &Secret<String>) -> Result<()> {
+        if password.expose().is_empty() {
+            return Err(Error::invalid("missing password"));
+        }
+        if !self.settings.password_rule.is_match(password.expose()) {
+            return Err(Error::invalid("password does not meet the requirements"));
+        }
+        Ok(())
+    }
+}

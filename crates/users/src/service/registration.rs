@@ -1,0 +1,158 @@
+//! How users come to be: the first administrator, and registrations.
+
+use std::sync::Arc;
+
+use access::{
+    Context, Permit, RequestInfo,
+    crypto::{self, PasswordHash},
+    identity::accounts::Account,
+    platform,
+};
+use kernel::{Error, Kind, Result, Secret, Status, UserId};
+
+use crate::{
+    Users, events,
+    model::{Email, NewUser, PersonName, Picture, Role, User, Username},
+    store,
+};
+
+/// The administrator that the first start makes.
+#[derive(Debug, Clone)]
+pub struct FirstAdmin {
+    /// What the administrator logs in with.
+    pub username: Username,
+    /// The e-mail address; a user that has it is left as it is.
+    pub email: Email,
+    /// The first name.
+    pub first_name: PersonName,
+    /// The last name.
+    pub last_name: PersonName,
+    /// The password; one is made where there is none.
+    pub password: Option<Secret<String>>,
+}
+
+impl Users {
+    /// Makes the administrator where neither the user name nor the address is in use. Emits `user.create`.
+    ///
+    /// Returns the password that was made, if one was.
+    pub async fn ensure_admin(&self, admin: FirstAdmin) -> Result<Option<Secret<String>>> {
+        let (username, email) = (admin.username.clone(), admin.email.clone());
+        let known = self
+            .access
+            .db()
+            .read(move |tx| Box::pin(async move { store::is_taken(tx, &username, &email).await }))
+            .await?;
+        if known {
+            if admin.password.is_some() {
+                tracing::info!("the administrator is there already, so the given password changes nothing");
+            }
+            return Ok(None);
+        }
+        let (password, made) = match admin.password {
+            Some(password) => (password, None),
+            None => {
+                let made = crypto::fresh_secret()?;
+                (made.clone(), Some(made))
+            }
+        };
+        self.check_password(&password)?;
+        let hash = self.access.passwords().hash(password).await?;
+        let id = UserId::generate(self.access.rng());
+        let permit = Permit::of_oneself(id, self.access.clock().now());
+        let user = User {
+            id,
+            username: admin.username,
+            email: admin.email,
+            first_name: admin.first_name,
+            last_name: admin.last_name,
+            tags: kernel::Tags::default(),
+            metadata: kernel::Metadata::default(),
+            private_metadata: kernel::Metadata::default(),
+            picture: Picture::none(),
+            provider: None,
+            role: Role::Admin,
+            status: Status::Enabled,
+            verified_at: None,
+            created_at: permit.at(),
+            updated_by: None,
+            updated_at: None,
+        };
+        match self.insert(user, Some(hash), permit, Arc::from("start")).await {
+            Ok(_) => Ok(made),
+            // Another node was first.
+            Err(error) if error.kind() == Kind::Conflict => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Registers a user. Emits `user.create`.
+    ///
+    /// An administrator may make any user; anyone else only an ordinary, enabled one, and only where self-registration
+    /// is switched on (reference 01 §13 item 1). Conflict where the user name or the address is taken.
+    pub async fn register(&self, cx: Option<&Context>, request: &RequestInfo, new: NewUser) -> Result<User> {
+        let id = UserId::generate(self.access.rng());
+        let (permit, role, status, provider) = match cx {
+            Some(cx) if cx.is_platform_admin().await? => {
+                (cx.authorize_platform_admin().await?, new.role, new.status, new.provider)
+            }
+            _ if self.settings.self_register => {
+                (Permit::of_oneself(id, request.at), Role::User, Status::Enabled, None)
+            }
+            Some(_) => return Err(Error::denied()),
+            None => {
+                return Err(Error::new(Kind::Unauthenticated, "missing or invalid bearer user token"));
+            }
+        };
+        if status == Status::Deleted {
+            return Err(Error::invalid("invalid status"));
+        }
+        self.check_password(&new.password)?;
+        let hash = self.access.passwords().hash(new.password).await?;
+        let user = User {
+            id,
+            username: new.username,
+            email: new.email,
+            first_name: new.first_name,
+            last_name: new.last_name,
+            tags: new.tags.checked()?,
+            metadata: new.metadata.checked()?,
+            private_metadata: new.private_metadata.checked()?,
+            picture: new.picture,
+            provider,
+            role,
+            status,
+            verified_at: None,
+            created_at: permit.at(),
+            updated_by: None,
+            updated_at: None,
+        };
+        self.insert(user, Some(hash), permit, Arc::clone(&request.id)).await
+    }
+
+    pub(crate) async fn insert(
+        &self,
+        user: User,
+        hash: Option<PasswordHash>,
+        permit: Permit,
+        request: Arc<str>,
+    ) -> Result<User> {
+        let access = self.access.clone();
+        self.access
+            .db()
+            .write(move |tx| {
+                Box::pin(async move {
+                    store::insert(tx, &user, hash.as_ref()).await?;
+                    let account = Account {
+                        enabled: user.status == Status::Enabled,
+                        verified: user.verified_at.is_some(),
+                        generation: 0,
+                    };
+                    access.accounts().create(tx, user.id, account).await?;
+                    platform::admit(tx, &access, &permit, user.id, user.role.claimed()).await?;
+                    access.emit(tx, events::created(&user, &permit, &request)).await?;
+                    Ok(user)
+                })
+            })
+            .await
+    }
+}

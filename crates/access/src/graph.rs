@@ -117,12 +117,23 @@ impl Graph {
     /// Forgets, after the commit, what a change of an object's relations, or of the members of its roles, touches.
     pub(crate) fn changed(&self, tx: &mut Tx, object: Object, members: &[(RoleId, UserId)]) -> Result<()> {
         let kind = self.kind(object.kind())?;
-        let mut keys = vec![NodeKey::Edges(relation::Object::new(kind, Id::uuid(object.id().as_u128())))];
-        for (role, user) in members {
+        let edges = NodeKey::Edges(relation::Object::new(kind, Id::uuid(object.id().as_u128())));
+        self.forget(tx, vec![edges]);
+        self.members_changed(tx, object.in_domain(), members)
+    }
+
+    /// Forgets, after the commit, whether these users of a domain hold these roles.
+    pub(crate) fn members_changed(
+        &self,
+        tx: &mut Tx,
+        domain: DomainId,
+        members: &[(RoleId, UserId)],
+    ) -> Result<()> {
+        let pair = |(role, user): &(RoleId, UserId)| {
             let role = self.schema().object("role", role.as_str()).map_err(Error::internal)?;
-            let user = self.user(Subject::Member(object.in_domain(), *user))?;
-            keys.push(NodeKey::Pair(role, user));
-        }
+            Ok(NodeKey::Pair(role, self.user(Subject::Member(domain, *user))?))
+        };
+        let keys = members.iter().map(pair).collect::<Result<Vec<_>>>()?;
         self.forget(tx, keys);
         Ok(())
     }

@@ -32,7 +32,11 @@ pub mod platform;
 pub mod roles;
 pub mod visible;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use db::{Db, Tx};
 use events::{Event, Outbox};
@@ -54,6 +58,7 @@ use identity::{
 };
 use limits::FailureLimit;
 use permission::Permissions;
+use roles::members::OnLeave;
 
 /// The tables of this crate.
 pub const MIGRATIONS: &[db::Migration] =
@@ -103,6 +108,7 @@ struct Inner {
     permissions: Permissions,
     failures: FailureLimit,
     callouts: Callouts,
+    on_leave: OnceLock<OnLeave>,
 }
 
 /// What [`Access::open`] stands on.
@@ -136,6 +142,7 @@ impl Access {
             gates: Gates::new(),
             failures: FailureLimit::new(),
             callouts: Callouts,
+            on_leave: OnceLock::new(),
             permissions,
             graph,
             sealer,
@@ -215,6 +222,16 @@ impl Access {
     /// Who may refuse what was authorized.
     pub fn callouts(&self) -> &Callouts {
         &self.0.callouts
+    }
+
+    /// Does this, too, in the transaction in which users leave a domain. Set once, when the capabilities are wired; a
+    /// second one is an error.
+    pub fn on_leave(&self, hook: OnLeave) -> Result<()> {
+        self.0.on_leave.set(hook).map_err(|_| Error::internal("`on_leave` is set already"))
+    }
+
+    fn left(&self) -> Option<OnLeave> {
+        self.0.on_leave.get().copied()
     }
 
     /// Whose token this is, if it is valid for `purpose` at `now`.

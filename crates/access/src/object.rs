@@ -34,6 +34,11 @@ impl Object {
         Self { kind: GroupId::KIND, id: id.uuid(), domain }
     }
 
+    /// A thing of a kind that is known only at run time, by the schema's word for it, said to be in `domain`.
+    pub const fn of(kind: &'static str, domain: DomainId, id: Uuid) -> Self {
+        Self { kind, id, domain }
+    }
+
     /// The schema's word for the kind of thing.
     pub const fn kind(self) -> &'static str {
         self.kind

@@ -87,6 +87,8 @@ ids! {
     ChannelId = "channel";
     /// A personal access token.
     PatId = "pat";
+    /// A thing of any kind that has roles, where its kind is told by other means.
+    EntityId = "entity";
 }
 
 /// A UUID in its one canonical spelling; anything else is `invalid id format provided` (reference 02 §0.4).

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Access, Ground, crypto::MasterKey};
+use access::{Access, Ground, crypto::MasterKey, roles};
 use anyhow::Context;
 use channels::Channels;
 use clients::Clients;
@@ -51,8 +51,16 @@ pub const MIGRATIONS: &[&[Migration]] = &[
 ];
 
 /// What the permission table must know.
-const OPERATIONS: &[&[Operation]] =
-    &[domains::operations::ALL, groups::operations::ALL, clients::operations::ALL, channels::operations::ALL];
+const OPERATIONS: &[&[Operation]] = &[
+    domains::operations::ALL,
+    groups::operations::ALL,
+    clients::operations::ALL,
+    channels::operations::ALL,
+    roles::DOMAINS.operations,
+    roles::GROUPS.operations,
+    roles::CLIENTS.operations,
+    roles::CHANNELS.operations,
+];
 
 impl Registry {
     /// The services over a database, which is migrated first.
@@ -75,6 +83,7 @@ impl Registry {
 
     /// The routes of the services that a node serves.
     pub fn routes(&self, serves: impl Fn(Capability) -> bool) -> Vec<Routes> {
+        let of_roles = |entity| roles::http::routes(self.access.clone(), entity);
         let all = [
             (Capability::Auth, users::http::key_routes(self.users.clone())),
             (Capability::Users, users::http::routes(self.users.clone())),
@@ -82,6 +91,10 @@ impl Registry {
             (Capability::Groups, groups::http::routes(self.groups.clone())),
             (Capability::Clients, clients::http::routes(self.clients.clone())),
             (Capability::Channels, channels::http::routes(self.channels.clone())),
+            (Capability::Domains, of_roles(roles::DOMAINS)),
+            (Capability::Groups, of_roles(roles::GROUPS)),
+            (Capability::Clients, of_roles(roles::CLIENTS)),
+            (Capability::Channels, of_roles(roles::CHANNELS)),
         ];
         all.into_iter().filter_map(|(capability, routes)| serves(capability).then_some(routes)).collect()
     }

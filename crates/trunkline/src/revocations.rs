@@ -34,6 +34,29 @@ fn of(event: &Event) -> Vec<Revocation> {
         }
         "domain.enable" | "domain.disable" | "domain.freeze" => one(parsed(id).map(Revocation::Domain)),
         "user.disable" | "user.update_secret" => one(parsed(id).map(Revocation::UserGone)),
+        operation => of_roles(operation, event),
+    }
+}
+
+/// Users publish and subscribe by their roles on a channel, on the groups above it and on its domain.
+fn of_roles(operation: &str, event: &Event) -> Vec<Revocation> {
+    let Some((kind, change)) = operation.split_once('.') else { return Vec::new() };
+    match change {
+        "role.members.add" | "role.members.remove" | "role.members.remove_all" | "members.remove" => {
+            all(event, "members").map(Revocation::User).collect()
+        }
+        "role.add"
+        | "role.remove"
+        | "role.actions.add"
+        | "role.actions.remove"
+        | "role.actions.remove_all" => {
+            let reached = match kind {
+                "channel" => parsed(event.payload().get("entity_id")).map(Revocation::Channel),
+                "group" | "domain" => parsed(event.payload().get("domain")).map(Revocation::Domain),
+                _ => None,
+            };
+            reached.into_iter().collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
-use super::error::{Problem, nearest};
+use super::error::Problem;
 use super::resolve::Given;
 use super::setting::Setting;
 use super::source::Source;
@@ -104,7 +104,7 @@ impl EnvironmentLayer {
         for name in environment.0.keys().filter(|name| !known.contains(*name)) {
             if let Some(wrong) = name.strip_prefix("TRUNKLINE_") {
                 let ours = known.iter().filter_map(|name| name.strip_prefix("TRUNKLINE_"));
-                let nearest = nearest(wrong, ours).map(|name| format!("TRUNKLINE_{name}"));
+                let nearest = kernel::nearest(wrong, ours).map(|name| format!("TRUNKLINE_{name}"));
                 problems.push(Problem::UnknownVariable { name: name.clone(), nearest });
             } else if name.starts_with("MG_") || name.starts_with("SMQ_") {
                 if name.ends_with("_DB_HOST") {

@@ -74,14 +74,3 @@ pub(super) enum Problem {
 fn suggestion(nearest: Option<&str>, otherwise: &str) -> String {
     nearest.map_or_else(|| otherwise.to_owned(), |nearest| format!("; did you mean `{nearest}`?"))
 }
-
-/// The known name that a wrong one was probably meant to be.
-pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    // Below this likeness (Jaro-Winkler, 1 = equal) a suggestion confuses more than it helps.
-    const ALIKE: f64 = 0.85;
-    known
-        .map(|name| (strsim::jaro_winkler(wrong, name), name))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, name)| name.to_owned())
-}

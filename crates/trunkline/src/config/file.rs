@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Problem, nearest};
+use super::error::Problem;
 use super::resolve::Given;
 use super::setting::Setting;
 use super::source::Source;
@@ -136,9 +136,9 @@ fn nearest_key(key: &str, table: &[&'static Setting]) -> Option<String> {
     let (section, name) = key.split_once('.').unwrap_or(("", key));
     let siblings = || table.iter().filter(|setting| setting.section() == section);
     if siblings().next().is_none() {
-        return nearest(key, table.iter().map(|setting| setting.key));
+        return kernel::nearest(key, table.iter().map(|setting| setting.key));
     }
-    let sibling = nearest(name, siblings().map(|setting| setting.name()))
+    let sibling = kernel::nearest(name, siblings().map(|setting| setting.name()))
         .and_then(|name| siblings().find(|setting| setting.name() == name));
     let namesake = || table.iter().find(|setting| setting.name() == name);
     sibling.or_else(namesake).map(|setting| setting.key.to_owned())

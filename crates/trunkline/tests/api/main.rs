@@ -14,6 +14,7 @@ mod clients;
 mod domains;
 mod groups;
 mod plant;
+mod roles;
 mod rules;
 mod users;
 mod users_profile;

@@ -92,7 +92,7 @@ impl Registry {
             (Capability::Clients, clients::http::routes(self.clients.clone())),
             (Capability::Channels, channels::http::routes(self.channels.clone())),
             (Capability::Domains, of_roles(roles::DOMAINS)),
-            (Capability::Domains, of_roles(roles::GROUPS)),
+            (Capability::Groups, of_roles(roles::GROUPS)),
             (Capability::Clients, of_roles(roles::CLIENTS)),
             (Capability::Channels, of_roles(roles::CHANNELS)),
         ];

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Access, Object, Visible,
+    callouts::Target,
     gates::Gate,
     graph::Subject,
     identity::{Caller, Credential, Role, tokens::Purpose},
@@ -128,8 +129,26 @@ impl Context {
         for &(operation, object) in wanted {
             self.check(operation, object).await?;
         }
-        self.call_out(operation, object, payload).await?;
+        self.call_out(operation, Target::of(object), payload).await?;
         Ok(self.permit(self.is_platform_admin().await?))
+    }
+
+    /// As [`Context::authorize_with`] on a domain, for what takes an administrator of the domain besides (reference 02
+    /// §2.2).
+    pub async fn authorize_domain_admin(
+        &self,
+        operation: Operation,
+        domain: DomainId,
+        payload: impl FnOnce() -> Value + Send,
+    ) -> Result<Permit> {
+        let object = Object::domain(domain);
+        self.check(operation, object).await?;
+        let subject = self.subject(domain).await?;
+        if !self.access.graph().check(subject, "admin", object).await? {
+            return Err(Error::denied());
+        }
+        self.call_out(operation, Target::of(object), payload).await?;
+        Ok(self.permit(subject.is_platform_admin()))
     }
 
     async fn check(&self, operation: Operation, object: Object) -> Result<()> {
@@ -161,7 +180,7 @@ impl Context {
         self.in_scope(&Ask::of(operation, Object::domain(domain))).await?;
         let subject = self.subject(domain).await?;
         self.pass_gate(domain, subject).await?;
-        self.call_out(operation, Object::domain(domain), payload).await?;
+        self.call_out(operation, Target::of(Object::domain(domain)), payload).await?;
         self.guard.mark_authorized();
         self.seen_by(subject, domain, kind).await
     }
@@ -197,8 +216,12 @@ impl Context {
     }
 
     /// Which domains the caller may see; `operation` is what a personal access token must be good for.
-    pub async fn visible_domains(&self, operation: Operation) -> Result<Visible> {
-        self.authorize_own(operation, None).await?;
+    pub async fn visible_domains(
+        &self,
+        operation: Operation,
+        payload: impl FnOnce() -> Value + Send,
+    ) -> Result<Visible> {
+        self.authorize_own_with(operation, None, payload).await?;
         let all = self.is_platform_admin().await?;
         Ok(if all { Visible::All } else { Visible::DomainsOf(self.caller.user) })
     }
@@ -212,7 +235,9 @@ impl Context {
     /// As [`Context::authorize_platform_admin`], also with a personal access token that is good for this.
     pub async fn authorize_platform_admin_to(&self, operation: Operation, object: Object) -> Result<Permit> {
         self.in_scope(&Ask::of(operation, object)).await?;
-        self.platform_admin().await
+        let permit = self.platform_admin().await?;
+        self.call_out(operation, Target::of(object), || json!({ "entity_id": object.id_text() })).await?;
+        Ok(permit)
     }
 
     async fn platform_admin(&self) -> Result<Permit> {
@@ -228,7 +253,18 @@ impl Context {
     /// Lets any caller act on what is its own, in a domain or in none; `operation` is what a personal access token must
     /// be good for.
     pub async fn authorize_own(&self, operation: Operation, domain: Option<DomainId>) -> Result<Permit> {
+        self.authorize_own_with(operation, domain, || json!({ "entity_id": domain })).await
+    }
+
+    /// As [`Context::authorize_own`], and tells callouts this of the request.
+    pub async fn authorize_own_with(
+        &self,
+        operation: Operation,
+        domain: Option<DomainId>,
+        payload: impl FnOnce() -> Value + Send,
+    ) -> Result<Permit> {
         self.in_scope(&[Ask::of_own(operation, domain)]).await?;
+        self.call_out(operation, Target::of_own(operation, domain), payload).await?;
         Ok(self.permit(false))
     }
 
@@ -253,14 +289,14 @@ impl Context {
     async fn call_out(
         &self,
         operation: Operation,
-        object: Object,
+        target: Target,
         payload: impl FnOnce() -> Value + Send,
     ) -> Result<()> {
         let callouts = self.access.callouts();
-        if !callouts.wants(operation) {
+        if !callouts.wants(operation, &target) {
             return Ok(());
         }
-        callouts.consult(&self.caller, operation, object, payload()).await
+        callouts.consult(self.caller.user, self.request.at, operation, &target, payload()).await
     }
 
     /// Whether the caller is an administrator of the platform: the token claims it, and it is still true.

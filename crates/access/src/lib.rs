@@ -25,6 +25,7 @@ pub mod graph;
 pub mod hierarchy;
 pub mod identity;
 pub mod limits;
+pub mod membership;
 pub mod object;
 pub mod pats;
 pub mod permission;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use web::{Empty, Json, List, Path, Query, Route, Routes, Rule};
 
-use crate::{Domains, model, operations};
+use crate::{Domains, invitations, model, operations};
 
 /// The table.
 pub fn routes(domains: Domains) -> Routes {
@@ -66,6 +66,7 @@ pub fn routes(domains: Domains) -> Routes {
                 .summary("Close a domain to all but the platform's administrators")
                 .answers_empty(200),
         )
+        .merge(invitations::http::routes())
         .with(domains)
 }
 

@@ -5,11 +5,12 @@
 //! platform's administrators may. The gate is kept by `access` (it is asked at every request); this crate writes it
 //! in the same transaction as its own row.
 //!
-//! Start reading at [`service`]; the wire shapes are in [`http`], the promises in reference 02 §1. Invitations and
-//! role management come with the whole control plane.
+//! Start reading at [`service`]; how users come into a domain is in [`invitations`], the wire shapes are in [`http`], the
+//! promises in reference 02 §1 and §2.
 
 mod events;
 pub mod http;
+pub mod invitations;
 pub mod model;
 pub mod service;
 mod store;
@@ -17,8 +18,10 @@ mod store;
 pub use service::Domains;
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[db::Migration] =
-    &[db::Migration { id: "domains/0001", sql: include_str!("../migrations/0001_domains.sql") }];
+pub const MIGRATIONS: &[db::Migration] = &[
+    db::Migration { id: "domains/0001", sql: include_str!("../migrations/0001_domains.sql") },
+    db::Migration { id: "domains/0002", sql: include_str!("../migrations/0002_invitations.sql") },
+];
 
 /// The operations that this crate asks permission for.
 pub mod operations {
@@ -39,6 +42,20 @@ pub mod operations {
     /// Close it to all but its administrators.
     pub const DISABLE: Operation = Operation::new("domains", "disable");
 
+    /// Invite a user into it; takes an administrator of the domain besides.
+    pub const SEND_INVITATION: Operation = Operation::new("domains", "send_invitation");
+    /// See who is invited into it.
+    pub const LIST_DOMAIN_INVITATION: Operation = Operation::new("domains", "list_domain_invitation");
+    /// Withdraw an invitation.
+    pub const DELETE_INVITATION: Operation = Operation::new("domains", "delete_invitation");
+    /// See one's own invitations. Any user may; a personal access token needs the scope.
+    pub const LIST_INVITATION: Operation = Operation::new("domains", "list_invitation");
+    /// Accept one's own invitation. Any user may; a personal access token needs the scope.
+    pub const ACCEPT_INVITATION: Operation = Operation::new("domains", "accept_invitation");
+    /// Reject one's own invitation. Any user may; a personal access token needs the scope.
+    pub const REJECT_INVITATION: Operation = Operation::new("domains", "reject_invitation");
+
     /// Those that take a permission, for the check of the table at start.
-    pub const ALL: &[Operation] = &[READ, UPDATE, ENABLE, DISABLE];
+    pub const ALL: &[Operation] =
+        &[READ, UPDATE, ENABLE, DISABLE, SEND_INVITATION, LIST_DOMAIN_INVITATION, DELETE_INVITATION];
 }

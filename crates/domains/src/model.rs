@@ -112,6 +112,11 @@ impl Change {
         Ok(Self { tags, metadata, ..self })
     }
 
+    /// What callouts are told of it (reference 02 §6).
+    pub fn told(&self) -> serde_json::Value {
+        serde_json::json!({ "name": self.name, "tags": self.tags, "metadata": self.metadata })
+    }
+
     /// Applies the change.
     pub fn apply(self, domain: &mut Domain, by: UserId, at: Timestamp) {
         if let Some(name) = self.name.filter(|name| !name.is_empty()) {

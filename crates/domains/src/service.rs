@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use access::{Access, Context, Object, Permit, gates::Gate, roles};
+use access::{Access, Context, Object, Permit, callouts, gates::Gate, roles};
 use db::Tx;
 use kernel::{DomainId, Error, Page, Result, Route};
+use serde_json::json;
 
 use crate::{
     events,
@@ -15,7 +16,7 @@ use crate::{
 /// The domains service.
 #[derive(Clone)]
 pub struct Domains {
-    access: Access,
+    pub(crate) access: Access,
 }
 
 impl axum::extract::FromRef<Domains> for Access {
@@ -34,7 +35,8 @@ impl Domains {
     ///
     /// Conflict where the id or the route is taken.
     pub async fn create(&self, cx: &Context, new: NewDomain) -> Result<Domain> {
-        let permit = cx.authorize_own(operations::CREATE, None).await?;
+        let payload = || json!({ "entity_id": new.id });
+        let permit = cx.authorize_own_with(operations::CREATE, None, payload).await?;
         if new.name.is_empty() {
             return Err(Error::invalid("missing identity name"));
         }
@@ -65,7 +67,8 @@ impl Domains {
 
     /// One domain. Denied without `read` on it.
     pub async fn view(&self, cx: &Context, id: DomainId) -> Result<Domain> {
-        cx.authorize(operations::READ, Object::domain(id)).await?;
+        let payload = || json!({ "entity_id": id, "with_roles": false });
+        cx.authorize_with(operations::READ, Object::domain(id), payload).await?;
         cx.read(move |tx| Box::pin(async move { store::get(tx, id).await }))
             .await?
             .ok_or_else(Error::not_found)
@@ -73,13 +76,15 @@ impl Domains {
 
     /// The domains in which the caller holds a role; all of them for an administrator of the platform.
     pub async fn list(&self, cx: &Context, query: Query) -> Result<Page<Domain>> {
-        let visible = cx.visible_domains(operations::LIST).await?;
+        let payload = || callouts::page_of("page", &query.listing);
+        let visible = cx.visible_domains(operations::LIST, payload).await?;
         cx.scan(move |tx| Box::pin(async move { store::list(tx, &query, visible).await })).await
     }
 
     /// Changes name, tags or metadata. Emits `domain.update`.
     pub async fn update(&self, cx: &Context, id: DomainId, change: Change) -> Result<Domain> {
-        let permit = cx.authorize(operations::UPDATE, Object::domain(id)).await?;
+        let payload = || json!({ "entity_id": id, "domain_req": change.told() });
+        let permit = cx.authorize_with(operations::UPDATE, Object::domain(id), payload).await?;
         let change = change.checked()?;
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {

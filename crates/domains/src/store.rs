@@ -64,6 +64,12 @@ pub(crate) async fn get_for_update(tx: &mut Tx, id: DomainId) -> Result<Option<D
     tx.one_or_none(&sql, params![id]).await?.as_ref().map(read).transpose()
 }
 
+/// The row, kept as it is until the transaction ends.
+pub(crate) async fn get_for_share(tx: &mut Tx, id: DomainId) -> Result<Option<Domain>> {
+    let sql = format!("SELECT {COLUMNS} FROM domains WHERE id = $1{}", tx.for_share());
+    tx.one_or_none(&sql, params![id]).await?.as_ref().map(read).transpose()
+}
+
 pub(crate) async fn by_route(tx: &mut Tx, route: &Route) -> Result<Option<DomainId>> {
     let row = tx.one_or_none("SELECT id FROM domains WHERE route = $1", params![route]).await?;
     row.map(|row| row.get("id")).transpose()

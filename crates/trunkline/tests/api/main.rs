@@ -13,6 +13,7 @@ mod channels;
 mod clients;
 mod domains;
 mod groups;
+mod invitations;
 mod plant;
 mod roles;
 mod rules;

@@ -11,14 +11,14 @@ use std::{
 };
 
 use kernel::Result;
-use quick_cache::sync::Cache;
+use quick_cache::{UnitWeighter, Weighter, sync::Cache};
 
 /// Slots per cache: a write to one key makes a load of 1 key in 256 run once more, no more.
 const SLOTS: usize = 256;
 
 /// A bounded cache in front of the database.
-pub(crate) struct Fresh<K, V> {
-    cache: Cache<K, V>,
+pub(crate) struct Fresh<K, V, W = UnitWeighter> {
+    cache: Cache<K, V, W>,
     changes: Box<[Mutex<u64>]>,
     hasher: std::hash::RandomState,
 }
@@ -26,8 +26,15 @@ pub(crate) struct Fresh<K, V> {
 impl<K: Eq + Hash + Clone, V: Clone> Fresh<K, V> {
     /// A cache of at most `capacity` entries.
     pub(crate) fn new(capacity: usize) -> Self {
+        Self::weighted(capacity, capacity as u64, UnitWeighter)
+    }
+}
+
+impl<K: Eq + Hash + Clone, V: Clone, W: Weighter<K, V> + Clone> Fresh<K, V, W> {
+    /// A cache of about `entries` entries whose weights add up to `capacity` at the most.
+    pub(crate) fn weighted(entries: usize, capacity: u64, weighter: W) -> Self {
         Self {
-            cache: Cache::new(capacity),
+            cache: Cache::with_weighter(entries, capacity, weighter),
             changes: (0..SLOTS).map(|_| Mutex::new(0)).collect(),
             hasher: std::hash::RandomState::new(),
         }

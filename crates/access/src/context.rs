@@ -27,6 +27,7 @@ use crate::{
 pub struct Context {
     access: Access,
     caller: Caller,
+    generation: i64,
     guard: web::Guard,
     request: RequestInfo,
 }
@@ -82,6 +83,12 @@ impl Context {
     /// Who calls.
     pub const fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// The generation of the caller's account when the request came in, for
+    /// [`Accounts::hold`](crate::identity::accounts::Accounts::hold).
+    pub const fn generation(&self) -> i64 {
+        self.generation
     }
 
     /// The instant that the whole use case sees.
@@ -279,7 +286,7 @@ impl Context {
     async fn in_scope(&self, asks: &[Ask]) -> Result<()> {
         match self.caller.credential {
             Credential::Session | Credential::Standalone => Ok(()),
-            Credential::Pat(pat) => match pats::permits(self.access.db(), pat, asks).await? {
+            Credential::Pat(pat) => match pats::permits(&self.access, pat, asks).await? {
                 true => Ok(()),
                 false => Err(Error::denied()),
             },
@@ -418,9 +425,10 @@ where
         let Ok(web::Bearer(token)) = web::Bearer::from_request_parts(parts, state).await;
         let refused = |message| Error::new(Kind::Unauthenticated, message);
         let token = token.ok_or_else(|| refused("missing or invalid bearer user token"))?;
-        let caller = access.verify(&token, Purpose::Access, request.at).await?.caller.clone();
+        let verified = access.verify(&token, Purpose::Access, request.at).await?;
         guard.mark_signed_in();
-        Ok(Self(Context { access, caller, guard, request }))
+        let (caller, generation) = (verified.caller.clone(), verified.generation);
+        Ok(Self(Context { access, caller, generation, guard, request }))
     }
 }
 

@@ -14,7 +14,7 @@
 //! ([`gates`]), looks the permission up ([`permission`]) and asks the graph ([`graph`]). The [`Permit`] it returns is
 //! what [`roles`] wants to see before it changes anybody's rights.
 //!
-//! What it does not do yet: personal access tokens, role management by users, groups' hierarchy in lists.
+//! What it does not do yet: role management by users, groups' hierarchy in lists.
 
 mod cache;
 pub mod callouts;
@@ -52,18 +52,21 @@ use crypto::{Digester, MasterKey, Passwords, Sealer};
 use gates::Gates;
 use graph::Graph;
 use identity::{
-    Caller, Role,
+    Caller, Credential, Role,
     accounts::Accounts,
     keys::Keys,
     tokens::{Purpose, Tokens, Verified},
 };
 use limits::FailureLimit;
+use pats::Pats;
 use permission::Permissions;
 use roles::members::OnLeave;
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[db::Migration] =
-    &[db::Migration { id: "access/0001", sql: include_str!("../migrations/0001_access.sql") }];
+pub const MIGRATIONS: &[db::Migration] = &[
+    db::Migration { id: "access/0001", sql: include_str!("../migrations/0001_access.sql") },
+    db::Migration { id: "access/0002", sql: include_str!("../migrations/0002_pats.sql") },
+];
 
 /// What an operator can set.
 #[derive(Debug, Clone)]
@@ -110,6 +113,7 @@ struct Inner {
     failures: FailureLimit,
     callouts: Callouts,
     on_leave: OnceLock<OnLeave>,
+    pats: Pats,
 }
 
 /// What [`Access::open`] stands on.
@@ -144,6 +148,7 @@ impl Access {
             failures: FailureLimit::new(),
             callouts: Callouts,
             on_leave: OnceLock::new(),
+            pats: Pats::new(),
             permissions,
             graph,
             sealer,
@@ -220,6 +225,11 @@ impl Access {
         &self.0.failures
     }
 
+    /// Personal access tokens.
+    pub fn pats(&self) -> &Pats {
+        &self.0.pats
+    }
+
     /// Who may refuse what was authorized.
     pub fn callouts(&self) -> &Callouts {
         &self.0.callouts
@@ -235,13 +245,17 @@ impl Access {
         self.0.on_leave.get().copied()
     }
 
-    /// Whose token this is, if it is valid for `purpose` at `now`.
+    /// Whose token this is, if it is valid for `purpose` at `now`. A personal access token calls the API and is good for
+    /// nothing else.
     pub async fn verify(
         &self,
         token: &Secret<String>,
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<Arc<Verified>> {
+        if purpose == Purpose::Access && token.expose().starts_with(pats::secret::PREFIX) {
+            return pats::known::verify(self, token, now).await;
+        }
         self.0.tokens.verify(&self.0.db, &self.0.accounts, token, purpose, now).await
     }
 
@@ -252,9 +266,12 @@ impl Access {
         Ok(verified)
     }
 
-    /// Fails where the caller has to verify its e-mail address first. Administrators need not, while they are some.
+    /// Fails where the caller has to verify its e-mail address first. Administrators need not, while they are
+    /// some, nor need a personal access token, which somebody verified has made (reference 01 §4.6).
     pub(crate) async fn let_in(&self, caller: &Caller) -> Result<()> {
-        if caller.verified
+        let is_pat = matches!(caller.credential, Credential::Pat(_));
+        if is_pat
+            || caller.verified
             || self.0.settings.allow_unverified_users
             || (caller.role == Role::Admin && self.0.graph.is_platform_admin(caller.user).await?)
         {

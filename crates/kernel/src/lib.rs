@@ -6,6 +6,7 @@
 //! Start reading at [`error`] (one error for all crates) and [`id`] (one type per kind of thing).
 
 pub mod clock;
+pub mod duration;
 pub mod error;
 pub mod id;
 pub mod metadata;

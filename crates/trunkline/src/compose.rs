@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use access::{Access, Ground, crypto::MasterKey, roles};
 use anyhow::Context;
+use auth::Auth;
 use channels::Channels;
 use clients::Clients;
 use db::{Db, Migration};
@@ -27,6 +28,8 @@ use crate::revocations;
 pub struct Registry {
     /// Keys, tokens, relations, roles.
     pub access: Access,
+    /// Keys and personal access tokens.
+    pub auth: Auth,
     /// Users and logins.
     pub users: Users,
     /// Tenants.
@@ -72,6 +75,7 @@ impl Registry {
         ground.db.migrate(&MIGRATIONS.concat()).await?;
         let access = Access::open(ground, settings, &OPERATIONS.concat()).await?;
         Ok(Self {
+            auth: Auth::new(access.clone()),
             users: Users::new(access.clone(), rules),
             domains: Domains::new(access.clone()),
             groups: Groups::new(access.clone()),
@@ -85,6 +89,7 @@ impl Registry {
     pub fn routes(&self, serves: impl Fn(Capability) -> bool) -> Vec<Routes> {
         let of_roles = |entity| roles::http::routes(self.access.clone(), entity);
         let all = [
+            (Capability::Auth, auth::routes(self.auth.clone())),
             (Capability::Auth, users::http::key_routes(self.users.clone())),
             (Capability::Users, users::http::routes(self.users.clone())),
             (Capability::Domains, domains::http::routes(self.domains.clone())),

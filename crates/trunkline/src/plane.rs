@@ -2,7 +2,12 @@
 
 use std::{str::FromStr, sync::Arc};
 
-use access::{graph::Subject, identity::Role};
+use access::{
+    Access,
+    graph::Subject,
+    identity::{Credential, Role},
+    pats::{self, Ask},
+};
 use clients::{connections::ConnectionType, model};
 use db::BoxFuture;
 use kernel::{ChannelId, ClientId, DomainId, Error, Kind, Result, Route, Secret, Status};
@@ -17,6 +22,32 @@ pub(crate) struct RegistryGate(pub(crate) Registry);
 struct User {
     role: Role,
     generation: i64,
+    credential: Credential,
+}
+
+impl User {
+    /// Whether what the user has shown is good for messages on this channel: a personal access token must have a scope
+    /// that says so.
+    async fn is_in_scope(
+        &self,
+        access: &Access,
+        domain: DomainId,
+        channel: ChannelId,
+        action: Action,
+    ) -> Result<bool> {
+        let Credential::Pat(pat) = self.credential else { return Ok(true) };
+        let operation = match action {
+            Action::Publish => "message_publish",
+            Action::Subscribe => "message_subscribe",
+        };
+        let ask = Ask {
+            entity_type: "messages".into(),
+            domain: domain.to_string(),
+            operation: operation.into(),
+            entity: channel.to_string(),
+        };
+        pats::permits(access, pat, &[ask]).await
+    }
 }
 
 impl RegistryGate {
@@ -37,7 +68,7 @@ impl RegistryGate {
         }
     }
 
-    /// A user by its access token.
+    /// A user by its access token or a personal access token.
     async fn user(&self, token: &str) -> Result<Identity> {
         let token = Secret::new(token.to_owned());
         let access = &self.0.access;
@@ -45,7 +76,11 @@ impl RegistryGate {
         Ok(Identity::User {
             user: verified.caller.user,
             expires_at: Some(verified.expires_at),
-            credential: Arc::new(User { role: verified.caller.role, generation: verified.generation }),
+            credential: Arc::new(User {
+                role: verified.caller.role,
+                generation: verified.generation,
+                credential: verified.caller.credential,
+            }),
         })
     }
 
@@ -122,6 +157,9 @@ impl RegistryGate {
                 let access = &self.0.access;
                 let account = access.accounts().get(access.db(), *user).await?;
                 if !account.is_some_and(|account| account.enabled && account.generation == known.generation) {
+                    return Ok(false);
+                }
+                if !known.is_in_scope(access, domain, channel, action).await? {
                     return Ok(false);
                 }
                 let subject = if known.role == Role::Admin && access.graph().is_platform_admin(*user).await? {

@@ -33,6 +33,9 @@ fn of(event: &Event) -> Vec<Revocation> {
             all(event, "channel_ids").map(Revocation::Channel).collect()
         }
         "domain.enable" | "domain.disable" | "domain.freeze" => one(parsed(id).map(Revocation::Domain)),
+        "pat.revoke" | "pat.remove_scopes" => {
+            one(parsed(event.payload().get("user_id")).map(Revocation::User))
+        }
         "user.disable" | "user.update_secret" => one(parsed(id).map(Revocation::UserGone)),
         operation => of_roles(operation, event),
     }

@@ -29,13 +29,17 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 /// A secret of 32 letters and digits: 190 random bits.
 pub fn fresh_secret() -> Result<Secret<String>> {
-    const LENGTH: usize = 32;
-    let mut secret = String::with_capacity(LENGTH);
-    while secret.len() < LENGTH {
-        // Bytes above the largest multiple of 62 are passed over, so that every character is equally likely.
-        let usable = random::<64>()?.into_iter().filter(|byte| usize::from(*byte) < 4 * ALPHABET.len());
-        let characters = usable.filter_map(|byte| ALPHABET.get(usize::from(byte) % ALPHABET.len()));
-        secret.extend(characters.take(LENGTH - secret.len()).map(|byte| char::from(*byte)));
+    characters(ALPHABET, 32)
+}
+
+/// A secret of `length` characters, each of which is equally likely to be any of `alphabet`.
+pub(crate) fn characters<const N: usize>(alphabet: &[u8; N], length: usize) -> Result<Secret<String>> {
+    let mut secret = String::with_capacity(length);
+    while secret.len() < length {
+        // Bytes above the largest multiple of the alphabet's size are passed over.
+        let usable = random::<64>()?.into_iter().filter(|byte| usize::from(*byte) < 256 / N * N);
+        let characters = usable.filter_map(|byte| alphabet.get(usize::from(byte) % N));
+        secret.extend(characters.take(length - secret.len()).map(|byte| char::from(*byte)));
     }
     Ok(Secret::new(secret))
 }

@@ -16,6 +16,9 @@ pub struct Account {
     pub verified: bool,
     /// Tokens of an older generation are void.
     pub generation: i64,
+    /// Personal access tokens and API keys of an older one are void; only a change of password raises it, so that they
+    /// outlive the user's being disabled and enabled again.
+    pub credential_generation: i64,
 }
 
 /// Accounts by user, read through a cache.
@@ -54,15 +57,23 @@ impl Accounts {
     /// Makes the account of a new user.
     pub async fn create(&self, tx: &mut Tx, user: UserId, account: Account) -> Result<()> {
         tx.execute(
-            "INSERT INTO accounts (user_id, enabled, verified, generation) VALUES ($1, $2, $3, $4)",
-            params![user, i64::from(account.enabled), i64::from(account.verified), account.generation],
+            "INSERT INTO accounts (user_id, enabled, verified, generation, credential_generation)
+             VALUES ($1, $2, $3, $4, $5)",
+            params![
+                user,
+                i64::from(account.enabled),
+                i64::from(account.verified),
+                account.generation,
+                account.credential_generation
+            ],
         )
         .await?;
         self.forget(tx, user);
         Ok(())
     }
 
-    /// Enables or disables; disabling voids every token of the user.
+    /// Enables or disables; either voids every session and its tokens. Personal access tokens and API keys rest while
+    /// the user is disabled.
     pub async fn set_enabled(&self, tx: &mut Tx, user: UserId, enabled: bool) -> Result<()> {
         tx.execute(
             "UPDATE accounts SET enabled = $2, generation = generation + 1 WHERE user_id = $1",
@@ -85,10 +96,15 @@ impl Accounts {
         Ok(())
     }
 
-    /// Ends every session and voids every token of the user.
+    /// Ends every session and voids every token of the user, as a change of password does: personal access tokens work
+    /// again with a new secret, API keys do not.
     pub async fn end_sessions(&self, tx: &mut Tx, user: UserId) -> Result<()> {
-        tx.execute("UPDATE accounts SET generation = generation + 1 WHERE user_id = $1", params![user])
-            .await?;
+        tx.execute(
+            "UPDATE accounts SET generation = generation + 1, credential_generation = credential_generation + 1
+              WHERE user_id = $1",
+            params![user],
+        )
+        .await?;
         super::sessions::delete_of(tx, user).await?;
         self.forget(tx, user);
         Ok(())
@@ -102,13 +118,17 @@ impl Accounts {
 
 async fn select(tx: &mut Tx, user: UserId) -> Result<Option<Account>> {
     let row = tx
-        .one_or_none("SELECT enabled, verified, generation FROM accounts WHERE user_id = $1", params![user])
+        .one_or_none(
+            "SELECT enabled, verified, generation, credential_generation FROM accounts WHERE user_id = $1",
+            params![user],
+        )
         .await?;
     row.map(|row| {
         Ok(Account {
             enabled: row.get::<i64>("enabled")? == 1,
             verified: row.get::<i64>("verified")? == 1,
             generation: row.get("generation")?,
+            credential_generation: row.get("credential_generation")?,
         })
     })
     .transpose()

@@ -8,7 +8,12 @@ use kernel::{Error, Result, Secret, Timestamp, UserId};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Credential, Role, accounts::Accounts, keys::Keys};
+use super::{
+    Caller, Credential, Role,
+    accounts::{Account, Accounts},
+    keys::Keys,
+};
+use crate::pats::model::Pat;
 
 /// Who issues tokens (reference 01 §1.1).
 const ISSUER: &str = "magistrala.auth";
@@ -18,6 +23,9 @@ const SKEW: Duration = Duration::from_secs(5);
 
 /// How many verified tokens are remembered; about 200 bytes each.
 const REMEMBERED: usize = 20_000;
+
+/// The number of personal access tokens among the kinds of tokens; they are no JWTs.
+const PAT: u8 = 4;
 
 /// What a token is for. The numbers are the contract's (reference 01 §2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +74,25 @@ pub struct Verified {
     pub generation: i64,
     issued_at: Timestamp,
     purpose: u8,
+}
+
+impl Verified {
+    /// By a personal access token, which has proved to be `pat`.
+    pub(crate) fn by_pat(caller: Caller, pat: &Pat, account: Account) -> Self {
+        Self {
+            caller,
+            id: Some(pat.id.to_string()),
+            issued_at: pat.issued_at,
+            expires_at: pat.expires_at,
+            generation: account.generation,
+            purpose: PAT,
+        }
+    }
+
+    /// The number of the kind of token (reference 01 §2.1).
+    pub const fn token_type(&self) -> u8 {
+        self.purpose
+    }
 }
 
 /// What a new token says.

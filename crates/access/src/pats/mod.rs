@@ -1,10 +1,33 @@
 //! Personal access tokens: what a user lends to a program, narrowed down to scopes (reference 01 §4).
+//!
+//! A token acts for its owner, but only where one of its scopes names what is asked: the effective right is the scope
+//! *and* the owner's own right. The rules that hold here:
+//!
+//! - Of the secret only a keyed digest is kept; it is shown once, when it is made.
+//! - A token is void while its owner is disabled, and works again when the owner is enabled.
+//! - A change of the owner's password voids all tokens, and each works again with a new secret: whoever knew the old
+//!   password may have made or read them.
+//! - What is revoked, expired or narrowed down ends with the commit of that change.
+//!
+//! [`known`] verifies and answers [`permits`]; [`scope`] and [`operations`] say what a scope may be; the rows are in
+//! [`store`], the use cases and routes in the `auth` crate.
+
+pub mod known;
+pub mod model;
+pub mod operations;
+pub mod scope;
+pub mod secret;
+pub mod store;
 
 use std::borrow::Cow;
 
-use kernel::{DomainId, Operation, PatId, Result};
+use kernel::{DomainId, Operation};
 
 use crate::Object;
+
+pub use known::{Pats, forget_user, permits};
+pub use operations::EntityType;
+pub use scope::Scope;
 
 /// What a scope must name for a request to pass (reference 01 §4.5).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -71,10 +94,4 @@ impl Ask {
             entity,
         }
     }
-}
-
-/// Whether a scope of this token meets one of `asks`.
-#[expect(clippy::unused_async, reason = "the scopes are in the database")]
-pub async fn permits(_db: &db::Db, _pat: PatId, _asks: &[Ask]) -> Result<bool> {
-    Ok(false)
 }

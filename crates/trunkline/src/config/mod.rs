@@ -5,7 +5,6 @@
 //! What is wrong is collected, so that one run shows all of it. Names of older generations and the form of values
 //! follow reference 07 §1; unknown names are errors with the nearest known one.
 
-mod duration;
 mod environment;
 mod error;
 mod example;

@@ -8,10 +8,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use kernel::Secret;
+use kernel::{Secret, duration};
 use users::model::{Email, PersonName, Username};
-
-use super::duration;
 
 /// How a value is written in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +118,8 @@ impl Value for Duration {
     const EXPECTED: &'static str = "a duration such as `90s`, `1h30m` or a number of seconds";
 
     fn parse(text: &str) -> Option<Self> {
-        duration::parse(text)
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { text.parse().ok().map(Self::from_secs) } else { duration::parse(text) }
     }
 }
 

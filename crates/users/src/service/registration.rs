@@ -146,6 +146,7 @@ impl Users {
                         enabled: user.status == Status::Enabled,
                         verified: user.verified_at.is_some(),
                         generation: 0,
+                        credential_generation: 0,
                     };
                     access.accounts().create(tx, user.id, account).await?;
                     platform::admit(tx, &access, &permit, user.id, user.role.claimed()).await?;

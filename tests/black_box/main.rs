@@ -10,6 +10,7 @@
 )]
 
 mod bad_input;
+mod cli;
 mod clients;
 mod crash;
 mod http_publish;

@@ -1,21 +1,29 @@
 //! Where the platform is, who is asking, and one way to ask.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kernel::{DomainId, Secret};
 use reqwest::{Method, RequestBuilder, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::channels::Channels;
 use crate::clients::Clients;
 use crate::domains::Domains;
 use crate::error::{Error, Result};
+use crate::groups::Groups;
 use crate::health::Health;
+use crate::invitations::Invitations;
+use crate::keys::Keys;
 use crate::messages::Messages;
+use crate::page::{Envelope, Page};
+use crate::pats::Pats;
 use crate::registry::Registry;
 use crate::tokens::Tokens;
+use crate::users::Users;
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,10 +31,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// The base URL of each service, without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remotes {
+    /// Keys and personal access tokens.
+    pub auth: String,
     /// Users and tokens.
     pub users: String,
-    /// Domains.
+    /// Domains and invitations.
     pub domains: String,
+    /// Groups.
+    pub groups: String,
     /// Clients.
     pub clients: String,
     /// Channels.
@@ -40,8 +52,10 @@ impl Remotes {
     pub fn one(url: &str) -> Self {
         let url = url.trim_end_matches('/').to_owned();
         Self {
+            auth: url.clone(),
             users: url.clone(),
             domains: url.clone(),
+            groups: url.clone(),
             clients: url.clone(),
             channels: url.clone(),
             messages: url,
@@ -51,7 +65,15 @@ impl Remotes {
     /// The separate services of `host` on the ports of reference 07 §4.
     pub fn separate(host: &str) -> Self {
         let at = |port: u16| format!("http://{host}:{port}");
-        Self { users: at(9002), domains: at(9003), clients: at(9006), channels: at(9005), messages: at(8008) }
+        Self {
+            auth: at(9001),
+            users: at(9002),
+            domains: at(9003),
+            groups: at(9004),
+            clients: at(9006),
+            channels: at(9005),
+            messages: at(8008),
+        }
     }
 }
 
@@ -61,6 +83,30 @@ pub struct Api {
     http: reqwest::Client,
     remotes: Remotes,
     token: Option<Secret<String>>,
+    answers: Option<Answers>,
+}
+
+/// Keeps the JSON of the last answer, for programs that show what the platform said word for word, with fields that this
+/// version does not know.
+#[derive(Clone, Default)]
+pub struct Answers(Arc<Mutex<Option<Value>>>);
+
+impl Answers {
+    /// The last answer that had a body, once.
+    pub fn take(&self) -> Option<Value> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn keep(&self, body: &[u8]) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = serde_json::from_slice(body).ok();
+    }
+}
+
+impl fmt::Debug for Answers {
+    /// Answers may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answers(…)")
+    }
 }
 
 impl Api {
@@ -71,7 +117,7 @@ impl Api {
             .user_agent(concat!("trunkline-sdk/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(Error::Setup)?;
-        Ok(Self { http, remotes, token: None })
+        Ok(Self { http, remotes, token: None, answers: None })
     }
 
     /// The same with a token: an access token or a personal access token.
@@ -81,14 +127,46 @@ impl Api {
         self
     }
 
+    /// The same with a place that keeps the JSON of each answer.
+    #[must_use]
+    pub fn kept_in(mut self, answers: &Answers) -> Self {
+        self.answers = Some(answers.clone());
+        self
+    }
+
     /// Logging in.
     pub const fn tokens(&self) -> Tokens<'_> {
         Tokens(self)
     }
 
+    /// Users.
+    pub const fn users(&self) -> Users<'_> {
+        Users(self)
+    }
+
+    /// The caller's personal access tokens.
+    pub const fn pats(&self) -> Pats<'_> {
+        Pats(self)
+    }
+
+    /// The caller's API keys.
+    pub const fn keys(&self) -> Keys<'_> {
+        Keys(self)
+    }
+
+    /// Invitations to domains.
+    pub const fn invitations(&self) -> Invitations<'_> {
+        Invitations(self)
+    }
+
     /// Domains.
     pub const fn domains(&self) -> Domains<'_> {
         Domains(self)
+    }
+
+    /// The groups of a domain.
+    pub const fn groups(&self, domain: DomainId) -> Registry<'_, Groups> {
+        Registry::new(self, domain)
     }
 
     /// The clients of a domain.
@@ -122,7 +200,7 @@ impl Api {
         if let Some(token) = &self.token {
             builder = builder.bearer_auth(token.expose());
         }
-        Request { builder, url }
+        Request { builder, url, answers: self.answers.clone() }
     }
 }
 
@@ -136,6 +214,7 @@ impl fmt::Debug for Api {
 pub(crate) struct Request {
     builder: RequestBuilder,
     url: String,
+    answers: Option<Answers>,
 }
 
 impl Request {
@@ -174,13 +253,30 @@ impl Request {
         serde_json::from_slice(&body).map_err(|cause| Error::Unexpected { url, cause })
     }
 
+    /// Sends it and reads the page whose rows stand under `list`.
+    pub(crate) async fn page<T: DeserializeOwned>(self, list: &str) -> Result<Page<T>> {
+        let url = self.url.clone();
+        let envelope: Envelope = self.answer().await?;
+        envelope.page(list).map_err(|cause| Error::Unexpected { url, cause })
+    }
+
+    /// Sends it and reads one member of the answer; an absent one is its default (an empty list).
+    pub(crate) async fn member<T: DeserializeOwned + Default>(self, name: &str) -> Result<T> {
+        let url = self.url.clone();
+        let mut answer: Value = self.answer().await?;
+        match answer.get_mut(name).map(Value::take) {
+            None | Some(Value::Null) => Ok(T::default()),
+            Some(member) => serde_json::from_value(member).map_err(|cause| Error::Unexpected { url, cause }),
+        }
+    }
+
     /// Sends it; the answer has nothing to say but yes.
     pub(crate) async fn done(self) -> Result<()> {
         self.send().await.map(drop)
     }
 
     async fn send(self) -> Result<Vec<u8>> {
-        let Self { builder, url } = self;
+        let Self { builder, url, answers } = self;
         let unreachable = |cause: reqwest::Error| Error::Unreachable { url, cause: cause.without_url() };
         let response = match builder.send().await {
             Ok(response) => response,
@@ -190,6 +286,12 @@ impl Request {
         let request_id = response.headers().get("x-request-id");
         let request_id = request_id.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = response.bytes().await.map_err(unreachable)?;
-        if status.is_success() { Ok(body.to_vec()) } else { Err(Error::refused(status, request_id, &body)) }
+        if !status.is_success() {
+            return Err(Error::refused(status, request_id, &body));
+        }
+        if let Some(answers) = answers {
+            answers.keep(&body);
+        }
+        Ok(body.to_vec())
     }
 }

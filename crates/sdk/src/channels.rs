@@ -1,12 +1,13 @@
 //! Channels, and which clients are connected to them (reference 03 §6).
 
-use kernel::{ChannelId, ClientId, DomainId, Metadata, Status, Tags, Timestamp, UserId};
+use kernel::{ChannelId, ClientId, DomainId, GroupId, Metadata, Status, Tags, Timestamp, UserId};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
+use crate::access::Standing;
 use crate::api::Api;
 use crate::error::Result;
-use crate::registry::{Kind, Registry};
+use crate::registry::{Bulk, Kind, Registry};
 
 /// The kind of thing.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,9 @@ pub struct NewChannel {
     /// Tags.
     #[serde(skip_serializing_if = "Tags::is_empty")]
     pub tags: Tags,
+    /// The group that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_group_id: Option<GroupId>,
     /// Metadata.
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
@@ -79,6 +83,9 @@ pub struct Channel {
     pub tags: Tags,
     /// The domain it belongs to.
     pub domain_id: DomainId,
+    /// The group it belongs to.
+    #[serde(default)]
+    pub parent_group_id: Option<GroupId>,
     /// Metadata.
     #[serde(default)]
     pub metadata: Metadata,
@@ -96,6 +103,12 @@ pub struct Channel {
     /// Whether messages pass.
     #[serde(default)]
     pub status: Status,
+    /// What the client that the list is limited to may do there.
+    #[serde(default)]
+    pub connection_types: Vec<ConnectionType>,
+    /// How the caller reaches it.
+    #[serde(flatten)]
+    pub standing: Standing,
 }
 
 /// What a connection lets a client do.
@@ -120,6 +133,8 @@ pub struct Connections {
     /// What the clients may do there.
     pub types: Vec<ConnectionType>,
 }
+
+impl Bulk for Channels {}
 
 impl Registry<'_, Channels> {
     /// Connects clients to channels.

@@ -1,13 +1,15 @@
 //! Clients: devices and applications (reference 03 §5).
 
-use kernel::{ClientId, DomainId, Metadata, Secret, Status, Tags, Timestamp, UserId};
+use kernel::{ClientId, DomainId, GroupId, Metadata, Secret, Status, Tags, Timestamp, UserId};
 use reqwest::Method;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
+use crate::access::Standing;
 use crate::api::Api;
+use crate::channels::ConnectionType;
 use crate::error::Result;
-use crate::registry::{Kind, Registry};
+use crate::registry::{Bulk, Kind, Registry};
 
 /// The kind of thing.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +40,10 @@ pub struct Credentials {
 }
 
 /// A secret on its way to the platform.
-fn exposed<S: Serializer>(secret: &Option<Secret<String>>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn exposed<S: Serializer>(
+    secret: &Option<Secret<String>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     secret.as_ref().map(Secret::expose).serialize(serializer)
 }
 
@@ -53,6 +58,9 @@ pub struct NewClient {
     /// Tags.
     #[serde(skip_serializing_if = "Tags::is_empty")]
     pub tags: Tags,
+    /// The group that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_group_id: Option<GroupId>,
     /// Label and secret.
     pub credentials: Credentials,
     /// For everyone who may view it.
@@ -99,6 +107,9 @@ pub struct Client {
     pub tags: Tags,
     /// The domain it belongs to.
     pub domain_id: DomainId,
+    /// The group it belongs to.
+    #[serde(default)]
+    pub parent_group_id: Option<GroupId>,
     /// Label and, where it is shown, secret.
     #[serde(default)]
     pub credentials: Credentials,
@@ -119,12 +130,25 @@ pub struct Client {
     /// Whether it may connect.
     #[serde(default)]
     pub status: Status,
+    /// What it may do on the channel that the list is limited to.
+    #[serde(default)]
+    pub connection_types: Vec<ConnectionType>,
+    /// How the caller reaches it.
+    #[serde(flatten)]
+    pub standing: Standing,
 }
+
+impl Bulk for Clients {}
 
 impl Registry<'_, Clients> {
     /// Replaces the secret of a client and ends its open connections.
     pub async fn update_secret(&self, id: ClientId, secret: &Secret<String>) -> Result<Client> {
         let body = json!({"secret": secret.expose()});
         self.request(Method::PATCH, &format!("/{id}/secret")).json(&body).answer().await
+    }
+
+    /// Has the platform make another secret for a client, shows it, and ends the client's open connections.
+    pub async fn rotate_secret(&self, id: ClientId) -> Result<Client> {
+        self.request(Method::PATCH, &format!("/{id}/secret")).json(&json!({})).answer().await
     }
 }

@@ -4,9 +4,11 @@ use kernel::{DomainId, Metadata, Tags, Timestamp, UserId};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
+use crate::access::Standing;
 use crate::api::{Api, Request};
-use crate::error::{Error, Result};
-use crate::page::{Envelope, Page, Query};
+use crate::error::Result;
+use crate::page::{Page, Query};
+use crate::roles::Roles;
 
 /// Operations on domains.
 #[derive(Clone, Copy, Debug)]
@@ -94,9 +96,15 @@ pub struct Domain {
     /// When it was last changed.
     #[serde(default, with = "kernel::time::or_never")]
     pub updated_at: Option<Timestamp>,
+    /// Who changed it last.
+    #[serde(default)]
+    pub updated_by: Option<UserId>,
+    /// Which role the caller has in it.
+    #[serde(flatten)]
+    pub standing: Standing,
 }
 
-impl Domains<'_> {
+impl<'a> Domains<'a> {
     /// Makes one; the caller becomes its administrator.
     pub async fn create(&self, new: &NewDomain) -> Result<Domain> {
         self.request(Method::POST, "").json(new).answer().await
@@ -104,14 +112,17 @@ impl Domains<'_> {
 
     /// Lists the caller's domains.
     pub async fn list(&self, query: &Query) -> Result<Page<Domain>> {
-        let envelope: Envelope = self.request(Method::GET, "").query(query).answer().await?;
-        let url = || format!("{}/domains", self.0.remotes().domains);
-        envelope.page("domains").map_err(|cause| Error::Unexpected { url: url(), cause })
+        self.request(Method::GET, "").query(query).page("domains").await
     }
 
     /// Views one.
     pub async fn view(&self, id: DomainId) -> Result<Domain> {
         self.request(Method::GET, &format!("/{id}")).answer().await
+    }
+
+    /// Views one, with the roles that the caller has in it.
+    pub async fn view_with_roles(&self, id: DomainId) -> Result<Domain> {
+        self.request(Method::GET, &format!("/{id}")).query(&[("roles", true)]).answer().await
     }
 
     /// Changes one; what is absent stays.
@@ -132,6 +143,16 @@ impl Domains<'_> {
     /// Closes one to all but the platform's administrators.
     pub async fn freeze(&self, id: DomainId) -> Result<()> {
         self.request(Method::POST, &format!("/{id}/freeze")).done().await
+    }
+
+    /// The roles in a domain, and their members.
+    pub fn roles(&self, id: DomainId) -> Roles<'a> {
+        Roles::new(self.0, &self.0.remotes().domains, format!("/domains/{id}"))
+    }
+
+    /// All actions that a role in a domain may have.
+    pub async fn available_actions(&self) -> Result<Vec<String>> {
+        self.request(Method::GET, "/roles/available-actions").member("available_actions").await
     }
 
     fn request(&self, method: Method, below: &str) -> Request {

@@ -1,8 +1,10 @@
 //! The Rust client of the platform's HTTP API; it also speaks to SuperMQ and Magistrala (references 01 to 03).
 //!
 //! An [`Api`] knows where the services are and whose token to show. From it come small handles, one per service:
-//! [`Api::tokens`], [`Api::domains`], [`Api::clients`], [`Api::channels`], [`Api::messages`]. Their methods are named as
-//! the API names its operations; each is one request. What the platform refuses is [`Error::Refused`] with the status and
+//! [`Api::tokens`], [`Api::users`], [`Api::domains`], [`Api::invitations`], [`Api::groups`], [`Api::clients`],
+//! [`Api::channels`], [`Api::pats`], [`Api::keys`], [`Api::messages`]; roles hang on what they are roles on
+//! ([`Registry::roles`], [`Domains::roles`]). Their methods are named as the API names its operations; each is one request.
+//! Shapes take what the platform may add later: unknown fields are passed over. What the platform refuses is [`Error::Refused`] with the status and
 //! the platform's own message.
 //!
 //! ```no_run
@@ -15,26 +17,42 @@
 //! # Ok(()) }
 //! ```
 
+mod access;
 mod api;
 mod channels;
 mod clients;
 mod domains;
 mod error;
+mod groups;
 mod health;
+mod invitations;
+mod keys;
 mod messages;
 mod page;
+mod pats;
 mod registry;
+mod roles;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod users;
 
-pub use api::{Api, Remotes};
+pub use access::{MemberRole, Standing};
+pub use api::{Answers, Api, Remotes};
 pub use channels::{Channel, ChannelChange, Channels, ConnectionType, Connections, NewChannel};
 pub use clients::{Client, ClientChange, Clients, Credentials, NewClient};
 pub use domains::{Domain, DomainChange, DomainStatus, Domains, NewDomain};
 pub use error::{Error, Result};
+pub use groups::{ChildrenQuery, Group, GroupChange, Groups, Hierarchy, HierarchyQuery, NewGroup};
 pub use health::Health;
+pub use invitations::{Invitation, InvitationQuery, Invitations, NewInvitation};
+pub use keys::{Key, Keys, NewKey};
 pub use messages::Messages;
-pub use page::{Page, Query};
-pub use registry::{Kind, Registry};
-pub use tokens::{TokenPair, Tokens};
+pub use page::{Page, Query, Span};
+pub use pats::{NewPat, NewScope, Pat, PatQuery, PatStatus, Pats, Scope};
+pub use registry::{Bulk, Kind, Registry};
+pub use roles::{Member, MemberQuery, NewRole, Role, Roles};
+pub use tokens::{Session, TokenPair, Tokens};
+pub use users::{
+    Login, NewCredentials, NewUser, Role as UserRole, User, UserChange, UserQuery, UserSearch, Users,
+};

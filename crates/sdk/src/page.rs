@@ -1,33 +1,58 @@
 //! Lists come in pages (reference 07 §8.4).
 
+use kernel::{ChannelId, ClientId, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Which rows of a list are wanted; what is absent has the API's default.
+/// Which rows of a list are wanted; what is absent has the API's default. Each list passes over what it does not know.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Query {
     /// Rows to pass over.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
     /// Rows on a page, 1 to 100.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
     /// `name`, `created_at` or `updated_at`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<String>,
     /// `asc` or `desc`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub dir: Option<String>,
     /// Part of the name.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `enabled`, `disabled`, `deleted` or `all`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `enabled`, `disabled`, `deleted` or `all`; `freezed` for domains.
     pub status: Option<String>,
     /// `a,b`: any of the tags; `a+b`: all of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<String>,
+    /// A JSON object that the metadata has to contain.
+    pub metadata: Option<String>,
+    /// Clients: part of the identity.
+    pub identity: Option<String>,
+    /// Clients and channels: those in this group or below it; empty for those in no group.
+    pub group: Option<String>,
+    /// Clients: those connected to this channel.
+    pub channel: Option<ChannelId>,
+    /// Channels: those that this client is connected to.
+    pub client: Option<ClientId>,
+    /// With `channel` or `client`: `publish` or `subscribe`.
+    pub connection_type: Option<String>,
+    /// Groups: only those that are in no group.
+    pub root_group: Option<bool>,
+    /// As this user sees the list; for administrators of the platform.
+    pub user: Option<UserId>,
+    /// `direct`, `direct_group`, `indirect_group` or `domain`: how the caller reaches the thing.
+    pub access_type: Option<String>,
+    /// The role through which the caller reaches it.
+    pub role_name: Option<String>,
+    /// Actions that the role has, with commas between them.
+    pub actions: Option<String>,
+}
+
+/// How many rows to pass over and how many there are on a page, for lists that know no more.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Span {
+    /// Rows to pass over.
+    pub offset: Option<u64>,
+    /// Rows on a page, 1 to 100.
+    pub limit: Option<u64>,
 }
 
 /// Some rows of a list.

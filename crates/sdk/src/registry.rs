@@ -1,22 +1,28 @@
-//! What clients and channels have in common: one set of operations on the things of a domain (reference 03 §5 and §6).
+//! What groups, clients and channels have in common: one set of operations on the things of a domain (references 02 §3,
+//! 03 §5 and §6).
 
 use std::fmt::Display;
 use std::marker::PhantomData;
 
-use kernel::DomainId;
+use kernel::{DomainId, GroupId};
 use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::api::{Api, Request};
-use crate::error::{Error, Result};
-use crate::page::{Envelope, Page, Query};
+use crate::error::Result;
+use crate::page::{Page, Query};
+use crate::roles::Roles;
 
 /// A kind of thing that a domain has.
 pub trait Kind {
     /// Its name in paths and lists.
     const PLURAL: &'static str;
+    /// How a request names the group that one is put into.
+    const PARENT: &'static str = "parent_group_id";
+    /// The method that changes one.
+    const CHANGE: Method = Method::PATCH;
     /// Its id.
     type Id: Display + Copy;
     /// The thing as it is shown.
@@ -30,7 +36,10 @@ pub trait Kind {
     fn base(api: &Api) -> &str;
 }
 
-/// Operations on the clients or the channels of a domain.
+/// A kind of which many can be made at once.
+pub trait Bulk: Kind {}
+
+/// Operations on the groups, the clients or the channels of a domain.
 #[derive(Clone, Copy, Debug)]
 pub struct Registry<'a, K> {
     api: &'a Api,
@@ -44,20 +53,23 @@ impl<'a, K> Registry<'a, K> {
     }
 }
 
-impl<K: Kind> Registry<'_, K> {
+impl<'a, K: Kind> Registry<'a, K> {
     /// Makes one.
     pub async fn create(&self, new: &K::New) -> Result<K::View> {
         self.request(Method::POST, "").json(new).answer().await
     }
 
     /// Makes up to 1,000, all or none.
-    pub async fn create_bulk(&self, new: &[K::New]) -> Result<Vec<K::View>> {
-        Ok(self.page(self.request(Method::POST, "/bulk").json(&new), "/bulk").await?.items)
+    pub async fn create_bulk(&self, new: &[K::New]) -> Result<Vec<K::View>>
+    where
+        K: Bulk,
+    {
+        Ok(self.request(Method::POST, "/bulk").json(&new).page(K::PLURAL).await?.items)
     }
 
     /// Lists those that the caller may see.
     pub async fn list(&self, query: &Query) -> Result<Page<K::View>> {
-        self.page(self.request(Method::GET, "").query(query), "").await
+        self.request(Method::GET, "").query(query).page(K::PLURAL).await
     }
 
     /// Views one.
@@ -65,9 +77,14 @@ impl<K: Kind> Registry<'_, K> {
         self.request(Method::GET, &format!("/{id}")).answer().await
     }
 
+    /// Views one, with all roles through which the caller reaches it.
+    pub async fn view_with_roles(&self, id: K::Id) -> Result<K::View> {
+        self.request(Method::GET, &format!("/{id}")).query(&[("roles", true)]).answer().await
+    }
+
     /// Changes one; what is absent stays.
     pub async fn update(&self, id: K::Id, change: &K::Change) -> Result<K::View> {
-        self.request(Method::PATCH, &format!("/{id}")).json(change).answer().await
+        self.request(K::CHANGE, &format!("/{id}")).json(change).answer().await
     }
 
     /// Replaces the tags of one.
@@ -85,9 +102,30 @@ impl<K: Kind> Registry<'_, K> {
         self.request(Method::POST, &format!("/{id}/disable")).answer().await
     }
 
+    /// Puts one into a group.
+    pub async fn set_parent(&self, id: K::Id, parent: GroupId) -> Result<()> {
+        let body = json!({K::PARENT: parent});
+        self.request(Method::POST, &format!("/{id}/parent")).json(&body).done().await
+    }
+
+    /// Takes one out of its group.
+    pub async fn remove_parent(&self, id: K::Id) -> Result<()> {
+        self.request(Method::DELETE, &format!("/{id}/parent")).done().await
+    }
+
     /// Removes one.
     pub async fn delete(&self, id: K::Id) -> Result<()> {
         self.request(Method::DELETE, &format!("/{id}")).done().await
+    }
+
+    /// The roles on one, and their members.
+    pub fn roles(&self, id: K::Id) -> Roles<'a> {
+        Roles::new(self.api, K::base(self.api), self.path(&format!("/{id}")))
+    }
+
+    /// All actions that a role on such a thing may have.
+    pub async fn available_actions(&self) -> Result<Vec<String>> {
+        self.request(Method::GET, "/roles/available-actions").member("available_actions").await
     }
 
     pub(crate) fn request(&self, method: Method, below: &str) -> Request {
@@ -96,11 +134,5 @@ impl<K: Kind> Registry<'_, K> {
 
     fn path(&self, below: &str) -> String {
         format!("/{}/{}{below}", self.domain, K::PLURAL)
-    }
-
-    async fn page(&self, request: Request, below: &str) -> Result<Page<K::View>> {
-        let envelope: Envelope = request.answer().await?;
-        let url = || format!("{}{}", K::base(self.api), self.path(below));
-        envelope.page(K::PLURAL).map_err(|cause| Error::Unexpected { url: url(), cause })
     }
 }

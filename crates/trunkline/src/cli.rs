@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 
+use crate::commands::{self, address};
 use crate::config::{self, Environment, Layers};
 use crate::quickstart::{self, QuickstartArgs};
 use crate::{build_info, help, serve};
@@ -34,15 +36,27 @@ enum Command {
     Serve(SettingsArgs),
     /// Take the tour against a running platform, and print each command and answer
     Quickstart(QuickstartArgs),
+    #[command(flatten)]
+    Manage(commands::Command),
     /// Ask a running platform whether it is alive; exit code 1 if not
     Health {
-        /// Front door of the platform
+        /// Address of the platform, with or without http://
         #[arg(long, value_name = "URL", env = "TRUNKLINE_URL", default_value = quickstart::DEFAULT_URL)]
         url: String,
     },
     /// Look at the configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print a script that completes commands with the Tab key
+    #[command(after_help = "For this shell only:\n  source <(trunkline completion bash)\n\nFor good:\n  \
+                            trunkline completion bash > ~/.local/share/bash-completion/completions/trunkline\n  \
+                            trunkline completion zsh > \"${fpath[1]}/_trunkline\"\n  \
+                            trunkline completion fish > ~/.config/fish/completions/trunkline.fish")]
+    Completion {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
     /// Print the version and the commit
     Version,
 }
@@ -150,12 +164,21 @@ fn execute(command: Command) -> anyhow::Result<()> {
             print("the configuration is valid\n")
         }
         Command::Config(ConfigCommand::Example) => print(&config::example()),
+        Command::Manage(command) => commands::run(command),
+        Command::Completion { shell } => print(&completion(shell)),
         Command::Version => print(&format!("trunkline {}\n", build_info::version())),
     }
 }
 
+/// The script that makes `shell` complete our commands.
+fn completion(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "trunkline", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
 fn health(url: &str) -> anyhow::Result<()> {
-    let api = sdk::Api::new(sdk::Remotes::one(url))?;
+    let api = sdk::Api::new(sdk::Remotes::one(&address::normal(url)?))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let health = runtime.block_on(api.health())?;
     print(&format!("{}, version {}\n", health.status, health.version))

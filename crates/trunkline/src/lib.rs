@@ -6,6 +6,7 @@
 mod announce;
 pub mod build_info;
 pub mod cli;
+mod commands;
 pub mod compose;
 pub mod config;
 mod data_dir;

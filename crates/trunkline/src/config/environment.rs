@@ -12,8 +12,14 @@ use super::setting::Setting;
 use super::source::Source;
 
 /// Variables of ours that are no settings of the server: they belong to the command line.
-pub(crate) const OTHER_VARIABLES: &[&str] =
-    &["TRUNKLINE_CONFIG", "TRUNKLINE_URL", "TRUNKLINE_USERNAME", "TRUNKLINE_PASSWORD"];
+pub(crate) const OTHER_VARIABLES: &[&str] = &[
+    "TRUNKLINE_CONFIG",
+    "TRUNKLINE_URL",
+    "TRUNKLINE_USERNAME",
+    "TRUNKLINE_PASSWORD",
+    "TRUNKLINE_TOKEN",
+    "TRUNKLINE_DOMAIN",
+];
 
 /// The variables of the process. An empty value counts as not set.
 #[derive(Clone, Debug, Default)]

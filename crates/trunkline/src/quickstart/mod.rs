@@ -6,13 +6,13 @@
 
 mod mqtt;
 mod narrator;
-mod password;
 mod tour;
 
 use anyhow::Context;
 use clap::Args;
 use kernel::Secret;
 
+use crate::commands::{address, terminal};
 use narrator::Narrator;
 
 /// Where the tour looks for the platform: the front door of a node without configuration.
@@ -40,8 +40,9 @@ pub(crate) struct QuickstartArgs {
 
 /// Takes the tour.
 pub(crate) fn run(options: QuickstartArgs) -> anyhow::Result<()> {
-    let url = options.url.trim_end_matches('/').to_owned();
-    let host = host_of(&url).with_context(|| format!("`{url}` is not an address such as `{DEFAULT_URL}`"))?;
+    let url = address::normal(&options.url)?;
+    let host =
+        address::host(&url).with_context(|| format!("`{url}` is not an address such as `{DEFAULT_URL}`"))?;
     let mqtt = options.mqtt.unwrap_or_else(|| format!("{host}:{DEFAULT_MQTT_PORT}"));
     let mqtt = mqtt::Endpoint::parse(&mqtt)
         .with_context(|| format!("`{mqtt}` is not an address such as `localhost:{DEFAULT_MQTT_PORT}`"))?;
@@ -55,43 +56,11 @@ pub(crate) fn run(options: QuickstartArgs) -> anyhow::Result<()> {
         tour::greet(&mut narrator, &api, &url).await?;
         let password = match options.password {
             Some(password) => Secret::new(password),
-            None => password::ask(&options.username)?,
+            None => terminal::ask_password(&options.username)
+                .context("no password; give it with --password or TRUNKLINE_PASSWORD")?,
         };
         tour::Tour { narrator: &mut narrator, url: &url, mqtt: &mqtt }
             .take(api, &options.username, &password)
             .await
     })
-}
-
-/// The host in a URL, with brackets if it is an IPv6 address.
-fn host_of(url: &str) -> Option<&str> {
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
-    let authority =
-        rest.split('/').next().filter(|authority| !authority.is_empty() && !authority.contains('@'))?;
-    let end = if authority.starts_with('[') {
-        authority.find(']').map(|at| at + 1)
-    } else {
-        authority.find(':').or(Some(authority.len()))
-    };
-    authority.get(..end?).filter(|host| !host.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_of_mqtt_is_that_of_the_front_door() {
-        for (url, host) in [
-            ("http://localhost:8080", Some("localhost")),
-            ("https://iot.example.org/api", Some("iot.example.org")),
-            ("http://[::1]:80", Some("[::1]")),
-            ("localhost:8080", None),
-            ("http://", None),
-            ("http://:80", None),
-            ("http://user@host", None),
-        ] {
-            assert_eq!(host_of(url), host, "{url}");
-        }
-    }
 }

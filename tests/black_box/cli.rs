@@ -127,7 +127,15 @@ fn a_plant_is_set_up_from_the_command_line_with_names_alone() {
         let made = admin.json(&["clients", "create", "boiler", "--identity", "sn-1", "--tag", "hot"]);
         assert_eq!(made["credentials"]["identity"], "sn-1");
         assert_eq!(admin.json(&["clients", "view", "boiler"])["credentials"], made["credentials"]);
-        admin.ok(&["channels", "create", "Temperatures", "--route", "temps", "--metadata", r#"{"unit": "K"}"#]);
+        admin.ok(&[
+            "channels",
+            "create",
+            "Temperatures",
+            "--route",
+            "temps",
+            "--metadata",
+            r#"{"unit": "K"}"#,
+        ]);
         admin.ok(&["clients", "connect", "boiler", "Temperatures", "--only", "publish"]);
         let connected = admin.json(&["channels", "list", "--client", "boiler"]);
         assert_eq!(connected["total"], 1, "{connected}");
@@ -204,7 +212,8 @@ fn an_old_access_token_is_renewed_on_the_way_and_the_new_one_is_kept() {
     let (_server, admin) = plant();
     let before = std::fs::read_to_string(admin.login_file()).unwrap();
     let renew_at = before.lines().find(|line| line.starts_with("renew_at")).unwrap();
-    std::fs::write(admin.login_file(), before.replace(renew_at, "renew_at = \"2020-01-01T00:00:00Z\"")).unwrap();
+    std::fs::write(admin.login_file(), before.replace(renew_at, "renew_at = \"2020-01-01T00:00:00Z\""))
+        .unwrap();
     assert!(admin.ok(&["whoami"]).contains(ADMIN.1));
     let after = std::fs::read_to_string(admin.login_file()).unwrap();
     assert!(!after.contains("2020-01-01"), "{after}");

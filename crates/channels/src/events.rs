@@ -1,90 +1,38 @@
 //! What others learn of channels (reference 03 §8).
 
-use access::{Permit, roles::Provision};
+use access::Permit;
 use clients::connections::Connections;
 use events::Event;
 use kernel::{ChannelId, DomainId};
+use registry::Words;
 
-use crate::model::Channel;
+pub(crate) const WORDS: Words = Words {
+    create: "channel.create",
+    update: "channel.update",
+    update_tags: "channel.update_tags",
+    enable: "channel.enable",
+    disable: "channel.disable",
+    remove: "channel.remove",
+    set_parent: "channel.set_parent",
+    remove_parent: "channel.remove_parent",
+};
 
-pub(crate) const UPDATE: &str = "channel.update";
-pub(crate) const UPDATE_TAGS: &str = "channel.update_tags";
+pub(crate) const CONNECT: &str = "channel.connect";
+pub(crate) const DISCONNECT: &str = "channel.disconnect";
 
-pub(crate) fn created(channel: &Channel, role: &Provision, permit: &Permit, request: &str) -> Event {
-    described("channel.create", channel, permit, request).with("roles_provisioned", [role])
-}
-
-pub(crate) fn changed(operation: &'static str, channel: &Channel, permit: &Permit, request: &str) -> Event {
-    described(operation, channel, permit, request)
-        .with_some("updated_at", channel.updated_at)
-        .with_some("updated_by", channel.updated_by)
-}
-
-pub(crate) fn status_changed(channel: &Channel, permit: &Permit, request: &str) -> Event {
-    let operation = match channel.status {
-        kernel::Status::Enabled => "channel.enable",
-        kernel::Status::Disabled | kernel::Status::Deleted => "channel.disable",
-    };
-    event(operation, channel.domain, channel.id, permit, request)
-        .with("status", channel.status)
-        .with_some("updated_at", channel.updated_at)
-        .with_some("updated_by", channel.updated_by)
-}
-
-pub(crate) fn removed(domain: DomainId, id: ChannelId, permit: &Permit, request: &str) -> Event {
-    event("channel.remove", domain, id, permit, request)
-}
-
-pub(crate) fn connected(
-    domain: DomainId,
-    connections: &Connections,
-    permit: &Permit,
-    request: &str,
-) -> Event {
-    connection("channel.connect", domain, connections, permit, request)
-}
-
-pub(crate) fn disconnected(
-    domain: DomainId,
-    connections: &Connections,
-    permit: &Permit,
-    request: &str,
-) -> Event {
-    connection("channel.disconnect", domain, connections, permit, request)
-}
-
-/// Ordered by domain: one event may speak of many channels.
-fn connection(
+/// Clients were connected to a channel, or disconnected. One event for each channel, so that each channel's events keep
+/// their order.
+pub(crate) fn connections(
     operation: &'static str,
     domain: DomainId,
+    channel: ChannelId,
     connections: &Connections,
     permit: &Permit,
     request: &str,
 ) -> Event {
-    access::event(operation, format!("domain:{domain}"), permit, request)
+    access::event(operation, format!("channel:{channel}"), permit, request)
         .with("domain", domain)
-        .with("channel_ids", connections.channels())
+        .with("channel_ids", [channel])
         .with("client_ids", connections.clients())
         .with("types", connections.types())
-}
-
-fn described(operation: &'static str, channel: &Channel, permit: &Permit, request: &str) -> Event {
-    let mut event = event(operation, channel.domain, channel.id, permit, request)
-        .with("status", channel.status)
-        .with("created_at", channel.created_at)
-        .with_some("route", channel.route.as_ref());
-    if !channel.name.is_empty() {
-        event = event.with("name", &channel.name);
-    }
-    if !channel.tags.is_empty() {
-        event = event.with("tags", &channel.tags);
-    }
-    if !channel.metadata.is_empty() {
-        event = event.with("metadata", &channel.metadata);
-    }
-    event
-}
-
-fn event(operation: &'static str, domain: DomainId, id: ChannelId, permit: &Permit, request: &str) -> Event {
-    access::event(operation, format!("channel:{id}"), permit, request).with("id", id).with("domain", domain)
 }

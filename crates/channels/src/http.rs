@@ -5,18 +5,24 @@ use axum::extract::State;
 use clients::connections::{ConnectionType, Connections};
 use http::StatusCode;
 use kernel::{
-    ChannelId, ClientId, DomainId, Listing, Metadata, Name, Page, Result, Status, Tags, Timestamp, UserId,
-    status::StatusFilter,
+    ChannelId, ClientId, DomainId, GroupId, Metadata, Name, Page, Result, Status, Tags, Timestamp, UserId,
+};
+use registry::{
+    Change, Entries, NewEntry,
+    http::{self as shared, Asked, EntryView, ListedView, NewParent, NewTags, Parameters, group_or_none},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use web::{Created, Empty, Json, List, Path, Query, Route, Routes, Rule};
+use web::{Created, Empty, Json, Path, Query, Route, Routes, Rule};
 
 use crate::{
     Channels,
-    model::{self, Channel},
+    model::{self, Channel, ListedChannel},
     operations,
 };
+
+/// Into a group at once, if the caller says so.
+const CREATE: Rule = Rule::Operations(&[operations::CREATE, operations::SET_CHILD]);
 
 /// The table.
 pub fn routes(channels: Channels) -> Routes {
@@ -28,7 +34,7 @@ fn registry() -> Routes<Channels> {
         .add(
             Route::post("/{domain}/channels", create)
                 .named("register_channels")
-                .rule(Rule::Operations(&[operations::CREATE]))
+                .rule(CREATE)
                 .summary("Create a channel")
                 .takes::<NewChannel>()
                 .answers::<ChannelView>(201),
@@ -36,7 +42,7 @@ fn registry() -> Routes<Channels> {
         .add(
             Route::post("/{domain}/channels/bulk", create_bulk)
                 .named("register_channels_bulk")
-                .rule(Rule::Operations(&[operations::CREATE]))
+                .rule(CREATE)
                 .summary("Create up to 1000 channels, all or none")
                 .takes_list::<NewChannel>()
                 .answers::<CreatedChannels>(200),
@@ -47,6 +53,7 @@ fn registry() -> Routes<Channels> {
                 .rule(Rule::Operations(&[operations::LIST]))
                 .summary("List the channels that you may see")
                 .lists()
+                .queries::<Parameters>()
                 .queries::<Filter>()
                 .answers::<ChannelPage>(200),
         )
@@ -66,7 +73,7 @@ fn registry() -> Routes<Channels> {
                 .answers::<ChannelView>(200),
         )
         .add(
-            Route::patch("/{domain}/channels/{channel}/tags", update_tags)
+            Route::patch("/{domain}/channels/{channel}/tags", shared::update_tags::<Channels>)
                 .named("update_channel_tags")
                 .rule(Rule::Operations(&[operations::UPDATE_TAGS]))
                 .summary("Replace a channel's tags")
@@ -74,21 +81,36 @@ fn registry() -> Routes<Channels> {
                 .answers::<ChannelView>(200),
         )
         .add(
-            Route::post("/{domain}/channels/{channel}/enable", enable)
+            Route::post("/{domain}/channels/{channel}/enable", shared::enable::<Channels>)
                 .named("enable_channel")
                 .rule(Rule::Operations(&[operations::ENABLE]))
                 .summary("Let messages pass again")
                 .answers::<ChannelView>(200),
         )
         .add(
-            Route::post("/{domain}/channels/{channel}/disable", disable)
+            Route::post("/{domain}/channels/{channel}/disable", shared::disable::<Channels>)
                 .named("disable_channel")
                 .rule(Rule::Operations(&[operations::DISABLE]))
                 .summary("Let no message pass")
                 .answers::<ChannelView>(200),
         )
         .add(
-            Route::delete("/{domain}/channels/{channel}", delete)
+            Route::post("/{domain}/channels/{channel}/parent", shared::set_parent::<Channels>)
+                .named("set_channel_parent_group")
+                .rule(Rule::Operations(&[operations::SET_PARENT, operations::SET_CHILD]))
+                .summary("Put a channel into a group")
+                .takes::<NewParent>()
+                .answers_empty(200),
+        )
+        .add(
+            Route::delete("/{domain}/channels/{channel}/parent", shared::remove_parent::<Channels>)
+                .named("remove_channel_parent_group")
+                .rule(Rule::Operations(&[operations::REMOVE_PARENT, operations::REMOVE_CHILD]))
+                .summary("Take a channel out of its group")
+                .answers_empty(204),
+        )
+        .add(
+            Route::delete("/{domain}/channels/{channel}", shared::delete::<Channels>)
                 .named("delete_channel")
                 .rule(Rule::Operations(&[operations::DELETE]))
                 .summary("Remove a channel and its connections")
@@ -157,17 +179,28 @@ struct NewChannel {
     /// `enabled` or `disabled`.
     #[serde(default)]
     status: Status,
+    /// A group to put it into.
+    #[serde(default, alias = "parent_id", alias = "parent_group", deserialize_with = "group_or_none")]
+    parent_group_id: Option<GroupId>,
+    /// Read and ignored, as is `updated_at`: clients that send back what they were shown send them.
+    #[serde(default, rename = "created_at")]
+    _created_at: Option<Timestamp>,
+    #[serde(default, rename = "updated_at")]
+    _updated_at: Option<Timestamp>,
 }
 
 impl NewChannel {
     fn parse(self) -> Result<model::NewChannel> {
         Ok(model::NewChannel {
-            id: self.id,
-            name: self.name,
+            entry: NewEntry {
+                id: self.id,
+                name: self.name,
+                tags: self.tags.unwrap_or_default(),
+                metadata: self.metadata,
+                status: self.status,
+                parent: self.parent_group_id,
+            },
             route: self.route.filter(|route| !route.is_empty()).map(|route| route.parse()).transpose()?,
-            tags: self.tags.unwrap_or_default(),
-            metadata: self.metadata,
-            status: self.status,
         })
     }
 }
@@ -177,13 +210,6 @@ impl NewChannel {
 struct ChannelChange {
     name: Option<Name>,
     metadata: Option<Metadata>,
-}
-
-/// The tags that replace the present ones.
-#[derive(Debug, Deserialize, ToSchema)]
-struct NewTags {
-    #[serde(default)]
-    tags: Option<Tags>,
 }
 
 /// Clients, channels and what to let the clients do there.
@@ -210,42 +236,18 @@ struct ChannelConnections {
 
 /// A channel as it is shown.
 #[derive(Debug, Serialize, ToSchema)]
-struct ChannelView {
-    id: ChannelId,
-    #[serde(skip_serializing_if = "Name::is_empty")]
-    name: Name,
-    #[serde(skip_serializing_if = "Tags::is_empty")]
-    tags: Tags,
-    domain_id: DomainId,
+pub struct ChannelView {
+    #[serde(flatten)]
+    entry: EntryView<ChannelId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     route: Option<kernel::Route>,
-    #[serde(skip_serializing_if = "Metadata::is_empty")]
-    metadata: Metadata,
     created_by: UserId,
-    created_at: Timestamp,
-    #[serde(with = "kernel::time::or_never")]
-    #[schema(value_type = Timestamp)]
-    updated_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    updated_by: Option<UserId>,
-    status: Status,
 }
 
 impl From<Channel> for ChannelView {
     fn from(channel: Channel) -> Self {
-        Self {
-            id: channel.id,
-            name: channel.name,
-            tags: channel.tags,
-            domain_id: channel.domain,
-            route: channel.route,
-            metadata: channel.metadata,
-            created_by: channel.created_by,
-            created_at: channel.created_at,
-            updated_at: channel.updated_at,
-            updated_by: channel.updated_by,
-            status: channel.status,
-        }
+        let created_by = channel.entry.created_by;
+        Self { entry: channel.entry.into(), route: channel.route, created_by }
     }
 }
 
@@ -256,17 +258,36 @@ struct CreatedChannels {
     channels: Vec<ChannelView>,
 }
 
+/// A channel in a list.
+#[derive(Debug, Serialize, ToSchema)]
+struct ListedChannelView {
+    #[serde(flatten)]
+    listed: ListedView<ChannelView>,
+    /// How the client that the list was asked for is connected to it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    connection_types: Vec<ConnectionType>,
+}
+
+impl From<ListedChannel> for ListedChannelView {
+    fn from(channel: ListedChannel) -> Self {
+        Self {
+            listed: ListedView::new(channel.listed, ChannelView::from),
+            connection_types: channel.connection_types,
+        }
+    }
+}
+
 /// A page of channels.
 #[derive(Debug, Serialize, ToSchema)]
 struct ChannelPage {
     total: u64,
     offset: u64,
     limit: u64,
-    channels: Vec<ChannelView>,
+    channels: Vec<ListedChannelView>,
 }
 
-impl From<Page<Channel>> for ChannelPage {
-    fn from(page: Page<Channel>) -> Self {
+impl From<Page<ListedChannel>> for ChannelPage {
+    fn from(page: Page<ListedChannel>) -> Self {
         Self {
             total: page.total,
             offset: page.request.offset,
@@ -276,15 +297,9 @@ impl From<Page<Channel>> for ChannelPage {
     }
 }
 
-/// Which channels to list, beyond what all lists can be asked for.
+/// Which channels to list, beyond what all things of the registry can be asked for.
 #[derive(Debug, Deserialize, IntoParams)]
 struct Filter {
-    /// `enabled`, `disabled`, `deleted` or `all`.
-    #[serde(default, deserialize_with = "web::parsed")]
-    #[param(value_type = Option<String>)]
-    status: Option<StatusFilter>,
-    /// Exactly this channel.
-    id: Option<ChannelId>,
     /// Only channels to which this client is connected.
     client: Option<ClientId>,
     /// With `client`: `publish` or `subscribe`.
@@ -292,14 +307,17 @@ struct Filter {
 }
 
 impl Filter {
-    fn of(self, listing: Listing) -> model::Query {
-        model::Query {
-            listing,
-            status: self.status.unwrap_or_default(),
-            id: self.id,
-            client: self.client,
-            connection_type: self.connection_type,
-        }
+    fn of(self, entries: registry::Query<ChannelId>) -> model::Query {
+        model::Query { entries, client: self.client, connection_type: self.connection_type }
+    }
+}
+
+impl shared::Service for Channels {
+    type Thing = Channel;
+    type View = ChannelView;
+
+    fn entries(&self) -> &Entries<Channel> {
+        Self::entries(self)
     }
 }
 
@@ -312,7 +330,7 @@ async fn create(
     let created = channels.create(&cx, domain, vec![body.parse()?]).await?;
     let channel =
         created.into_iter().next().ok_or_else(|| kernel::Error::internal("no channel was created"))?;
-    Ok(Created(format!("/channels/{}", channel.id), channel.into()))
+    Ok(Created(format!("/channels/{}", channel.entry.id), channel.into()))
 }
 
 async fn create_bulk(
@@ -333,10 +351,10 @@ async fn list(
     State(channels): State<Channels>,
     cx: Context,
     Path(domain): Path<DomainId>,
-    List(listing): List,
+    Asked(entries): Asked<ChannelId>,
     Query(filter): Query<Filter>,
 ) -> web::Result<Json<ChannelPage>> {
-    Ok(Json(channels.list(&cx, domain, filter.of(listing)).await?.into()))
+    Ok(Json(channels.list(&cx, domain, filter.of(entries)).await?.into()))
 }
 
 async fn view(
@@ -344,7 +362,7 @@ async fn view(
     cx: Context,
     Path((domain, id)): Path<(DomainId, ChannelId)>,
 ) -> web::Result<Json<ChannelView>> {
-    Ok(Json(channels.view(&cx, domain, id).await?.into()))
+    Ok(Json(channels.entries().view(&cx, domain, id).await?.into()))
 }
 
 async fn update(
@@ -353,42 +371,8 @@ async fn update(
     Path((domain, id)): Path<(DomainId, ChannelId)>,
     Json(body): Json<ChannelChange>,
 ) -> web::Result<Json<ChannelView>> {
-    let change = model::Change { name: body.name, metadata: body.metadata, tags: None };
-    Ok(Json(channels.update(&cx, domain, id, change).await?.into()))
-}
-
-async fn update_tags(
-    State(channels): State<Channels>,
-    cx: Context,
-    Path((domain, id)): Path<(DomainId, ChannelId)>,
-    Json(body): Json<NewTags>,
-) -> web::Result<Json<ChannelView>> {
-    Ok(Json(channels.update_tags(&cx, domain, id, body.tags.unwrap_or_default()).await?.into()))
-}
-
-async fn enable(
-    State(channels): State<Channels>,
-    cx: Context,
-    Path((domain, id)): Path<(DomainId, ChannelId)>,
-) -> web::Result<Json<ChannelView>> {
-    Ok(Json(channels.enable(&cx, domain, id).await?.into()))
-}
-
-async fn disable(
-    State(channels): State<Channels>,
-    cx: Context,
-    Path((domain, id)): Path<(DomainId, ChannelId)>,
-) -> web::Result<Json<ChannelView>> {
-    Ok(Json(channels.disable(&cx, domain, id).await?.into()))
-}
-
-async fn delete(
-    State(channels): State<Channels>,
-    cx: Context,
-    Path((domain, id)): Path<(DomainId, ChannelId)>,
-) -> web::Result<Empty> {
-    channels.delete(&cx, domain, id).await?;
-    Ok(Empty(StatusCode::NO_CONTENT))
+    let change = Change { name: body.name, metadata: body.metadata, tags: None };
+    Ok(Json(channels.entries().update(&cx, domain, id, change).await?.into()))
 }
 
 async fn connect(

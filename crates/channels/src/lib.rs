@@ -21,6 +21,7 @@ pub const MIGRATIONS: &[db::Migration] =
 /// The operations that this crate asks permission for.
 pub mod operations {
     use kernel::Operation;
+    use registry::Operations;
 
     /// Create channels in a domain.
     pub const CREATE: Operation = Operation::new("domains", "create_channels");
@@ -38,12 +39,50 @@ pub mod operations {
     pub const DISABLE: Operation = Operation::new("channels", "disable");
     /// Remove it.
     pub const DELETE: Operation = Operation::new("channels", "delete");
+    /// Put it into a group.
+    pub const SET_PARENT: Operation = Operation::new("channels", "set_parent_group");
+    /// Take it out of its group.
+    pub const REMOVE_PARENT: Operation = Operation::new("channels", "remove_parent_group");
+    /// Let a group have a channel; asked for on the group.
+    pub const SET_CHILD: Operation = Operation::new("groups", "set_child_channel");
+    /// Let a group lose a channel; asked for on the group.
+    pub const REMOVE_CHILD: Operation = Operation::new("groups", "remove_child_channel");
     /// Connect clients to it.
     pub const CONNECT: Operation = Operation::new("channels", "connect_client");
     /// Disconnect clients from it.
     pub const DISCONNECT: Operation = Operation::new("channels", "disconnect_client");
 
+    /// Those that all things of the registry have.
+    pub(crate) const SHARED: Operations = Operations {
+        create: CREATE,
+        list: LIST,
+        view: VIEW,
+        update: UPDATE,
+        update_tags: UPDATE_TAGS,
+        enable: ENABLE,
+        disable: DISABLE,
+        delete: DELETE,
+        set_parent: SET_PARENT,
+        remove_parent: REMOVE_PARENT,
+        set_child: SET_CHILD,
+        remove_child: REMOVE_CHILD,
+    };
+
     /// All of them, for the check of the permission table at start.
-    pub const ALL: &[Operation] =
-        &[CREATE, LIST, VIEW, UPDATE, UPDATE_TAGS, ENABLE, DISABLE, DELETE, CONNECT, DISCONNECT];
+    pub const ALL: &[Operation] = &[
+        CREATE,
+        LIST,
+        VIEW,
+        UPDATE,
+        UPDATE_TAGS,
+        ENABLE,
+        DISABLE,
+        DELETE,
+        SET_PARENT,
+        REMOVE_PARENT,
+        SET_CHILD,
+        REMOVE_CHILD,
+        CONNECT,
+        DISCONNECT,
+    ];
 }

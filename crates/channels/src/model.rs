@@ -1,99 +1,91 @@
 //! What a channel is.
 
-use clients::connections::ConnectionType;
-use kernel::{
-    ChannelId, ClientId, DomainId, Listing, Metadata, Name, Result, Route, Status, Tags, Timestamp, UserId,
-    status::StatusFilter,
-};
+use ::events::Event;
+use clients::connections::{self, ConnectionType};
+use db::{BoxFuture, Row, Tx};
+use kernel::{ChannelId, ClientId, DomainId, GroupId, Result, Route};
+use registry::{Entry, Listed, NewEntry, Operations, Refusals, Registered, Words};
+
+use crate::{events, operations};
 
 /// A stream of messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
-    /// Its id.
-    pub id: ChannelId,
-    /// The domain it belongs to.
-    pub domain: DomainId,
-    /// What people call it.
-    pub name: Name,
+    /// What it shares with other things.
+    pub entry: Entry<ChannelId>,
     /// What topics may call it instead of its id; never changes.
     pub route: Option<Route>,
-    /// The user's tags.
-    pub tags: Tags,
-    /// The user's own data.
-    pub metadata: Metadata,
-    /// Whether messages pass.
-    pub status: Status,
-    /// Who made it.
-    pub created_by: UserId,
-    /// When.
-    pub created_at: Timestamp,
-    /// Who changed it last.
-    pub updated_by: Option<UserId>,
-    /// When it was changed last.
-    pub updated_at: Option<Timestamp>,
+}
+
+impl Registered for Channel {
+    type Id = ChannelId;
+
+    const OPERATIONS: Operations = operations::SHARED;
+    const WORDS: Words = events::WORDS;
+    const REFUSALS: Refusals = Refusals {
+        same_parent: "entity already exists",
+        other_parent: "entity already exists",
+        foreign_group: "update entity failed",
+        group_not_enabled: "update entity failed",
+        id_taken: "channel id already exists",
+    };
+    const PARENT_IN_CALLOUTS: &'static str = "parent_group_id";
+    const OWN_COLUMNS: &'static str = ", route";
+
+    fn entry(&self) -> &Entry<ChannelId> {
+        &self.entry
+    }
+
+    fn entry_mut(&mut self) -> &mut Entry<ChannelId> {
+        &mut self.entry
+    }
+
+    fn read(entry: Entry<ChannelId>, row: &Row) -> Result<Self> {
+        Ok(Self { entry, route: row.get("route")? })
+    }
+
+    fn describe(&self, event: Event) -> Event {
+        event.with_some("route", self.route.as_ref())
+    }
+
+    fn taken(index: &str) -> Option<&'static str> {
+        (index == "channels_route").then_some("route not available")
+    }
+
+    fn hold_group(tx: &mut Tx, domain: DomainId, group: GroupId) -> BoxFuture<'_, Result<()>> {
+        Box::pin(groups::enabled_in(tx, domain, group))
+    }
+
+    fn forget(tx: &mut Tx, id: ChannelId) -> BoxFuture<'_, Result<()>> {
+        Box::pin(connections::forget_channel(tx, id))
+    }
 }
 
 /// What a caller gives to make a channel.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct NewChannel {
-    /// An id of the caller's choice.
-    pub id: Option<ChannelId>,
-    /// What people call it.
-    pub name: Name,
+    /// What it shares with other things.
+    pub entry: NewEntry<ChannelId>,
     /// What topics may call it.
     pub route: Option<Route>,
-    /// The user's tags.
-    pub tags: Tags,
-    /// The user's own data.
-    pub metadata: Metadata,
-    /// Enabled or disabled.
-    pub status: Status,
-}
-
-/// What a caller changes; what is absent stays.
-#[derive(Debug, Clone, Default)]
-pub struct Change {
-    /// A new name; an empty one is no change.
-    pub name: Option<Name>,
-    /// New tags, replacing all.
-    pub tags: Option<Tags>,
-    /// New data, replacing the whole object.
-    pub metadata: Option<Metadata>,
-}
-
-impl Change {
-    /// Fails where tags or metadata are too large.
-    pub fn checked(self) -> Result<Self> {
-        let tags = self.tags.map(Tags::checked).transpose()?;
-        let metadata = self.metadata.map(Metadata::checked).transpose()?;
-        Ok(Self { tags, metadata, ..self })
-    }
-
-    /// Applies the change.
-    pub fn apply(self, channel: &mut Channel) {
-        if let Some(name) = self.name.filter(|name| !name.is_empty()) {
-            channel.name = name;
-        }
-        if let Some(tags) = self.tags {
-            channel.tags = tags;
-        }
-        if let Some(metadata) = self.metadata {
-            channel.metadata = metadata;
-        }
-    }
 }
 
 /// Which channels are asked for, and in which order.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// What all lists can be asked for.
-    pub listing: Listing,
-    /// The status.
-    pub status: StatusFilter,
-    /// Exactly this one.
-    pub id: Option<ChannelId>,
+    /// What all lists of the registry can be asked for.
+    pub entries: registry::Query<ChannelId>,
     /// Only channels to which this client is connected.
     pub client: Option<ClientId>,
     /// With `client`: connected with this type.
     pub connection_type: Option<ConnectionType>,
+}
+
+/// A row of a list of channels.
+#[derive(Debug, Clone)]
+pub struct ListedChannel {
+    /// The channel.
+    pub listed: Listed<Channel>,
+    /// How the client that the list was asked for is connected to it.
+    pub connection_types: Vec<ConnectionType>,
 }

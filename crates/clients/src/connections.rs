@@ -3,9 +3,9 @@
 //! The rows live with the clients, so that a client and its connections go in one transaction; the rules for making
 //! them are the channels crate's, which calls the functions below inside its own transactions.
 
-use std::str::FromStr;
+use std::{collections::HashMap, hash::Hash, str::FromStr};
 
-use db::{Filter, Tx, Val, params};
+use db::{Filter, FromVal, Tx, Val, params};
 use kernel::{ChannelId, ClientId, DomainId, Error, Result, Status};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -24,6 +24,15 @@ impl ConnectionType {
         match self {
             Self::Publish => 1,
             Self::Subscribe => 2,
+        }
+    }
+
+    /// The type with this number.
+    pub const fn from_code(code: i64) -> Option<Self> {
+        match code {
+            1 => Some(Self::Publish),
+            2 => Some(Self::Subscribe),
+            _ => None,
         }
     }
 
@@ -53,7 +62,8 @@ impl FromStr for ConnectionType {
 impl<'de> Deserialize<'de> for ConnectionType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        word.parse().map_err(serde::de::Error::custom)
+        // A wrong word makes the body invalid as a whole (reference 03 §2).
+        word.parse().map_err(|_| serde::de::Error::unknown_variant(&word, &["publish", "subscribe"]))
     }
 }
 
@@ -189,6 +199,42 @@ pub(crate) fn of_channel(
     kind: Option<ConnectionType>,
 ) -> Filter {
     related(filter, column, ("client_id", "channel_id"), channel.into(), kind)
+}
+
+/// How each of these clients is connected to a channel.
+pub(crate) async fn types_on_channel(
+    tx: &mut Tx,
+    channel: ChannelId,
+    clients: &[ClientId],
+) -> Result<HashMap<ClientId, Vec<ConnectionType>>> {
+    types(tx, ("client_id", "channel_id"), channel.into(), clients.iter().map(Val::from)).await
+}
+
+/// How a client is connected to each of these channels.
+pub async fn types_of_client(
+    tx: &mut Tx,
+    client: ClientId,
+    channels: &[ChannelId],
+) -> Result<HashMap<ChannelId, Vec<ConnectionType>>> {
+    types(tx, ("channel_id", "client_id"), client.into(), channels.iter().map(Val::from)).await
+}
+
+async fn types<I: FromVal + Eq + Hash>(
+    tx: &mut Tx,
+    (wanted, by): (&str, &str),
+    id: Val,
+    ids: impl Iterator<Item = Val>,
+) -> Result<HashMap<I, Vec<ConnectionType>>> {
+    let filter = Filter::new().and(&format!("{by} = ?"), id).and_in(wanted, ids);
+    let sql = format!("SELECT {wanted} AS id, type FROM connections{} ORDER BY type", filter.sql());
+    let mut types: HashMap<I, Vec<ConnectionType>> = HashMap::new();
+    for row in tx.all(&sql, filter.params()).await? {
+        let code: i64 = row.get("type")?;
+        let kind = ConnectionType::from_code(code)
+            .ok_or_else(|| Error::internal(format!("connections.type is {code}")))?;
+        types.entry(row.get("id")?).or_default().push(kind);
+    }
+    Ok(types)
 }
 
 fn related(

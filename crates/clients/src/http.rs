@@ -2,21 +2,26 @@
 
 use access::Context;
 use axum::extract::State;
-use http::StatusCode;
 use kernel::{
-    ChannelId, ClientId, DomainId, Listing, Metadata, Name, Page, Result, Secret, Status, Tags, Timestamp,
-    UserId, status::StatusFilter,
+    ChannelId, ClientId, DomainId, GroupId, Metadata, Name, Page, Result, Secret, Status, Tags, Timestamp,
+};
+use registry::{
+    Entries, NewEntry,
+    http::{self as shared, Asked, EntryView, ListedView, NewParent, NewTags, Parameters, group_or_none},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use web::{Created, Empty, Json, List, Path, Query, Route, Routes, Rule};
+use web::{Created, Json, Path, Query, Route, Routes, Rule};
 
 use crate::{
     Clients,
     connections::ConnectionType,
-    model::{self, Client, WithSecret},
+    model::{self, Client, ListedClient, WithSecret},
     operations,
 };
+
+/// Into a group at once, if the caller says so.
+const CREATE: Rule = Rule::Operations(&[operations::CREATE, operations::SET_CHILD]);
 
 /// The table.
 pub fn routes(clients: Clients) -> Routes {
@@ -24,7 +29,7 @@ pub fn routes(clients: Clients) -> Routes {
         .add(
             Route::post("/{domain}/clients", create)
                 .named("register_clients")
-                .rule(Rule::Operations(&[operations::CREATE]))
+                .rule(CREATE)
                 .summary("Create a client")
                 .description("Without a secret one is made. The answer shows the secret.")
                 .takes::<NewClient>()
@@ -33,7 +38,7 @@ pub fn routes(clients: Clients) -> Routes {
         .add(
             Route::post("/{domain}/clients/bulk", create_bulk)
                 .named("register_clients_bulk")
-                .rule(Rule::Operations(&[operations::CREATE]))
+                .rule(CREATE)
                 .summary("Create up to 1000 clients, all or none")
                 .takes_list::<NewClient>()
                 .answers::<CreatedClients>(200),
@@ -45,6 +50,7 @@ pub fn routes(clients: Clients) -> Routes {
                 .summary("List the clients that you may see")
                 .description("A list shows no secrets; view a client to see its own.")
                 .lists()
+                .queries::<Parameters>()
                 .queries::<Filter>()
                 .answers::<ClientPage>(200),
         )
@@ -64,7 +70,7 @@ pub fn routes(clients: Clients) -> Routes {
                 .answers::<ClientView>(200),
         )
         .add(
-            Route::patch("/{domain}/clients/{client}/tags", update_tags)
+            Route::patch("/{domain}/clients/{client}/tags", shared::update_tags::<Clients>)
                 .named("update_client_tags")
                 .rule(Rule::Operations(&[operations::UPDATE_TAGS]))
                 .summary("Replace a client's tags")
@@ -76,25 +82,43 @@ pub fn routes(clients: Clients) -> Routes {
                 .named("update_client_secret")
                 .rule(Rule::Operations(&[operations::UPDATE_SECRET]))
                 .summary("Replace a client's secret and end its open connections")
+                .description(
+                    "Without a secret in the body a fresh one is made, which this answer alone shows.",
+                )
                 .takes::<NewSecret>()
                 .answers::<ClientView>(200),
         )
         .add(
-            Route::post("/{domain}/clients/{client}/enable", enable)
+            Route::post("/{domain}/clients/{client}/enable", shared::enable::<Clients>)
                 .named("enable_client")
                 .rule(Rule::Operations(&[operations::ENABLE]))
                 .summary("Let a client connect again")
                 .answers::<ClientView>(200),
         )
         .add(
-            Route::post("/{domain}/clients/{client}/disable", disable)
+            Route::post("/{domain}/clients/{client}/disable", shared::disable::<Clients>)
                 .named("disable_client")
                 .rule(Rule::Operations(&[operations::DISABLE]))
                 .summary("Keep a client from connecting and end its open connections")
                 .answers::<ClientView>(200),
         )
         .add(
-            Route::delete("/{domain}/clients/{client}", delete)
+            Route::post("/{domain}/clients/{client}/parent", shared::set_parent::<Clients>)
+                .named("set_client_parent_group")
+                .rule(Rule::Operations(&[operations::SET_PARENT, operations::SET_CHILD]))
+                .summary("Put a client into a group")
+                .takes::<NewParent>()
+                .answers_empty(200),
+        )
+        .add(
+            Route::delete("/{domain}/clients/{client}/parent", shared::remove_parent::<Clients>)
+                .named("remove_client_parent_group")
+                .rule(Rule::Operations(&[operations::REMOVE_PARENT, operations::REMOVE_CHILD]))
+                .summary("Take a client out of its group")
+                .answers_empty(204),
+        )
+        .add(
+            Route::delete("/{domain}/clients/{client}", shared::delete::<Clients>)
                 .named("delete_client")
                 .rule(Rule::Operations(&[operations::DELETE]))
                 .summary("Remove a client and end its open connections")
@@ -122,6 +146,14 @@ struct NewClient {
     /// `enabled` or `disabled`.
     #[serde(default)]
     status: Status,
+    /// A group to put it into.
+    #[serde(default, alias = "parent_id", alias = "parent_group", deserialize_with = "group_or_none")]
+    parent_group_id: Option<GroupId>,
+    /// Read and ignored, as is `updated_at`: clients that send back what they were shown send them.
+    #[serde(default, rename = "created_at")]
+    _created_at: Option<Timestamp>,
+    #[serde(default, rename = "updated_at")]
+    _updated_at: Option<Timestamp>,
 }
 
 /// How a new client is known.
@@ -138,14 +170,17 @@ struct NewCredentials {
 impl NewClient {
     fn parse(self) -> Result<model::NewClient> {
         Ok(model::NewClient {
-            id: self.id,
-            name: self.name,
+            entry: NewEntry {
+                id: self.id,
+                name: self.name,
+                tags: self.tags.unwrap_or_default(),
+                metadata: self.metadata,
+                status: self.status,
+                parent: self.parent_group_id,
+            },
             identity: self.credentials.identity.parse()?,
             secret: self.credentials.secret,
-            tags: self.tags.unwrap_or_default(),
-            metadata: self.metadata,
             private_metadata: self.private_metadata,
-            status: self.status,
         })
     }
 }
@@ -158,13 +193,6 @@ struct ClientChange {
     private_metadata: Option<Metadata>,
 }
 
-/// The tags that replace the present ones.
-#[derive(Debug, Deserialize, ToSchema)]
-struct NewTags {
-    #[serde(default)]
-    tags: Option<Tags>,
-}
-
 /// The secret that replaces the present one.
 #[derive(Debug, Deserialize, ToSchema)]
 struct NewSecret {
@@ -174,25 +202,12 @@ struct NewSecret {
 
 /// A client as it is shown.
 #[derive(Debug, Serialize, ToSchema)]
-struct ClientView {
-    id: ClientId,
-    #[serde(skip_serializing_if = "Name::is_empty")]
-    name: Name,
-    #[serde(skip_serializing_if = "Tags::is_empty")]
-    tags: Tags,
-    domain_id: DomainId,
+pub struct ClientView {
+    #[serde(flatten)]
+    entry: EntryView<ClientId>,
     credentials: Credentials,
     #[serde(skip_serializing_if = "Metadata::is_empty")]
-    metadata: Metadata,
-    #[serde(skip_serializing_if = "Metadata::is_empty")]
     private_metadata: Metadata,
-    created_at: Timestamp,
-    #[serde(with = "kernel::time::or_never")]
-    #[schema(value_type = Timestamp)]
-    updated_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    updated_by: Option<UserId>,
-    status: Status,
 }
 
 /// How a client is known.
@@ -208,17 +223,9 @@ struct Credentials {
 impl From<Client> for ClientView {
     fn from(client: Client) -> Self {
         Self {
-            id: client.id,
-            name: client.name,
-            tags: client.tags,
-            domain_id: client.domain,
+            entry: client.entry.into(),
             credentials: Credentials { identity: client.identity, secret: None },
-            metadata: client.metadata,
             private_metadata: client.private_metadata,
-            created_at: client.created_at,
-            updated_at: client.updated_at,
-            updated_by: client.updated_by,
-            status: client.status,
         }
     }
 }
@@ -238,42 +245,48 @@ struct CreatedClients {
     clients: Vec<ClientView>,
 }
 
+/// A client in a list.
+#[derive(Debug, Serialize, ToSchema)]
+struct ListedClientView {
+    #[serde(flatten)]
+    listed: ListedView<ClientView>,
+    /// How it is connected to the channel that the list was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    connection_types: Vec<ConnectionType>,
+}
+
+impl From<ListedClient> for ListedClientView {
+    fn from(client: ListedClient) -> Self {
+        let view = |client| ClientView { private_metadata: Metadata::default(), ..ClientView::from(client) };
+        Self { listed: ListedView::new(client.listed, view), connection_types: client.connection_types }
+    }
+}
+
 /// A page of clients.
 #[derive(Debug, Serialize, ToSchema)]
 struct ClientPage {
     total: u64,
     offset: u64,
     limit: u64,
-    clients: Vec<ClientView>,
+    clients: Vec<ListedClientView>,
 }
 
-impl From<Page<Client>> for ClientPage {
-    fn from(page: Page<Client>) -> Self {
-        let listed = |client| {
-            let mut view = ClientView::from(client);
-            view.private_metadata = Metadata::default();
-            view
-        };
+impl From<Page<ListedClient>> for ClientPage {
+    fn from(page: Page<ListedClient>) -> Self {
         Self {
             total: page.total,
             offset: page.request.offset,
             limit: page.request.limit,
-            clients: page.items.into_iter().map(listed).collect(),
+            clients: page.items.into_iter().map(Into::into).collect(),
         }
     }
 }
 
-/// Which clients to list, beyond what all lists can be asked for.
+/// Which clients to list, beyond what all things of the registry can be asked for.
 #[derive(Debug, Deserialize, IntoParams)]
 struct Filter {
-    /// `enabled`, `disabled`, `deleted` or `all`.
-    #[serde(default, deserialize_with = "web::parsed")]
-    #[param(value_type = Option<String>)]
-    status: Option<StatusFilter>,
     /// Part of the identity.
     identity: Option<String>,
-    /// Exactly this client.
-    id: Option<ClientId>,
     /// Only clients that are connected to this channel.
     channel: Option<ChannelId>,
     /// With `channel`: `publish` or `subscribe`.
@@ -281,15 +294,22 @@ struct Filter {
 }
 
 impl Filter {
-    fn of(self, listing: Listing) -> model::Query {
+    fn of(self, entries: registry::Query<ClientId>) -> model::Query {
         model::Query {
-            listing,
-            status: self.status.unwrap_or_default(),
+            entries,
             identity: self.identity.filter(|identity| !identity.is_empty()),
-            id: self.id,
             channel: self.channel,
             connection_type: self.connection_type,
         }
+    }
+}
+
+impl shared::Service for Clients {
+    type Thing = Client;
+    type View = ClientView;
+
+    fn entries(&self) -> &Entries<Client> {
+        Self::entries(self)
     }
 }
 
@@ -302,7 +322,7 @@ async fn create(
     let created = clients.create(&cx, domain, vec![body.parse()?]).await?;
     let client =
         created.into_iter().next().ok_or_else(|| kernel::Error::internal("no client was created"))?;
-    Ok(Created(format!("/clients/{}", client.client.id), client.into()))
+    Ok(Created(format!("/clients/{}", client.client.entry.id), client.into()))
 }
 
 async fn create_bulk(
@@ -320,10 +340,10 @@ async fn list(
     State(clients): State<Clients>,
     cx: Context,
     Path(domain): Path<DomainId>,
-    List(listing): List,
+    Asked(entries): Asked<ClientId>,
     Query(filter): Query<Filter>,
 ) -> web::Result<Json<ClientPage>> {
-    Ok(Json(clients.list(&cx, domain, filter.of(listing)).await?.into()))
+    Ok(Json(clients.list(&cx, domain, filter.of(entries)).await?.into()))
 }
 
 async fn view(
@@ -341,54 +361,21 @@ async fn update(
     Json(body): Json<ClientChange>,
 ) -> web::Result<Json<ClientView>> {
     let change = model::Change {
-        name: body.name,
-        metadata: body.metadata,
+        entry: registry::Change { name: body.name, metadata: body.metadata, tags: None },
         private_metadata: body.private_metadata,
-        tags: None,
     };
     Ok(Json(clients.update(&cx, domain, id, change).await?.into()))
-}
-
-async fn update_tags(
-    State(clients): State<Clients>,
-    cx: Context,
-    Path((domain, id)): Path<(DomainId, ClientId)>,
-    Json(body): Json<NewTags>,
-) -> web::Result<Json<ClientView>> {
-    Ok(Json(clients.update_tags(&cx, domain, id, body.tags.unwrap_or_default()).await?.into()))
 }
 
 async fn update_secret(
     State(clients): State<Clients>,
     cx: Context,
     Path((domain, id)): Path<(DomainId, ClientId)>,
-    Json(body): Json<NewSecret>,
+    body: Option<Json<NewSecret>>,
 ) -> web::Result<Json<ClientView>> {
-    let secret = body.secret.ok_or_else(|| kernel::Error::invalid("missing secret"))?;
-    Ok(Json(clients.update_secret(&cx, domain, id, secret).await?.into()))
-}
-
-async fn enable(
-    State(clients): State<Clients>,
-    cx: Context,
-    Path((domain, id)): Path<(DomainId, ClientId)>,
-) -> web::Result<Json<ClientView>> {
-    Ok(Json(clients.enable(&cx, domain, id).await?.into()))
-}
-
-async fn disable(
-    State(clients): State<Clients>,
-    cx: Context,
-    Path((domain, id)): Path<(DomainId, ClientId)>,
-) -> web::Result<Json<ClientView>> {
-    Ok(Json(clients.disable(&cx, domain, id).await?.into()))
-}
-
-async fn delete(
-    State(clients): State<Clients>,
-    cx: Context,
-    Path((domain, id)): Path<(DomainId, ClientId)>,
-) -> web::Result<Empty> {
-    clients.delete(&cx, domain, id).await?;
-    Ok(Empty(StatusCode::NO_CONTENT))
+    let given = body.and_then(|Json(body)| body.secret);
+    let rotates = given.is_none();
+    let changed = clients.update_secret(&cx, domain, id, given).await?;
+    // A secret that the caller has sent need not travel back.
+    Ok(Json(if rotates { changed.into() } else { changed.client.into() }))
 }

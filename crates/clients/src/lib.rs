@@ -23,6 +23,7 @@ pub const MIGRATIONS: &[db::Migration] =
 /// The operations that this crate asks permission for.
 pub mod operations {
     use kernel::Operation;
+    use registry::Operations;
 
     /// Create clients in a domain.
     pub const CREATE: Operation = Operation::new("domains", "create_clients");
@@ -42,10 +43,34 @@ pub mod operations {
     pub const DISABLE: Operation = Operation::new("clients", "disable");
     /// Remove it.
     pub const DELETE: Operation = Operation::new("clients", "delete");
+    /// Put it into a group.
+    pub const SET_PARENT: Operation = Operation::new("clients", "set_parent_group");
+    /// Take it out of its group.
+    pub const REMOVE_PARENT: Operation = Operation::new("clients", "remove_parent_group");
+    /// Let a group have a client; asked for on the group.
+    pub const SET_CHILD: Operation = Operation::new("groups", "set_child_client");
+    /// Let a group lose a client; asked for on the group.
+    pub const REMOVE_CHILD: Operation = Operation::new("groups", "remove_child_client");
     /// Connect it to a channel.
     pub const CONNECT: Operation = Operation::new("clients", "connect_to_channel");
     /// Disconnect it from a channel.
     pub const DISCONNECT: Operation = Operation::new("clients", "disconnect_from_channel");
+
+    /// Those that all things of the registry have.
+    pub(crate) const SHARED: Operations = Operations {
+        create: CREATE,
+        list: LIST,
+        view: VIEW,
+        update: UPDATE,
+        update_tags: UPDATE_TAGS,
+        enable: ENABLE,
+        disable: DISABLE,
+        delete: DELETE,
+        set_parent: SET_PARENT,
+        remove_parent: REMOVE_PARENT,
+        set_child: SET_CHILD,
+        remove_child: REMOVE_CHILD,
+    };
 
     /// All of them, for the check of the permission table at start.
     pub const ALL: &[Operation] = &[
@@ -58,6 +83,10 @@ pub mod operations {
         ENABLE,
         DISABLE,
         DELETE,
+        SET_PARENT,
+        REMOVE_PARENT,
+        SET_CHILD,
+        REMOVE_CHILD,
         CONNECT,
         DISCONNECT,
     ];

@@ -2,41 +2,75 @@
 
 use std::str::FromStr;
 
-use kernel::{
-    ChannelId, ClientId, DomainId, Error, Listing, Metadata, Name, Result, Secret, Status, Tags, Timestamp,
-    UserId, status::StatusFilter,
-};
+use ::events::Event;
+use db::{BoxFuture, Row, Tx, Val};
+use kernel::{ChannelId, ClientId, DomainId, Error, GroupId, Metadata, Result, Secret, Status};
+use registry::{Entry, Listed, NewEntry, Operations, Refusals, Registered, Words};
 use serde::Serialize;
 
-use crate::connections::ConnectionType;
+use crate::{
+    connections::{self, ConnectionType},
+    events, operations,
+};
 
 /// A device or an application.
 #[derive(Debug, Clone)]
 pub struct Client {
-    /// Its id, which is also its user name in MQTT.
-    pub id: ClientId,
-    /// The domain it belongs to.
-    pub domain: DomainId,
-    /// What people call it.
-    pub name: Name,
+    /// What it shares with other things; its id is also its user name in MQTT.
+    pub entry: Entry<ClientId>,
     /// A label of the user's own, for example a serial number.
     pub identity: Identity,
-    /// The user's tags.
-    pub tags: Tags,
-    /// The user's own data.
-    pub metadata: Metadata,
     /// The user's own data that lists do not show.
     pub private_metadata: Metadata,
-    /// Whether it may connect.
-    pub status: Status,
-    /// Who made it.
-    pub created_by: UserId,
-    /// When.
-    pub created_at: Timestamp,
-    /// Who changed it last.
-    pub updated_by: Option<UserId>,
-    /// When it was changed last.
-    pub updated_at: Option<Timestamp>,
+}
+
+impl Registered for Client {
+    type Id = ClientId;
+
+    const OPERATIONS: Operations = operations::SHARED;
+    const WORDS: Words = events::WORDS;
+    const REFUSALS: Refusals = Refusals {
+        same_parent: "client already assigned to the parent group",
+        other_parent: "client already have parent",
+        foreign_group: "parent group has invalid domain id",
+        group_not_enabled: "parent group is not enabled",
+        id_taken: "entity already exists",
+    };
+    const PARENT_IN_CALLOUTS: &'static str = "parent_id";
+    const OWN_COLUMNS: &'static str = ", identity, private_metadata";
+
+    fn entry(&self) -> &Entry<ClientId> {
+        &self.entry
+    }
+
+    fn entry_mut(&mut self) -> &mut Entry<ClientId> {
+        &mut self.entry
+    }
+
+    fn read(entry: Entry<ClientId>, row: &Row) -> Result<Self> {
+        let identity = row.get::<String>("identity")?.parse()?;
+        Ok(Self { entry, identity, private_metadata: row.get("private_metadata")? })
+    }
+
+    fn changed_values(&self) -> Vec<(&'static str, Val)> {
+        vec![("private_metadata", (&self.private_metadata).into())]
+    }
+
+    fn describe(&self, event: Event) -> Event {
+        events::describe(self, event)
+    }
+
+    fn taken(index: &str) -> Option<&'static str> {
+        (index == "clients_secret").then_some("client key is not available")
+    }
+
+    fn hold_group(tx: &mut Tx, domain: DomainId, group: GroupId) -> BoxFuture<'_, Result<()>> {
+        Box::pin(groups::enabled_in(tx, domain, group))
+    }
+
+    fn forget(tx: &mut Tx, id: ClientId) -> BoxFuture<'_, Result<()>> {
+        Box::pin(connections::forget_client(tx, id))
+    }
 }
 
 /// A client together with its secret, for those who may see it.
@@ -92,35 +126,23 @@ pub fn parse_secret(secret: Secret<String>) -> Result<Secret<String>> {
 }
 
 /// What a caller gives to make a client.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct NewClient {
-    /// An id of the caller's choice.
-    pub id: Option<ClientId>,
-    /// What people call it.
-    pub name: Name,
+    /// What it shares with other things.
+    pub entry: NewEntry<ClientId>,
     /// A label of the user's own.
     pub identity: Identity,
     /// The secret; made where absent.
     pub secret: Option<Secret<String>>,
-    /// The user's tags.
-    pub tags: Tags,
-    /// The user's own data.
-    pub metadata: Metadata,
     /// The user's own data that lists do not show.
     pub private_metadata: Metadata,
-    /// Enabled or disabled.
-    pub status: Status,
 }
 
 /// What a caller changes; what is absent stays.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
-    /// A new name; an empty one is no change.
-    pub name: Option<Name>,
-    /// New tags, replacing all.
-    pub tags: Option<Tags>,
-    /// New data, replacing the whole object.
-    pub metadata: Option<Metadata>,
+    /// What clients share with other things.
+    pub entry: registry::Change,
     /// New private data, replacing the whole object.
     pub private_metadata: Option<Metadata>,
 }
@@ -128,23 +150,13 @@ pub struct Change {
 impl Change {
     /// Fails where tags or metadata are too large.
     pub fn checked(self) -> Result<Self> {
-        let tags = self.tags.map(Tags::checked).transpose()?;
-        let metadata = self.metadata.map(Metadata::checked).transpose()?;
         let private_metadata = self.private_metadata.map(Metadata::checked).transpose()?;
-        Ok(Self { tags, metadata, private_metadata, ..self })
+        Ok(Self { entry: self.entry.checked()?, private_metadata })
     }
 
     /// Applies the change.
     pub fn apply(self, client: &mut Client) {
-        if let Some(name) = self.name.filter(|name| !name.is_empty()) {
-            client.name = name;
-        }
-        if let Some(tags) = self.tags {
-            client.tags = tags;
-        }
-        if let Some(metadata) = self.metadata {
-            client.metadata = metadata;
-        }
+        self.entry.apply(&mut client.entry);
         if let Some(metadata) = self.private_metadata {
             client.private_metadata = metadata;
         }
@@ -154,18 +166,23 @@ impl Change {
 /// Which clients are asked for, and in which order.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// What all lists can be asked for.
-    pub listing: Listing,
-    /// The status.
-    pub status: StatusFilter,
+    /// What all lists of the registry can be asked for.
+    pub entries: registry::Query<ClientId>,
     /// Part of the identity, whatever the case.
     pub identity: Option<String>,
-    /// Exactly this one.
-    pub id: Option<ClientId>,
     /// Only clients that are connected to this channel.
     pub channel: Option<ChannelId>,
     /// With `channel`: connected with this type.
     pub connection_type: Option<ConnectionType>,
+}
+
+/// A row of a list of clients.
+#[derive(Debug, Clone)]
+pub struct ListedClient {
+    /// The client.
+    pub listed: Listed<Client>,
+    /// How it is connected to the channel that the list was asked for.
+    pub connection_types: Vec<ConnectionType>,
 }
 
 /// What the message plane must know of a client that shows its credentials.

@@ -6,20 +6,20 @@ use crate::{Filter, Row, Tx};
 
 /// What a list is over.
 #[derive(Debug, Clone, Copy)]
-pub struct List {
+pub struct List<'a> {
     /// The table; it has a column `id`.
     pub table: &'static str,
     /// The columns that a row is read from.
-    pub columns: &'static str,
+    pub columns: &'a str,
     /// The column to order by; rows with equal values are ordered by id.
     pub order: &'static str,
     /// The direction.
     pub direction: Direction,
 }
 
-impl List {
+impl<'a> List<'a> {
     /// A list of the registry, ordered as the caller asks.
-    pub const fn ordered(table: &'static str, columns: &'static str, listing: &Listing) -> Self {
+    pub const fn ordered(table: &'static str, columns: &'a str, listing: &Listing) -> Self {
         let order = match listing.order {
             Order::Name => "name",
             Order::CreatedAt => "created_at",

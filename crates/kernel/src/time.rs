@@ -76,7 +76,8 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("expected a time in RFC 3339"))
+        let wrong = serde::de::Unexpected::Str(&text);
+        Self::parse(&text).ok_or_else(|| serde::de::Error::invalid_value(wrong, &"a time in RFC 3339"))
     }
 }
 

@@ -122,7 +122,7 @@ both_databases! {
         assert_eq!(tagged["tags"], json!(["a"]));
         plant.admin.patch(&format!("{path}/secret"), json!({"secret": "new"})).await.expect(200);
         assert_eq!(plant.admin.get(&path).await.expect(200)["credentials"]["secret"], "new");
-        assert_eq!(plant.admin.patch(&format!("{path}/secret"), json!({})).await.refused(400), "missing secret");
+        assert_eq!(plant.admin.patch(&format!("{path}/secret"), json!({"secret": ""})).await.refused(400), "missing secret");
 
         plant.admin.post(&format!("{path}/disable"), json!({})).await.expect(200);
         plant.admin.patch(&path, json!({"name": "x"})).await.refused(404);

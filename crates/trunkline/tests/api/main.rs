@@ -14,6 +14,7 @@ mod clients;
 mod domains;
 mod groups;
 mod invitations;
+mod parents;
 mod pats;
 mod plant;
 mod roles;

@@ -1,7 +1,7 @@
 //! JSON, both ways.
 
 use axum::{
-    extract::{FromRequest, Request},
+    extract::{FromRequest, OptionalFromRequest, Request},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, header};
@@ -25,13 +25,35 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
         if !is_json(request.headers()) {
-            let error = kernel::Error::new(Kind::MediaType, "unsupported content type");
-            return Err(Error::from(error).detail("send the body as `Content-Type: application/json`"));
+            return Err(unsupported());
         }
         let bytes = payload::read(request.into_body()).await?;
-        let mut document = serde_json::Deserializer::from_slice(&bytes);
-        T::deserialize(&mut document).map(Self).map_err(|_| explain::<T>(&bytes))
+        decode(&bytes).map(Self)
     }
+}
+
+/// A body that may be left out: nothing at all is `None`, whatever the content type says.
+impl<T: DeserializeOwned, S: Sync> OptionalFromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Error> {
+        let json = is_json(request.headers());
+        let bytes = payload::read(request.into_body()).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        if json { decode(&bytes).map(|value| Some(Self(value))) } else { Err(unsupported()) }
+    }
+}
+
+fn unsupported() -> Error {
+    let error = kernel::Error::new(Kind::MediaType, "unsupported content type");
+    Error::from(error).detail("send the body as `Content-Type: application/json`")
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let mut document = serde_json::Deserializer::from_slice(bytes);
+    T::deserialize(&mut document).map_err(|_| explain::<T>(bytes))
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {

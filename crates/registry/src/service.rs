@@ -1,0 +1,303 @@
+//! What can be done with any thing of the registry: one function per use case.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use access::{Access, Context, Object, Permit, Visible, callouts, hierarchy, roles};
+use db::{Tx, Val, tally};
+use kernel::{DomainId, Error, GroupId, Kind, Result, Status, Tags};
+use serde_json::json;
+
+use crate::{Change, EntryId, Query, Registered, events, store};
+
+/// The most things that one request makes (reference 03 §13 item 18).
+const BULK_MAX: usize = 1000;
+
+/// The use cases of one kind of thing; cheap to clone.
+pub struct Entries<T> {
+    access: Access,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Entries<T> {
+    fn clone(&self) -> Self {
+        Self::new(self.access.clone())
+    }
+}
+
+impl<T> Entries<T> {
+    /// The use cases on top of `access`.
+    pub const fn new(access: Access) -> Self {
+        Self { access, kind: PhantomData }
+    }
+
+    /// Who may do what.
+    pub const fn access(&self) -> &Access {
+        &self.access
+    }
+}
+
+impl<T: Registered> Entries<T> {
+    /// Lets the caller make so many things in a domain, and put them into these groups.
+    ///
+    /// Denied without the right to make them, or to add to one of the groups. Invalid for none and for too many.
+    pub async fn authorize_create(
+        &self,
+        cx: &Context,
+        domain: DomainId,
+        count: usize,
+        parents: impl Iterator<Item = GroupId>,
+    ) -> Result<Permit> {
+        let mut parents: Vec<GroupId> = parents.collect();
+        parents.sort_unstable();
+        parents.dedup();
+        let on_groups =
+            parents.into_iter().map(|group| (T::OPERATIONS.set_child, Object::group(domain, group)));
+        let mut wanted = vec![(T::OPERATIONS.create, Object::domain(domain))];
+        wanted.extend(on_groups);
+        let permit = cx.authorize_all(&wanted, || json!({ "count": count })).await?;
+        match count {
+            0 => Err(Error::invalid("empty list provided")),
+            1..=BULK_MAX => Ok(permit),
+            _ => Err(Error::invalid(format!("too many {} in one request, at most {BULK_MAX}", T::Id::TABLE))),
+        }
+    }
+
+    /// Makes things, all or none, each with the columns of its own; the caller holds the `admin` role of each.
+    pub async fn create(
+        &self,
+        cx: &Context,
+        domain: DomainId,
+        permit: Permit,
+        new: Vec<(T, Vec<(&'static str, Val)>)>,
+    ) -> Result<Vec<T>> {
+        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
+        cx.write(move |tx| {
+            Box::pin(async move {
+                if new.len() > 1 {
+                    // Each row takes places in several unique indexes, so that there is no order in which two requests
+                    // with the same ids and secrets could not wait for each other in a circle. They take turns.
+                    hierarchy::hold(tx, domain).await?;
+                }
+                let mut created = Vec::with_capacity(new.len());
+                for (thing, own) in new {
+                    add(tx, &access, &permit, &thing, own, &request).await?;
+                    created.push(thing);
+                }
+                if let Some(first) = created.first() {
+                    let came = tally::per_status(created.iter().map(|thing| thing.entry().status));
+                    store::count(tx, domain, first.entry().id, came).await?;
+                }
+                Ok(created)
+            })
+        })
+        .await
+    }
+
+    /// One thing. Denied without `view` on it.
+    pub async fn view(&self, cx: &Context, domain: DomainId, id: T::Id) -> Result<T> {
+        cx.authorize(T::OPERATIONS.view, id.object(domain)).await?;
+        cx.read(move |tx| Box::pin(async move { store::get::<T>(tx, domain, id).await }))
+            .await?
+            .ok_or_else(Error::not_found)
+    }
+
+    /// Which things of a domain a list may show; to an administrator of the platform also as another user sees it.
+    pub async fn visible(&self, cx: &Context, domain: DomainId, query: &Query<T::Id>) -> Result<Visible> {
+        let payload = || callouts::page_meta(&query.listing);
+        let list = T::OPERATIONS.list;
+        match query.user {
+            Some(user) => cx.visible_to(list, domain, T::Id::KIND, user, payload).await,
+            None => cx.visible(list, domain, T::Id::KIND, payload).await,
+        }
+    }
+
+    /// Changes name or metadata of an enabled thing.
+    pub async fn update(&self, cx: &Context, domain: DomainId, id: T::Id, change: Change) -> Result<T> {
+        let permit = cx.authorize(T::OPERATIONS.update, id.object(domain)).await?;
+        let change = change.checked()?;
+        self.change(cx, domain, id, permit, T::WORDS.update, |thing| change.apply(thing.entry_mut())).await
+    }
+
+    /// Replaces the tags of an enabled thing.
+    pub async fn update_tags(&self, cx: &Context, domain: DomainId, id: T::Id, tags: Tags) -> Result<T> {
+        let permit = cx.authorize(T::OPERATIONS.update_tags, id.object(domain)).await?;
+        let tags = tags.checked()?;
+        self.change(cx, domain, id, permit, T::WORDS.update_tags, |thing| thing.entry_mut().tags = tags).await
+    }
+
+    /// Changes an enabled thing in a way that `permit` was given for, and announces it as `operation`. NotFound for a
+    /// disabled one.
+    pub async fn change(
+        &self,
+        cx: &Context,
+        domain: DomainId,
+        id: T::Id,
+        permit: Permit,
+        operation: &'static str,
+        apply: impl FnOnce(&mut T) + Send + 'static,
+    ) -> Result<T> {
+        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
+        cx.write(move |tx| {
+            Box::pin(async move {
+                let mut thing =
+                    store::get_enabled::<T>(tx, domain, id).await?.ok_or_else(Error::not_found)?;
+                apply(&mut thing);
+                thing.entry_mut().touch(&permit);
+                store::update(tx, &thing).await?;
+                access.emit(tx, events::changed(operation, &thing, &permit, &request)).await?;
+                Ok(thing)
+            })
+        })
+        .await
+    }
+
+    /// Announces, in the transaction that makes it, a change that a capability writes by itself.
+    pub async fn announce(
+        tx: &mut Tx,
+        access: &Access,
+        operation: &'static str,
+        thing: &T,
+        permit: &Permit,
+        request: &str,
+    ) -> Result<()> {
+        access.emit(tx, events::changed(operation, thing, permit, request)).await
+    }
+
+    /// Puts a thing back into use. Conflict where it is in use already.
+    pub async fn enable(&self, cx: &Context, domain: DomainId, id: T::Id) -> Result<T> {
+        let permit = cx.authorize(T::OPERATIONS.enable, id.object(domain)).await?;
+        self.set_status(cx, domain, id, Status::Enabled, permit).await
+    }
+
+    /// Takes a thing out of use. Conflict where it is not in use already.
+    pub async fn disable(&self, cx: &Context, domain: DomainId, id: T::Id) -> Result<T> {
+        let permit = cx.authorize(T::OPERATIONS.disable, id.object(domain)).await?;
+        self.set_status(cx, domain, id, Status::Disabled, permit).await
+    }
+
+    async fn set_status(
+        &self,
+        cx: &Context,
+        domain: DomainId,
+        id: T::Id,
+        status: Status,
+        permit: Permit,
+    ) -> Result<T> {
+        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
+        cx.write(move |tx| {
+            Box::pin(async move {
+                let mut thing =
+                    store::get_for_update::<T>(tx, domain, id).await?.ok_or_else(Error::not_found)?;
+                let entry = thing.entry_mut();
+                if entry.status == status {
+                    return Err(Error::conflict("status already assigned"));
+                }
+                let was = std::mem::replace(&mut entry.status, status);
+                entry.touch(&permit);
+                store::update(tx, &thing).await?;
+                store::count(tx, domain, id, vec![(was, -1), (status, 1)]).await?;
+                access.emit(tx, events::status_changed(&thing, &permit, &request)).await?;
+                Ok(thing)
+            })
+        })
+        .await
+    }
+
+    /// Puts a thing into a group. Conflict where it is in one already; Unprocessable where the group is not in use.
+    pub async fn set_parent(&self, cx: &Context, domain: DomainId, id: T::Id, group: GroupId) -> Result<()> {
+        let object = id.object(domain);
+        let wanted =
+            [(T::OPERATIONS.set_parent, object), (T::OPERATIONS.set_child, Object::group(domain, group))];
+        let permit =
+            cx.authorize_all(&wanted, || json!({ "entity_id": id, T::PARENT_IN_CALLOUTS: group })).await?;
+        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
+        cx.write(move |tx| {
+            Box::pin(async move {
+                let thing = store::get_for_update::<T>(tx, domain, id).await?.ok_or_else(Error::not_found)?;
+                match hierarchy::parent(tx, object).await? {
+                    Some(now) if now == group => return Err(Error::conflict(T::REFUSALS.same_parent)),
+                    Some(_) => return Err(Error::conflict(T::REFUSALS.other_parent)),
+                    None => {}
+                }
+                hold_group::<T>(tx, domain, group).await?;
+                hierarchy::set_parent(tx, &access, &permit, object, group).await?;
+                access.emit(tx, events::parent_set(&thing, group, &permit, &request)).await
+            })
+        })
+        .await
+    }
+
+    /// Takes a thing out of its group; nothing happens where it is in none.
+    ///
+    /// Asks for the right to take it out first, and then for the right to take something from the group that it is in.
+    pub async fn remove_parent(&self, cx: &Context, domain: DomainId, id: T::Id) -> Result<()> {
+        let object = id.object(domain);
+        cx.authorize(T::OPERATIONS.remove_parent, object).await?;
+        let Some(group) =
+            cx.read(move |tx| Box::pin(async move { hierarchy::parent(tx, object).await })).await?
+        else {
+            return Ok(());
+        };
+        let permit = cx.authorize(T::OPERATIONS.remove_child, Object::group(domain, group)).await?;
+        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
+        cx.write(move |tx| {
+            Box::pin(async move {
+                let thing = store::get_for_update::<T>(tx, domain, id).await?.ok_or_else(Error::not_found)?;
+                match hierarchy::parent(tx, object).await? {
+                    None => return Ok(()),
+                    Some(now) if now == group => {}
+                    Some(_) => return Err(Error::conflict("the group has changed meanwhile, try again")),
+                }
+                hierarchy::clear_parent(tx, &access, &permit, object).await?;
+                access.emit(tx, events::parent_removed(&thing, &permit, &request)).await
+            })
+        })
+        .await
+    }
+
+    /// Removes a thing with its roles and relations, and what goes with it.
+    pub async fn delete(&self, cx: &Context, domain: DomainId, id: T::Id) -> Result<()> {
+        let object = id.object(domain);
+        let permit = cx.authorize(T::OPERATIONS.delete, object).await?;
+        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
+        cx.write(move |tx| {
+            Box::pin(async move {
+                store::delete::<T>(tx, domain, id).await?;
+                roles::remove_all(tx, &access, &permit, object).await?;
+                access.emit(tx, events::removed::<T>(domain, id, &permit, &request)).await
+            })
+        })
+        .await
+    }
+}
+
+/// One new thing: its row, its place, its role, its event.
+async fn add<T: Registered>(
+    tx: &mut Tx,
+    access: &Access,
+    permit: &Permit,
+    thing: &T,
+    own: Vec<(&'static str, Val)>,
+    request: &str,
+) -> Result<()> {
+    let entry = thing.entry();
+    let object = entry.id.object(entry.domain);
+    store::insert(tx, thing, own).await?;
+    let role = roles::provision(tx, access, permit, object).await?;
+    if let Some(group) = entry.parent {
+        hold_group::<T>(tx, entry.domain, group).await?;
+        hierarchy::set_parent(tx, access, permit, object, group).await?;
+    }
+    access.emit(tx, events::created(thing, &role, permit, request)).await
+}
+
+/// Lets a thing be put into a group, which stays as it is until the transaction ends.
+async fn hold_group<T: Registered>(tx: &mut Tx, domain: DomainId, group: GroupId) -> Result<()> {
+    if !store::is_group_in(tx, domain, group).await? {
+        return Err(Error::unprocessable(T::REFUSALS.foreign_group));
+    }
+    T::hold_group(tx, domain, group).await.map_err(|error| match error.kind() {
+        Kind::Invalid => Error::unprocessable(T::REFUSALS.group_not_enabled).cause(error),
+        _ => error,
+    })
+}

@@ -168,6 +168,8 @@ pub enum Revocation {
     ChannelGone(ChannelId),
     /// A domain was changed, disabled or frozen.
     Domain(DomainId),
+    /// Rights of users in a domain changed, of which ones is not known: a group has moved, or a role has changed.
+    UsersIn(DomainId),
     /// Rights of a user changed.
     User(UserId),
     /// A user was disabled or deleted: his connections close and his sessions end.

@@ -36,6 +36,13 @@ fn of(event: &Event) -> Vec<Revocation> {
         "pat.revoke" | "pat.remove_scopes" => {
             one(parsed(event.payload().get("user_id")).map(Revocation::User))
         }
+        // What lies in a group, and below it, is within reach of those who hold roles on the groups above.
+        "group.add_parent_group"
+        | "group.remove_parent_group"
+        | "group.add_children_groups"
+        | "group.remove_children_groups"
+        | "group.remove_all_children_groups"
+        | "group.remove" => one(parsed(event.payload().get("domain")).map(Revocation::UsersIn)),
         "user.disable" | "user.update_secret" => one(parsed(id).map(Revocation::UserGone)),
         operation => of_roles(operation, event),
     }
@@ -55,7 +62,7 @@ fn of_roles(operation: &str, event: &Event) -> Vec<Revocation> {
         | "role.actions.remove_all" => {
             let reached = match kind {
                 "channel" => parsed(event.payload().get("entity_id")).map(Revocation::Channel),
-                "group" | "domain" => parsed(event.payload().get("domain")).map(Revocation::Domain),
+                "group" | "domain" => parsed(event.payload().get("domain")).map(Revocation::UsersIn),
                 _ => None,
             };
             reached.into_iter().collect()

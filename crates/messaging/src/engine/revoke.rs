@@ -47,16 +47,24 @@ impl Engine {
                     close(&session, ReasonCode::ADMINISTRATIVE_ACTION);
                 }
             }
-            Revocation::Channel(channel) => core.revoke_rooms(core.rooms.get(channel).into_iter().collect()),
+            Revocation::Channel(channel) => {
+                core.revoke_rooms(core.rooms.get(channel).into_iter().collect(), |_| true);
+            }
             Revocation::ChannelGone(channel) => {
                 if let Some(room) = core.rooms.get(channel) {
                     core.close_room(&room);
                 }
             }
-            Revocation::Domain(domain) => core.revoke_rooms(core.rooms.all(|room| room.domain == domain)),
+            Revocation::Domain(domain) => {
+                core.revoke_rooms(core.rooms.all(|room| room.domain == domain), |_| true);
+            }
+            Revocation::UsersIn(domain) => {
+                let is_user = |session: &Session| matches!(session.identity, IdentityKey::User(_));
+                core.revoke_rooms(core.rooms.all(|room| room.domain == domain), is_user);
+            }
             Revocation::Everything => {
                 core.registry.revoke_credentials();
-                core.revoke_rooms(core.rooms.all(|_| true));
+                core.revoke_rooms(core.rooms.all(|_| true), |_| true);
             }
         }
     }
@@ -76,11 +84,13 @@ impl Core {
         self.verify(doubtful);
     }
 
-    fn revoke_rooms(&self, rooms: Vec<Arc<Room>>) {
+    /// Of the subscriptions, only those of `whose` sessions are asked about.
+    fn revoke_rooms(&self, rooms: Vec<Arc<Room>>, whose: impl Fn(&Session) -> bool) {
         let mut doubtful = Vec::new();
         for room in rooms {
             room.outdate();
-            doubtful.extend(room.subscribers().into_iter().map(|session| (session, Arc::clone(&room))));
+            let subscribers = room.subscribers().into_iter().filter(|session| whose(session));
+            doubtful.extend(subscribers.map(|session| (session, Arc::clone(&room))));
         }
         self.verify(doubtful);
     }

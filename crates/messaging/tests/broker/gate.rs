@@ -53,8 +53,9 @@ pub(crate) struct TestGate {
     plant: Plant,
     grants: Mutex<HashSet<Grant>>,
     disabled: Mutex<HashSet<ClientId>>,
+    users_denied: AtomicBool,
     unavailable: AtomicBool,
-    /// Questions about rights so far.
+    /// Questions about rights of clients so far.
     pub(crate) asked: AtomicUsize,
     /// Questions that have read the grants and wait for [`TestGate::let_go`].
     pub(crate) waiting: AtomicUsize,
@@ -76,6 +77,7 @@ impl TestGate {
             plant: plant.clone(),
             grants: Mutex::new(grants),
             disabled: Mutex::default(),
+            users_denied: AtomicBool::new(false),
             unavailable: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
@@ -89,6 +91,11 @@ impl TestGate {
     pub(crate) fn deny(&self, number: usize, action: Action) {
         let grant = (self.plant.clients[number], self.plant.channel, action);
         self.grants.lock().unwrap().remove(&grant);
+    }
+
+    /// Takes every right of users away; the engine is not told.
+    pub(crate) fn deny_users(&self) {
+        self.users_denied.store(true, SeqCst);
     }
 
     /// Disables a client; the engine is not told.
@@ -219,7 +226,7 @@ impl Gate for TestGate {
         action: Action,
     ) -> BoxFuture<'a, Result<bool>> {
         match identity {
-            Identity::User { .. } => Box::pin(async { Ok(true) }),
+            Identity::User { .. } => Box::pin(async { Ok(!self.users_denied.load(SeqCst)) }),
             Identity::Client { .. } if domain != self.plant.domain => Box::pin(async { Ok(false) }),
             Identity::Client { client, .. } => Box::pin(self.decide(*client, channel, action)),
         }

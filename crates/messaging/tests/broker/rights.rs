@@ -154,6 +154,31 @@ async fn a_revoked_subscription_ends_without_a_message_and_what_waited_is_forgot
 }
 
 #[tokio::test]
+async fn users_lose_what_moves_out_of_their_reach_and_clients_are_not_asked_about() {
+    let broker = Broker::start().await;
+    let mut client = broker.client(Version::V5, 0).await;
+    client.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
+    let mut connect = Connect::new(Version::V5, "browser");
+    connect.user_name = Some(Text::default());
+    connect.password = Some(Secret::new(b"token".to_vec()));
+    let mut user = broker.connect(connect).await;
+    assert_eq!(user.publish(&broker.topic("/a"), "before", QoS::AtLeastOnce).await, ReasonCode::SUCCESS);
+    assert_eq!(text(&client.take().await), "before");
+    user.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
+
+    let asked = broker.gate.asked.load(SeqCst);
+    broker.gate.deny_users();
+    broker.engine.revoke(Revocation::UsersIn(broker.plant.foreign));
+    assert_eq!(broker.engine.stats().subscriptions.load(SeqCst), 2, "another domain");
+    broker.engine.revoke(Revocation::UsersIn(broker.plant.domain));
+    becomes("the end of the user's subscription", &broker.engine.stats().subscriptions, 1).await;
+    assert_eq!(broker.gate.asked.load(SeqCst), asked);
+    let refused = user.publish(&broker.topic("/a"), "after", QoS::AtLeastOnce).await;
+    assert_eq!(refused, ReasonCode::NOT_AUTHORIZED);
+    client.has_nothing().await;
+}
+
+#[tokio::test]
 async fn a_decision_that_a_revocation_overtakes_is_not_used_again() {
     let broker = Broker::start().await;
     let mut client = broker.client(Version::V5, 0).await;

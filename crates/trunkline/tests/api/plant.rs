@@ -4,7 +4,7 @@ use std::{ops::Index, sync::Arc, time::Duration};
 
 use access::{Access, Ground, crypto::MasterKey};
 use axum::body::Body;
-use db::{params, testing::TestDb};
+use db::{BoxFuture, Tx, params, testing::TestDb};
 use events::Outbox;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
@@ -190,6 +190,14 @@ impl Plant {
             .write(move |tx| Box::pin(async move { tx.execute(&sql, params![]).await.map(drop) }))
             .await
             .unwrap();
+    }
+
+    /// Changes the database behind the API's back.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, kernel::Result<T>> + Send + 'static,
+    ) -> T {
+        self.db.write(job).await.unwrap()
     }
 
     /// The number of rows that a query counts.

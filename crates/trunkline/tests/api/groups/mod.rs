@@ -1,6 +1,7 @@
 //! Groups: one group at a time, lists, and where groups are.
 
 mod children;
+mod forest;
 mod hierarchy;
 mod moves;
 mod one;

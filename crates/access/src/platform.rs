@@ -34,3 +34,10 @@ pub async fn demote(tx: &mut Tx, access: &Access, _permit: &Permit, user: UserId
     .await?;
     access.graph().platform_changed(tx, user)
 }
+
+/// Takes a user out of the platform, with all of its relations that are no roles.
+pub async fn expel(tx: &mut Tx, access: &Access, _permit: &Permit, user: UserId) -> Result<()> {
+    tx.execute("DELETE FROM relations WHERE subject_kind = 'user' AND subject_id = $1", params![user])
+        .await?;
+    access.graph().platform_changed(tx, user)
+}

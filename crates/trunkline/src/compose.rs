@@ -1,5 +1,7 @@
 //! Composition: every capability is built and wired here, on one page.
 
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use access::{Access, Ground, crypto::MasterKey, roles};
@@ -14,11 +16,12 @@ use groups::Groups;
 use kernel::{Clock, Operation, Rng, Secret};
 use messaging::{Engine, Limits};
 use tokio_util::sync::CancellationToken;
-use users::{FirstAdmin, Users};
+use users::mail::{LetterSettings, Post, Protection};
+use users::{Background, FirstAdmin, Users};
 use web::{App, AppInfo, AppOptions, Cors, Metrics, Routes};
 
 use crate::build_info;
-use crate::config::{Capability, Settings};
+use crate::config::{self, Capability, MailTls, Settings};
 use crate::data_dir::DataDir;
 use crate::plane::RegistryGate;
 use crate::revocations;
@@ -115,6 +118,7 @@ pub(crate) struct Platform {
     pub(crate) engine: Engine,
     db: Db,
     relay: Relay,
+    background: Background,
 }
 
 impl Platform {
@@ -144,6 +148,7 @@ impl Platform {
         // Listens before the relay starts, so that it hears what an earlier run has left.
         tokio::spawn(revocations::run(bus.subscribe(), engine.clone()));
         let relay = Relay::start(db.clone(), outbox, bus, clock);
+        let background = Background::start(&registry.users);
 
         // The recorder first: routes that are made before it count nothing.
         let options = app_options(settings, &db, &engine, shutdown)?;
@@ -153,11 +158,12 @@ impl Platform {
             routes.push(messaging::http::routes(engine.clone()));
         }
         let app = App::with_options(routes, app_info(settings, &rng), options);
-        Ok(Self { app, generated_password, engine, db, relay })
+        Ok(Self { app, generated_password, engine, db, relay, background })
     }
 
     /// Brings everything to disk after the last request and the last connection have ended.
     pub(crate) async fn close(self) {
+        self.background.stop().await;
         self.relay.stop().await;
         self.db.close().await;
     }
@@ -230,8 +236,39 @@ fn access_settings(settings: &Settings) -> access::Settings {
 fn users_settings(settings: &Settings) -> anyhow::Result<users::Settings> {
     Ok(users::Settings {
         self_register: settings.users.self_register,
+        delete_interval: settings.users.delete_interval,
+        delete_after: settings.users.delete_after,
+        mail: post(&settings.mail)?,
         ..users::Settings::with_password_rule(regex::Regex::new(settings.users.password_regex.as_str())?)
     })
+}
+
+/// None where no mail server is set.
+fn post(settings: &config::MailSettings) -> kernel::Result<Option<Post>> {
+    let (Some(host), Some(from)) = (settings.host.clone(), &settings.from_address) else { return Ok(None) };
+    let letter = |url: &String, template: &Option<PathBuf>| LetterSettings {
+        url: url.clone(),
+        template: template.clone(),
+    };
+    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let password = settings.password.clone().unwrap_or_else(|| Secret::new(String::new()));
+    let post = Post::new(users::mail::MailSettings {
+        port: settings.port,
+        login: settings.username.clone().map(|name| (name, password)),
+        protection: match settings.tls {
+            MailTls::Auto if settings.port == 465 => Protection::Tls,
+            MailTls::Auto if is_here => Protection::None,
+            MailTls::Auto | MailTls::StartTls => Protection::StartTls,
+            MailTls::None => Protection::None,
+            MailTls::Tls => Protection::Tls,
+        },
+        from_address: from.to_string(),
+        from_name: settings.from_name.to_string(),
+        reset: letter(&settings.reset_url, &settings.reset_template),
+        verification: letter(&settings.verification_url, &settings.verification_template),
+        host,
+    })?;
+    Ok(Some(post))
 }
 
 fn first_admin(settings: &Settings) -> FirstAdmin {

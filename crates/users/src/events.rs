@@ -54,6 +54,38 @@ pub(crate) fn logged_out(session: &str, permit: &Permit, request: &str) -> Event
         .with("token_id", session)
 }
 
+/// A mail with a link to a new password was sent.
+pub(crate) fn reset_sent(email: &str, at: Timestamp, request: &str) -> Event {
+    Event::new("user.send_password_reset", format!("mail:{email}"), at)
+        .with("email", email)
+        .with("host", "")
+        .with("user", "")
+        .with("request_id", request)
+}
+
+pub(crate) fn reset(user: &User, permit: &Permit, request: &str) -> Event {
+    access::event("user.reset_secret", format!("user:{}", user.id), permit, request)
+}
+
+pub(crate) fn verification_sent(permit: &Permit, request: &str) -> Event {
+    access::event("user.send_verification", format!("user:{}", permit.actor()), permit, request)
+}
+
+pub(crate) fn verified(user: &User, permit: &Permit, request: &str) -> Event {
+    access::event("user.verify_email", format!("user:{}", user.id), permit, request)
+        .with("email", user.email.as_str())
+        .with_some("verified_at", user.verified_at)
+}
+
+/// A user who was marked as deleted is gone for good.
+pub(crate) fn purged(user: &User, at: Timestamp) -> Event {
+    Event::new("user.purge", format!("user:{}", user.id), at)
+        .with("id", user.id)
+        .with_some("deleted_at", user.updated_at)
+        .with_some("deleted_by", user.updated_by)
+        .with("request_id", "purge")
+}
+
 fn of_session(operation: &'static str, user: &User, at: Timestamp, request: &str) -> Event {
     Event::new(operation, format!("user:{}", user.id), at)
         .with("user_id", user.id)

@@ -6,17 +6,22 @@
 //!
 //! Start reading at [`service`]; logins are in [`login`], the wire shapes in [`http`], the promises in reference 01.
 
+mod background;
 mod events;
 pub mod http;
 pub mod login;
+pub mod mail;
 pub mod model;
 pub mod service;
 mod store;
+mod verifications;
 
-pub use service::{FirstAdmin, Settings, Users};
+pub use background::Background;
+pub use service::{FirstAdmin, OnPurge, Settings, Users};
 
 /// The tables of this crate.
 pub const MIGRATIONS: &[db::Migration] = &[
     db::Migration { id: "users/0001", sql: include_str!("../migrations/0001_users.sql") },
     db::Migration { id: "users/0002", sql: include_str!("../migrations/0002_profiles.sql") },
+    db::Migration { id: "users/0003", sql: include_str!("../migrations/0003_mails.sql") },
 ];

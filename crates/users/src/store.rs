@@ -2,7 +2,7 @@
 
 use access::crypto::PasswordHash;
 use db::{Filter, List, Row, Tx, Val, params};
-use kernel::{Error, Page, Result, Status, UserId, page::PageRequest};
+use kernel::{Error, Page, Result, Status, Timestamp, UserId, page::PageRequest};
 
 use crate::model::{Email, Listing, Order, Provider, Query, Role, Search, User, Username, WithPassword};
 
@@ -159,6 +159,29 @@ pub(crate) async fn update_password(tx: &mut Tx, user: &User, hash: &PasswordHas
         params![user.id, hash.0.as_str(), user.updated_by, user.updated_at],
     )
     .await?;
+    Ok(())
+}
+
+/// Users that were deleted at this instant or earlier, oldest first, after the one with this id and time.
+pub(crate) async fn deleted_before(
+    tx: &mut Tx,
+    latest: Timestamp,
+    after: Option<(Timestamp, UserId)>,
+    most: u64,
+) -> Result<Vec<(Timestamp, UserId)>> {
+    let mut filter = Filter::new().and_all("status = 2", []).and("updated_at <= ?", latest);
+    if let Some((at, id)) = after {
+        filter = filter.and_all("(updated_at, id) > (?, ?)", [at.into(), id.into()]);
+    }
+    let limit = filter.bind(most);
+    let sql =
+        format!("SELECT updated_at, id FROM users{} ORDER BY updated_at, id LIMIT {limit}", filter.sql());
+    let rows = tx.all(&sql, filter.params()).await?;
+    rows.iter().map(|row| Ok((row.get("updated_at")?, row.get("id")?))).collect()
+}
+
+pub(crate) async fn delete(tx: &mut Tx, id: UserId) -> Result<()> {
+    tx.execute("DELETE FROM users WHERE id = $1", params![id]).await?;
     Ok(())
 }
 

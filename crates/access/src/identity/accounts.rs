@@ -110,6 +110,14 @@ impl Accounts {
         Ok(())
     }
 
+    /// Removes the account with its sessions.
+    pub async fn remove(&self, tx: &mut Tx, user: UserId) -> Result<()> {
+        tx.execute("DELETE FROM accounts WHERE user_id = $1", params![user]).await?;
+        super::sessions::delete_of(tx, user).await?;
+        self.forget(tx, user);
+        Ok(())
+    }
+
     fn forget(&self, tx: &mut Tx, user: UserId) {
         let cache = Arc::clone(&self.0);
         tx.on_commit(move || cache.forget(&user));

@@ -34,6 +34,8 @@ pub enum Purpose {
     Access,
     /// Is exchanged for a new pair.
     Refresh,
+    /// Sets a new password, once: whoever does so raises the generation of the account.
+    Recovery,
 }
 
 impl Purpose {
@@ -41,6 +43,7 @@ impl Purpose {
         match self {
             Self::Access => 0,
             Self::Refresh => 1,
+            Self::Recovery => 2,
         }
     }
 }
@@ -106,7 +109,7 @@ pub struct Grant<'a> {
     pub verified: bool,
     /// The account's generation.
     pub generation: i64,
-    /// The token's own id; for refresh tokens.
+    /// The token's own id; for refresh and recovery tokens.
     pub id: Option<&'a str>,
 }
 

@@ -26,14 +26,14 @@ pub use error::Problems;
 pub use example::example;
 pub(crate) use setting::{Section, Setting};
 pub use settings::{
-    AdminSettings, AuthSettings, CompatPortSettings, LogSettings, MessagingSettings, NodeSettings,
-    UserSettings, WebSettings,
+    AdminSettings, AuthSettings, CompatPortSettings, LogSettings, MailSettings, MessagingSettings,
+    NodeSettings, UserSettings, WebSettings,
 };
 pub use show::show;
 pub use source::Source;
 pub use value::{
     Address, ByteSize, Capability, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat, LogLevel,
-    MasterKey, Only, Pattern, Ports, Words,
+    MailTls, MasterKey, Only, Pattern, Ports, Words,
 };
 
 use environment::EnvironmentLayer;
@@ -58,6 +58,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// Users.
     pub users: UserSettings,
+    /// Mails to users.
+    pub mail: MailSettings,
     /// HTTP.
     pub web: WebSettings,
     /// The message engine.
@@ -73,6 +75,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     CompatPortSettings::SECTION,
     AuthSettings::SECTION,
     UserSettings::SECTION,
+    MailSettings::SECTION,
     WebSettings::SECTION,
     MessagingSettings::SECTION,
     LogSettings::SECTION,
@@ -91,6 +94,7 @@ impl Settings {
             compat_ports: Group::read(values)?,
             auth: Group::read(values)?,
             users: Group::read(values)?,
+            mail: Group::read(values)?,
             web: Group::read(values)?,
             messaging: Group::read(values)?,
             log: Group::read(values)?,
@@ -104,6 +108,12 @@ impl Settings {
         let conflict = |key, reason| Err(Problem::Conflict { place: values.source(key), key, reason });
         if self.auth.refresh_token_duration < self.auth.access_token_duration {
             return conflict("auth.refresh_token_duration", "is shorter than `auth.access_token_duration`");
+        }
+        if self.mail.host.is_some() && self.mail.from_address.is_none() {
+            return conflict(
+                "mail.from_address",
+                "is needed with `mail.host`: set the address that mails come from",
+            );
         }
         let rule = self.users.password_regex.as_str();
         let given = self.admin.password.as_ref().map(kernel::Secret::expose);

@@ -12,8 +12,8 @@ use users::model::{Email, PersonName, Username};
 
 use super::setting::settings;
 use super::value::{
-    Address, ByteSize, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat, LogLevel, MasterKey, Only,
-    Pattern, Ports, Words,
+    Address, ByteSize, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat, LogLevel, MailTls,
+    MasterKey, Only, Pattern, Ports, Words,
 };
 
 settings! {
@@ -131,6 +131,52 @@ settings! {
 
     /// Let users in whose e-mail address is not verified.
     allow_unverified: bool = "true" ["ALLOW_UNVERIFIED_USER"];
+
+    /// How often users are removed that were deleted a while ago.
+    delete_interval: Duration = "24h" ["USERS_DELETE_INTERVAL"];
+
+    /// How long after its deletion a user is removed; until then an administrator can bring it back.
+    delete_after: Duration = "720h" ["USERS_DELETE_AFTER"];
+}
+
+settings! {
+    /// Mails to users: links to a new password, and links that verify an address.
+    MailSettings in "mail.";
+
+    /// Mail server. Without it no mail is sent.
+    host: Option<String> = "" ["EMAIL_HOST"];
+
+    /// Its port.
+    port: u16 = "25" ["EMAIL_PORT"];
+
+    /// Name for the mail server, if it wants one.
+    username: Option<String> = "" ["EMAIL_USERNAME"];
+
+    /// Password for the mail server.
+    password: Option<Secret<String>> = "" ["EMAIL_PASSWORD"];
+
+    /// Address that mails come from; needed with `mail.host`.
+    from_address: Option<Email> = "" ["EMAIL_FROM_ADDRESS"];
+
+    /// Name that mails come from.
+    from_name: PersonName = "Trunkline" ["EMAIL_FROM_NAME"];
+
+    /// How the connection is protected: `none`, `starttls` or `tls`. `auto`: `tls` on port 465, `none` to this machine,
+    /// else `starttls`.
+    tls: MailTls = "auto";
+
+    /// What the link to a new password begins with; the page there asks for it and calls `PUT /password/reset`.
+    reset_url: String = "http://localhost:8080/password/reset" ["PASSWORD_RESET_URL_PREFIX"];
+
+    /// What the link that verifies an address begins with.
+    verification_url: String = "http://localhost:8080/verify-email" ["VERIFICATION_URL_PREFIX"];
+
+    /// HTML file for the mail with the link to a new password; it may hold `{{.User}}`, `{{.Content}}` (the link),
+    /// `{{.Host}}`, `{{.To}}`, `{{.From}}` and `{{.Subject}}`.
+    reset_template: Option<PathBuf> = "" ["PASSWORD_RESET_EMAIL_TEMPLATE"];
+
+    /// HTML file for the mail with the link that verifies an address.
+    verification_template: Option<PathBuf> = "" ["VERIFICATION_EMAIL_TEMPLATE"];
 }
 
 settings! {

@@ -123,6 +123,15 @@ impl Value for Duration {
     }
 }
 
+impl Value for u16 {
+    const EXPECTED: &'static str = "a port from 1 to 65535";
+    const FORM: Form = Form::Bare;
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|&port| port != 0)
+    }
+}
+
 impl Value for u32 {
     const EXPECTED: &'static str = "a whole number from 0 to 4294967295";
     const FORM: Form = Form::Bare;
@@ -282,6 +291,20 @@ words! {
         Text = "text";
         /// One JSON object per line with `time`, `level`, `msg` (reference 07 §7.4).
         Json = "json";
+    }
+}
+
+words! {
+    /// How the connection to the mail server is protected.
+    MailTls, "`auto`, `none`, `starttls` or `tls`" {
+        /// What suits port and host.
+        Auto = "auto";
+        /// Not at all.
+        None = "none";
+        /// TLS after the greeting; nothing is sent without it.
+        StartTls = "starttls";
+        /// TLS from the first byte.
+        Tls = "tls";
     }
 }
 

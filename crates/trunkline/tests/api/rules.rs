@@ -18,9 +18,12 @@ const PUBLIC: &[&str] = &[
     "GET /keys/.well-known/jwks.json",
     "GET /openapi.json",
     "GET /ready",
+    "GET /verify-email",
+    "POST /password/reset-request",
     "POST /users",
     "POST /users/tokens/issue",
     "POST /users/tokens/refresh",
+    "PUT /password/reset",
 ];
 
 /// The route's path with ids that name nothing.

@@ -1,6 +1,7 @@
 //! The users' routes and wire shapes (reference 01 §3–5), one file per part of the table.
 
 mod changes;
+mod recovery;
 mod registry;
 mod sessions;
 mod views;
@@ -18,7 +19,11 @@ use crate::Users;
 
 /// Users and their sessions.
 pub fn routes(users: Users) -> Routes {
-    registry::routes().merge(changes::routes()).merge(sessions::routes()).with(users)
+    registry::routes()
+        .merge(changes::routes())
+        .merge(sessions::routes())
+        .merge(recovery::routes())
+        .with(users)
 }
 
 /// The keys that verify tokens.

@@ -6,27 +6,38 @@
 //! | [`profile`] | viewing, changing what a profile shows, the user name and the address |
 //! | [`listing`] | lists and searches |
 //! | [`status`] | enabling, disabling, deleting |
+//! | [`purge`] | removing who was deleted a while ago |
 //! | [`role`] | who administers the platform |
 //! | [`password`] | changing the password |
+//! | [`recovery`] | a new password by mail |
+//! | [`verification`] | verifying the address |
 //!
 //! Logging in is in [`crate::login`].
 
 mod listing;
 mod password;
 mod profile;
+mod purge;
+pub(crate) mod recovery;
 mod registration;
 mod role;
 mod status;
+pub(crate) mod verification;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use access::{Access, Context, Permit};
 use kernel::{Error, Result, UserId};
 use regex::Regex;
+use tokio::sync::Notify;
 
+pub use purge::OnPurge;
 pub use registration::FirstAdmin;
 
-use crate::{model::User, store};
+use crate::{mail::Post, model::User, store};
 
 /// What an operator can set.
 #[derive(Debug, Clone)]
@@ -35,12 +46,24 @@ pub struct Settings {
     pub password_rule: Regex,
     /// Whether anyone may register; otherwise only administrators do.
     pub self_register: bool,
+    /// How mails are sent; none where they are not.
+    pub mail: Option<Post>,
+    /// How often users are removed that were deleted a while ago.
+    pub delete_interval: Duration,
+    /// How long after its deletion a user is removed; until then it can be brought back.
+    pub delete_after: Duration,
 }
 
 impl Settings {
     /// All defaults, with this rule for passwords.
     pub const fn with_password_rule(password_rule: Regex) -> Self {
-        Self { password_rule, self_register: false }
+        Self {
+            password_rule,
+            self_register: false,
+            mail: None,
+            delete_interval: Duration::from_secs(24 * 3600),
+            delete_after: Duration::from_secs(720 * 3600),
+        }
     }
 }
 
@@ -49,6 +72,12 @@ impl Settings {
 pub struct Users {
     pub(crate) access: Access,
     pub(crate) settings: Arc<Settings>,
+    /// Wakes the deliveries.
+    pub(crate) mailed: Arc<Notify>,
+    /// Whether the log says already that mail is not set up.
+    pub(crate) mail_missed: Arc<AtomicBool>,
+    /// What else belongs to a user.
+    pub(crate) on_purge: Arc<Vec<OnPurge>>,
 }
 
 impl axum::extract::FromRef<Users> for Access {
@@ -60,7 +89,13 @@ impl axum::extract::FromRef<Users> for Access {
 impl Users {
     /// The service on top of `access`.
     pub fn new(access: Access, settings: Settings) -> Self {
-        Self { access, settings: Arc::new(settings) }
+        Self {
+            access,
+            settings: Arc::new(settings),
+            mailed: Arc::new(Notify::new()),
+            mail_missed: Arc::new(AtomicBool::new(false)),
+            on_purge: Arc::new(Vec::new()),
+        }
     }
 
     pub(crate) async fn get(&self, id: UserId) -> Result<User> {

@@ -113,11 +113,16 @@ impl Plant {
 
     /// An ordinary user.
     pub(crate) async fn register(&self, name: &str) {
+        self.register_by(name, &self.admin).await;
+    }
+
+    /// An ordinary user, registered by an administrator.
+    pub(crate) async fn register_by(&self, name: &str, admin: &Caller) {
         let body = json!({
             "first_name": name, "last_name": "Test", "email": format!("{name}@example.com"),
             "credentials": {"username": name, "secret": PASSWORD},
         });
-        self.admin.post("/users", body).await.expect(201);
+        admin.post("/users", body).await.expect(201);
     }
 
     pub(crate) fn access(&self) -> &Access {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Permit, platform};
+use access::{Permit, platform, roles};
 use db::{BoxFuture, Tx};
 use kernel::{Result, Status, Timestamp, UserId};
 
@@ -66,6 +66,7 @@ impl Users {
                     for hook in hooks.iter() {
                         hook(tx, id).await?;
                     }
+                    roles::members::leave_everywhere(tx, &access, &permit, id).await?;
                     platform::expel(tx, &access, &permit, id).await?;
                     access.accounts().remove(tx, id).await?;
                     verifications::delete_of(tx, id).await?;

@@ -16,6 +16,8 @@
 //!
 //! What it does not do yet: role management by users, groups' hierarchy in lists.
 
+#[cfg(test)]
+mod agreement;
 mod cache;
 pub mod callouts;
 pub mod context;
@@ -31,6 +33,7 @@ pub mod pats;
 pub mod permission;
 pub mod platform;
 pub mod roles;
+pub mod standing;
 pub mod visible;
 
 use std::{
@@ -66,6 +69,7 @@ use roles::members::OnLeave;
 pub const MIGRATIONS: &[db::Migration] = &[
     db::Migration { id: "access/0001", sql: include_str!("../migrations/0001_access.sql") },
     db::Migration { id: "access/0002", sql: include_str!("../migrations/0002_pats.sql") },
+    db::Migration { id: "access/0003", sql: include_str!("../migrations/0003_role_members.sql") },
 ];
 
 /// What an operator can set.

@@ -1,15 +1,20 @@
 //! Which things a list may show.
+//!
+//! A user who may read everything of a kind in a domain gets [`Visible::All`], and such a list pays nothing. For all
+//! others there are three ways to a thing (reference 02 §5.3), each a subquery of ids that starts at the user's own
+//! roles; nothing is loaded to be dropped. `agreement` holds them to what single checks say.
 
-use db::Filter;
-use kernel::{DomainId, UserId};
+use db::{Filter, Val};
+use kernel::{DomainId, GroupId, UserId};
 
-/// Which things a list may show to the caller: a condition for the list's own query, so that nothing is loaded to be
-/// dropped.
+use crate::hierarchy;
+
+/// Which things a list may show to the caller: a condition for the list's own query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visible {
     /// All of them.
     All,
-    /// Those of one kind in one domain to which the user's roles reach.
+    /// Those of one kind in one domain to which the user's roles reach: on the thing itself, or on a group above it.
     To {
         /// The user.
         user: UserId,
@@ -27,14 +32,119 @@ impl Visible {
     pub fn restrict(self, filter: Filter, column: &str) -> Filter {
         match self {
             Self::All => filter,
-            Self::To { user, domain, kind: _ } => filter.and_all(
-                &format!("{column} IN (SELECT entity_id FROM role_members WHERE member_id = ? AND domain_id = ?)"),
-                [user.into(), domain.into()],
-            ),
+            Self::To { user, domain, kind } => Ways { user, domain, kind }.any().holds(filter, column),
             Self::DomainsOf(user) => filter.and(
-                &format!("{column} IN (SELECT entity_id FROM role_members WHERE member_id = ? AND entity_id = domain_id)"),
+                &format!(
+                    "{column} IN (SELECT entity_id FROM role_members WHERE member_id = ? AND entity_kind = 'domain')"
+                ),
                 user,
             ),
         }
+    }
+}
+
+/// How a user comes to things of a kind in a domain without a right to all of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ways {
+    pub(crate) user: UserId,
+    pub(crate) domain: DomainId,
+    /// The schema's word.
+    pub(crate) kind: &'static str,
+}
+
+/// A subquery of one column of ids, with the values for its placeholders.
+#[derive(Debug, Clone)]
+pub(crate) struct Ids {
+    sql: String,
+    values: Vec<Val>,
+}
+
+impl Ids {
+    fn new(sql: impl Into<String>, values: impl IntoIterator<Item = Val>) -> Self {
+        Self { sql: sql.into(), values: values.into_iter().collect() }
+    }
+
+    /// And `column` is one of these.
+    pub(crate) fn holds(self, filter: Filter, column: &str) -> Filter {
+        filter.and_all(&format!("{column} IN ({})", self.sql), self.values)
+    }
+
+    /// And `column` is none of these.
+    pub(crate) fn lacks(self, filter: Filter, column: &str) -> Filter {
+        filter.and_all(&format!("{column} NOT IN ({})", self.sql), self.values)
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self::new(format!("{} UNION {}", self.sql, other.sql), self.values.into_iter().chain(other.values))
+    }
+
+    /// What lies directly in these groups.
+    fn contents(self, kind: &str) -> Self {
+        let sql = format!(
+            "SELECT r.object_id FROM relations r
+              WHERE r.subject_kind = 'group' AND r.relation = 'parent_group' AND r.object_kind = '{kind}'
+                AND r.subject_id IN ({})",
+            self.sql
+        );
+        Self { sql, ..self }
+    }
+
+    /// These groups and all below them.
+    fn and_below(self) -> Self {
+        Self { sql: format!("SELECT g.id FROM {} AS g", hierarchy::below(&self.sql)), ..self }
+    }
+}
+
+/// The action by which a role on a group lets its members read things of `kind` in the group itself; none for groups,
+/// of which each speaks for itself.
+pub(crate) fn read_inside(kind: &str) -> Option<String> {
+    (kind != GroupId::KIND).then(|| format!("{kind}_read"))
+}
+
+/// The action by which a role on a group lets its members read things of `kind` further down.
+pub(crate) fn read_below(kind: &str) -> String {
+    if kind == GroupId::KIND { "subgroup_read".to_owned() } else { format!("subgroup_{kind}_read") }
+}
+
+/// The JSON of a list of this one action, as `json_contains` takes it.
+pub(crate) fn listing(action: &str) -> Val {
+    Val::Json(format!("[\"{action}\"]"))
+}
+
+impl Ways {
+    /// Things that one of the ways leads to.
+    pub(crate) fn any(self) -> Ids {
+        let own = self.direct().or(self.from_above());
+        match self.from_parent() {
+            Some(inside) => own.or(inside),
+            None => own,
+        }
+    }
+
+    /// Things on which the user holds a role.
+    pub(crate) fn direct(self) -> Ids {
+        Ids::new(
+            "SELECT entity_id FROM role_members WHERE member_id = ? AND domain_id = ? AND entity_kind = ?",
+            [self.user.into(), self.domain.into(), self.kind.into()],
+        )
+    }
+
+    /// Things in groups in which a role lets the user read such things.
+    pub(crate) fn from_parent(self) -> Option<Ids> {
+        read_inside(self.kind).map(|action| self.groups(&action).contents(self.kind))
+    }
+
+    /// Things further down from groups below which a role lets the user read such things.
+    pub(crate) fn from_above(self) -> Ids {
+        let below = self.groups(&read_below(self.kind)).contents(GroupId::KIND).and_below();
+        if self.kind == GroupId::KIND { below } else { below.contents(self.kind) }
+    }
+
+    fn groups(self, action: &str) -> Ids {
+        Ids::new(
+            "SELECT m.entity_id FROM role_members m JOIN roles o ON o.id = m.role_id
+              WHERE m.member_id = ? AND m.domain_id = ? AND m.entity_kind = 'group' AND json_contains(o.actions, ?)",
+            [self.user.into(), self.domain.into(), listing(action)],
+        )
     }
 }

@@ -43,6 +43,7 @@ pub(crate) struct Asks {
 pub(crate) struct Paths {
     pub(crate) available_actions: &'static str,
     pub(crate) roles: &'static str,
+    pub(crate) everybody: &'static str,
     pub(crate) role: &'static str,
     pub(crate) actions: &'static str,
     pub(crate) actions_delete: &'static str,
@@ -58,6 +59,7 @@ pub(crate) struct Names {
     pub(crate) available_actions: &'static str,
     pub(crate) add: &'static str,
     pub(crate) list: &'static str,
+    pub(crate) list_everybody: &'static str,
     pub(crate) remove_from_all: &'static str,
     pub(crate) view: &'static str,
     pub(crate) update: &'static str,
@@ -126,6 +128,7 @@ macro_rules! entities {
             paths: Paths {
                 available_actions: concat!($all, "/roles/available-actions"),
                 roles: concat!($one, "/roles"),
+                everybody: concat!($one, "/roles/members"),
                 role: concat!($one, "/roles/{role}"),
                 actions: concat!($one, "/roles/{role}/actions"),
                 actions_delete: concat!($one, "/roles/{role}/actions/delete"),
@@ -138,6 +141,7 @@ macro_rules! entities {
                 available_actions: concat!("list_", $kind, "_available_actions"),
                 add: concat!("add_", $kind, "_role"),
                 list: concat!("list_", $kind, "_roles"),
+                list_everybody: concat!("list_", $kind, "_members"),
                 remove_from_all: concat!("remove_", $kind, "_members"),
                 view: concat!("view_", $kind, "_role"),
                 update: concat!("update_", $kind, "_role"),

@@ -4,7 +4,7 @@ use std::slice::from_ref;
 
 use ::http::StatusCode;
 use axum::extract::State;
-use kernel::{DomainId, EntityId, Error, Page, PageRequest, Result, RoleId, UserId};
+use kernel::{Direction, DomainId, EntityId, Error, Page, PageRequest, Result, RoleId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use web::{Empty, Json, Path, Query, Route, Routes, Rule};
@@ -13,7 +13,10 @@ use super::{
     Actions, Entity, Members, NewRole, Provision, Role, Roles,
     entity::{Asks, Names, Paths},
 };
-use crate::{Access, Context, Object};
+use crate::{
+    Access, Context, Object,
+    standing::{AccessType, Member, MemberFilter, MemberOrder},
+};
 
 /// The table for one kind of thing.
 pub fn routes(access: Access, entity: &'static Entity) -> Routes {
@@ -49,6 +52,15 @@ fn of_all_roles(routes: Routes<Roles>, paths: &Paths, names: &Names, asks: &'sta
                 .summary("List the roles, the oldest first")
                 .queries::<PageQuery>()
                 .answers::<RolePage>(200),
+        )
+        .add(
+            Route::get(paths.everybody, list_everybody)
+                .named(names.list_everybody)
+                .rule(Rule::Operations(from_ref(&asks.list_members)))
+                .summary("List everybody who comes here by a role, with all of these roles")
+                .description("The roles may be here, on a group above, or on the domain.")
+                .queries::<MemberQuery>()
+                .answers::<MemberPage>(200),
         )
         .add(
             Route::delete(paths.roles, remove_from_all)
@@ -260,6 +272,42 @@ struct RolePage {
     roles: Vec<Role>,
 }
 
+/// A page of everybody.
+#[derive(Debug, Serialize, ToSchema)]
+struct MemberPage {
+    total: u64,
+    offset: u64,
+    limit: u64,
+    members: Vec<Member>,
+}
+
+/// Which members, and in which order. A member is listed for a role of which all is true that is asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+struct MemberQuery {
+    /// Rows to pass over.
+    offset: Option<u64>,
+    /// Rows on a page, 1 to 100.
+    limit: Option<u64>,
+    /// `role_id`, `role_name`, `access_type`, `access_provider_id`; by the user's id otherwise.
+    order: Option<String>,
+    /// `asc` or `desc`.
+    #[serde(default, deserialize_with = "web::parsed")]
+    #[param(value_type = Option<String>)]
+    dir: Option<Direction>,
+    /// The role.
+    role_id: Option<RoleId>,
+    /// The role's name.
+    role_name: Option<String>,
+    /// Actions that the role holds, with commas between them.
+    actions: Option<String>,
+    /// `direct`, `direct_group`, `indirect_group` or `domain`.
+    #[serde(default, deserialize_with = "web::parsed")]
+    #[param(value_type = Option<String>)]
+    access_type: Option<AccessType>,
+    /// The group or the domain that the role is on.
+    access_provider_id: Option<EntityId>,
+}
+
 /// A page of users.
 #[derive(Debug, Serialize, ToSchema)]
 struct UserPage {
@@ -295,6 +343,27 @@ async fn list(
 ) -> web::Result<Json<RolePage>> {
     let Page { total, request, items } = roles.list(&cx, place.object(&roles), page.parse()?).await?;
     Ok(Json(RolePage { total, offset: request.offset, limit: request.limit, roles: items }))
+}
+
+async fn list_everybody(
+    State(roles): State<Roles>,
+    cx: Context,
+    Path(place): Path<Place>,
+    Query(asked): Query<MemberQuery>,
+) -> web::Result<Json<MemberPage>> {
+    let page = PageRequest::new(asked.offset, asked.limit, false)?;
+    let order = asked.order.as_deref().map(MemberOrder::named).unwrap_or_default();
+    let direction = asked.dir.unwrap_or(Direction::Ascending);
+    let filter = MemberFilter {
+        role_id: asked.role_id,
+        role_name: asked.role_name,
+        actions: asked.actions,
+        access_type: asked.access_type,
+        access_provider_id: asked.access_provider_id.map(|id| id.to_string()),
+    };
+    let Page { total, request, items } =
+        roles.list_everybody(&cx, place.object(&roles), filter, (order, direction), page).await?;
+    Ok(Json(MemberPage { total, offset: request.offset, limit: request.limit, members: items }))
 }
 
 async fn remove_from_all(

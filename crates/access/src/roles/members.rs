@@ -108,7 +108,7 @@ pub(super) async fn let_in(
 }
 
 /// Takes members out of roles of a thing that is held; whoever loses a role on a domain leaves the domain.
-pub(super) async fn take_out(
+pub(crate) async fn take_out(
     tx: &mut Tx,
     access: &Access,
     object: Object,
@@ -137,7 +137,7 @@ async fn leave(tx: &mut Tx, access: &Access, domain: DomainId, users: &[UserId])
         return Ok(());
     }
     // The membership of the domain itself comes first: who is being let in somewhere at this moment holds it.
-    let own = Filter::new().and("entity_id = ?", domain).and_in("member_id", users.iter().map(Val::from));
+    let own = store::on(Object::domain(domain)).and_in("member_id", users.iter().map(Val::from));
     let mut removed = store::delete_members(tx, own).await?;
     let all = Filter::new().and("domain_id = ?", domain).and_in("member_id", users.iter().map(Val::from));
     removed.extend(store::delete_members(tx, all).await?);

@@ -22,14 +22,17 @@ pub mod model;
 pub mod service;
 pub(crate) mod store;
 
-use db::{Filter, Tx};
-use kernel::{Result, RoleId};
+use db::Tx;
+use kernel::{Error, Result, RoleId};
 
 pub use entity::{CHANNELS, CLIENTS, DOMAINS, ENTITIES, Entity, GROUPS};
 pub use model::{ADMIN, Actions, Members, NewRole, Provision, Role, RoleName};
 pub use service::Roles;
 
 use crate::{Access, Object, Permit};
+
+/// Up to so many things that were related to a removed one, caches forget each; beyond it they forget everything.
+const FORGOTTEN_ONE_BY_ONE: usize = 1000;
 
 /// Gives a new thing its place in the domain and its `admin` role, which the caller holds.
 ///
@@ -57,10 +60,20 @@ pub async fn provision(tx: &mut Tx, access: &Access, permit: &Permit, object: Ob
 /// Removes every right that anybody has on a thing, and every right that the thing has elsewhere.
 pub async fn remove_all(tx: &mut Tx, access: &Access, _permit: &Permit, object: Object) -> Result<()> {
     store::hold(tx, object).await?;
-    let members = store::delete_members(tx, Filter::new().and("entity_id = ?", object.id_text())).await?;
+    let members = store::delete_all_members(tx, object).await?;
     store::delete_all(tx, object).await?;
-    store::cut_off(tx, object).await?;
-    access.graph().changed(tx, object, &members)
+    let related = store::cut_off(tx, object).await?;
+    access.graph().changed(tx, object, &members)?;
+    if related.len() > FORGOTTEN_ONE_BY_ONE {
+        access.graph().everything_changed(tx);
+        return Ok(());
+    }
+    for (kind, id) in related {
+        let entity = Entity::of(&kind)
+            .ok_or_else(|| Error::internal(format!("things of kind `{kind}` are related to {object}")))?;
+        access.graph().changed(tx, Object::of(entity.kind, object.in_domain(), id.uuid()), &[])?;
+    }
+    Ok(())
 }
 
 /// The role with this id, if it is on this thing.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use db::{Filter, Tx, Val};
-use kernel::{Error, Page, PageRequest, Result, RoleId, UserId};
+use kernel::{Direction, Error, Page, PageRequest, Result, RoleId, UserId};
 use serde_json::json;
 
 use super::{
@@ -12,7 +12,10 @@ use super::{
     model::{Actions, MAX_ROLES, Members, NewRole, Provision, Role, RoleName},
     store,
 };
-use crate::{Access, Context, Object, Permit};
+use crate::{
+    Access, Context, Object, Permit,
+    standing::{self, Member, MemberFilter, MemberOrder},
+};
 
 /// The roles on things of one kind.
 #[derive(Clone)]
@@ -290,6 +293,27 @@ impl Roles {
         .await
     }
 
+    /// Everybody who comes to a thing by a role on it, on a group above or on the domain, with all of these roles.
+    pub async fn list_everybody(
+        &self,
+        cx: &Context,
+        object: Object,
+        filter: MemberFilter,
+        (order, direction): (MemberOrder, Direction),
+        page: PageRequest,
+    ) -> Result<Page<Member>> {
+        let payload = || {
+            json!({
+                "entity_id": object.id_text(), "page_query": { "offset": page.offset, "limit": page.limit },
+            })
+        };
+        cx.authorize_with(self.entity.asks.list_members, object, payload).await?;
+        cx.scan(move |tx| {
+            Box::pin(async move { standing::everybody(tx, object, &filter, order, direction, page).await })
+        })
+        .await
+    }
+
     /// Takes from users whatever role they hold on a thing; from a domain they leave. Emits `<kind>.members.remove`.
     /// Invalid where the built-in role would have no member.
     pub async fn remove_from_all(&self, cx: &Context, object: Object, users: Members) -> Result<()> {
@@ -299,9 +323,7 @@ impl Roles {
         cx.write(move |tx| {
             Box::pin(async move {
                 held(tx, object).await?;
-                let named = Filter::new()
-                    .and("entity_id = ?", object.id_text())
-                    .and_in("member_id", users.as_slice().iter().map(Val::from));
+                let named = store::on(object).and_in("member_id", users.as_slice().iter().map(Val::from));
                 members::take_out(tx, &access, object, named).await?;
                 keep_a_member(tx, object).await?;
                 let event = events::members_removed(entity, object, users.as_slice(), &permit, &request);

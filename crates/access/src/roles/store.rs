@@ -1,7 +1,7 @@
 //! The tables of roles and of their members.
 
 use db::{Filter, List, Row, Tx, Val, params};
-use kernel::{Direction, DomainId, Error, Page, PageRequest, Result, RoleId, UserId};
+use kernel::{Direction, DomainId, EntityId, Error, Page, PageRequest, Result, RoleId, UserId};
 
 use super::model::{Role, RoleName};
 use crate::Object;
@@ -158,21 +158,40 @@ pub(crate) async fn delete_all(tx: &mut Tx, object: Object) -> Result<()> {
     .await
 }
 
-/// Removes every relation from and to a thing.
-pub(crate) async fn cut_off(tx: &mut Tx, object: Object) -> Result<()> {
-    for side in [
-        "DELETE FROM relations WHERE object_kind = $1 AND object_id = $2",
-        "DELETE FROM relations WHERE subject_kind = $1 AND subject_id = $2",
-    ] {
-        tx.execute_later(side, params![object.kind(), object.id_text()]).await?;
-    }
-    Ok(())
+/// Removes all members of all roles of a thing.
+pub(crate) async fn delete_all_members(tx: &mut Tx, object: Object) -> Result<Removed> {
+    let rows = tx
+        .all(
+            "DELETE FROM role_members
+              WHERE role_id IN (SELECT id FROM roles WHERE entity_kind = $1 AND entity_id = $2)
+             RETURNING role_id, member_id",
+            params![object.kind(), object.id_text()],
+        )
+        .await?;
+    rows.iter().map(membership).collect()
+}
+
+/// Removes every relation from and to a thing; returns what was related to it: kind and id.
+pub(crate) async fn cut_off(tx: &mut Tx, object: Object) -> Result<Vec<(String, EntityId)>> {
+    let values = params![object.kind(), object.id_text()];
+    tx.execute_later("DELETE FROM relations WHERE object_kind = $1 AND object_id = $2", values).await?;
+    let rows = tx
+        .all(
+            "DELETE FROM relations WHERE subject_kind = $1 AND subject_id = $2 RETURNING object_kind, object_id",
+            values,
+        )
+        .await?;
+    rows.iter().map(|row| Ok((row.get("object_kind")?, row.get("object_id")?))).collect()
+}
+
+/// The members of a thing's roles.
+pub(crate) fn on(object: Object) -> Filter {
+    Filter::new().and("entity_kind = ?", object.kind()).and("entity_id = ?", object.id_text())
 }
 
 /// The role that a user holds on a thing, for each of these users that holds one.
 pub(crate) async fn held_by(tx: &mut Tx, object: Object, users: &[UserId]) -> Result<Vec<(RoleId, UserId)>> {
-    let filter =
-        Filter::new().and("entity_id = ?", object.id_text()).and_in("member_id", users.iter().map(Val::from));
+    let filter = on(object).and_in("member_id", users.iter().map(Val::from));
     let sql = format!("SELECT role_id, member_id FROM role_members{}", filter.sql());
     tx.all(&sql, filter.params()).await?.iter().map(membership).collect()
 }
@@ -185,10 +204,16 @@ pub(crate) async fn insert_members(
     users: &[UserId],
 ) -> Result<()> {
     let row = |user: &UserId| {
-        vec![role.as_str().into(), (*user).into(), object.id_text().into(), object.in_domain().into()]
+        vec![
+            role.as_str().into(),
+            (*user).into(),
+            object.kind().into(),
+            object.id_text().into(),
+            object.in_domain().into(),
+        ]
     };
     tx.insert_many(
-        "INSERT INTO role_members (role_id, member_id, entity_id, domain_id) VALUES",
+        "INSERT INTO role_members (role_id, member_id, entity_kind, entity_id, domain_id) VALUES",
         users.iter().map(row).collect(),
     )
     .await
@@ -252,7 +277,7 @@ pub(crate) async fn registered(tx: &mut Tx, users: &[UserId]) -> Result<usize> {
 /// transaction ends.
 pub(crate) async fn belonging(tx: &mut Tx, domain: DomainId, users: &[UserId]) -> Result<usize> {
     let filter = Filter::new()
-        .and_all("m.entity_id = ? AND m.domain_id = ?", [domain.into(), domain.into()])
+        .and("m.entity_kind = 'domain' AND m.entity_id = ?", domain)
         .and_in("m.member_id", users.iter().map(Val::from))
         .and("r.actions <> ?", Val::Json("[]".to_owned()));
     let sql = format!(

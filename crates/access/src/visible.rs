@@ -114,8 +114,8 @@ pub(crate) fn listing(action: &str) -> Val {
 impl Ways {
     /// Things that one of the ways leads to.
     pub(crate) fn any(self) -> Ids {
-        let own = self.direct().or(self.from_above());
-        match self.from_parent() {
+        let own = self.direct().or(self.through_ancestors());
+        match self.through_parent() {
             Some(inside) => own.or(inside),
             None => own,
         }
@@ -130,12 +130,12 @@ impl Ways {
     }
 
     /// Things in groups in which a role lets the user read such things.
-    pub(crate) fn from_parent(self) -> Option<Ids> {
+    pub(crate) fn through_parent(self) -> Option<Ids> {
         read_inside(self.kind).map(|action| self.groups(&action).contents(self.kind))
     }
 
     /// Things further down from groups below which a role lets the user read such things.
-    pub(crate) fn from_above(self) -> Ids {
+    pub(crate) fn through_ancestors(self) -> Ids {
         let below = self.groups(&read_below(self.kind)).contents(GroupId::KIND).and_below();
         if self.kind == GroupId::KIND { below } else { below.contents(self.kind) }
     }

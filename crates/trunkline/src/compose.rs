@@ -77,6 +77,7 @@ impl Registry {
     ) -> kernel::Result<Self> {
         ground.db.migrate(&MIGRATIONS.concat()).await?;
         let access = Access::open(ground, settings, &OPERATIONS.concat()).await?;
+        access.on_leave(domains::invitations::on_leave)?;
         Ok(Self {
             auth: Auth::new(access.clone()),
             users: Users::new(access.clone(), rules),

@@ -79,23 +79,23 @@ pub(super) fn all_of(actions: &str) -> Val {
 fn of_type(filter: Filter, column: &str, ways: Ways, access_type: AccessType) -> Filter {
     let of_groups = ways.kind == GroupId::KIND;
     let not_direct = |filter| ways.direct().lacks(filter, column);
-    let not_inside = |filter: Filter| match ways.from_parent() {
+    let not_inside = |filter: Filter| match ways.through_parent() {
         Some(inside) => inside.lacks(filter, column),
         None => filter,
     };
     match access_type {
         AccessType::Direct => ways.direct().holds(filter, column),
-        AccessType::DirectGroup => match ways.from_parent() {
+        AccessType::DirectGroup => match ways.through_parent() {
             Some(inside) => inside.holds(not_direct(filter), column),
             None => filter.and_all("FALSE", []),
         },
         AccessType::IndirectGroup if !of_groups => {
-            ways.from_above().holds(not_inside(not_direct(filter)), column)
+            ways.through_ancestors().holds(not_inside(not_direct(filter)), column)
         }
-        AccessType::Indirect if of_groups => ways.from_above().holds(not_direct(filter), column),
+        AccessType::Indirect if of_groups => ways.through_ancestors().holds(not_direct(filter), column),
         AccessType::IndirectGroup | AccessType::Indirect => filter.and_all("FALSE", []),
         AccessType::Domain => {
-            let filter = ways.from_above().lacks(not_inside(not_direct(filter)), column);
+            let filter = ways.through_ancestors().lacks(not_inside(not_direct(filter)), column);
             filter.and_all(
                 "EXISTS (SELECT 1 FROM role_members m JOIN roles o ON o.id = m.role_id
                   WHERE m.member_id = ? AND m.entity_kind = 'domain' AND m.entity_id = ?

@@ -241,14 +241,13 @@ async fn through_domain(
     if kind == DomainId::KIND {
         return Ok(None);
     }
-    let values = [&params![user, domain] as &[Val], &[listing(&format!("{kind}_read"))]].concat();
     let row = tx
         .one_or_none(
             "SELECT o.id AS role_id, o.name AS role_name, o.actions
                FROM role_members m JOIN roles o ON o.id = m.role_id
               WHERE m.member_id = $1 AND m.entity_kind = 'domain' AND m.entity_id = $2
                 AND json_contains(o.actions, $3)",
-            &values,
+            params![user, domain, listing(&format!("{kind}_read"))],
         )
         .await?;
     let Some(row) = row else { return Ok(None) };

@@ -18,6 +18,7 @@ mod mailbox;
 mod parents;
 mod pats;
 mod plant;
+mod reach;
 mod roles;
 mod rules;
 mod users;

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use db::{Filter, Tx, Val, params};
-use kernel::{DomainId, GroupId, Result};
+use kernel::{ClientId, DomainId, GroupId, Result};
 
 use crate::{Access, Object, Permit};
 
@@ -101,6 +101,29 @@ pub async fn clear_parent(tx: &mut Tx, access: &Access, _permit: &Permit, object
         .await?;
     access.graph().changed(tx, object, &[])?;
     Ok(removed > 0)
+}
+
+/// Takes clients out of `group`; returns those of these that were in it.
+pub async fn take_out(
+    tx: &mut Tx,
+    access: &Access,
+    _permit: &Permit,
+    domain: DomainId,
+    group: GroupId,
+    clients: &[ClientId],
+) -> Result<Vec<ClientId>> {
+    let these = Filter::new()
+        .and_all("object_kind = 'client' AND relation = 'parent_group' AND subject_kind = 'group'", [])
+        .and("subject_id = ?", group)
+        .and_in("object_id", clients.iter().map(Val::from));
+    let sql = format!("DELETE FROM relations{} RETURNING object_id", these.sql());
+    let rows = tx.all(&sql, these.params()).await?;
+    let mut taken = rows.iter().map(|row| row.get("object_id")).collect::<Result<Vec<ClientId>>>()?;
+    taken.sort_unstable();
+    for client in &taken {
+        access.graph().changed(tx, Object::client(domain, *client), &[])?;
+    }
+    Ok(taken)
 }
 
 /// Up to so many things, caches forget each one that a statement changes; beyond it they forget everything.

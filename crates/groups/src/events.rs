@@ -2,7 +2,7 @@
 
 use access::{Permit, roles::Provision};
 use events::Event;
-use kernel::{DomainId, GroupId, Status};
+use kernel::{ClientId, DomainId, GroupId, Status};
 
 use crate::model::{Group, Placed};
 
@@ -53,6 +53,13 @@ pub(crate) fn children_changed(
     request: &str,
 ) -> Event {
     plain(operation, domain, group, permit, request).with("children_ids", children)
+}
+
+/// A client was taken out of its group; the event that clients have for it (reference 03 §8).
+pub(crate) fn client_taken_out(domain: DomainId, client: ClientId, permit: &Permit, request: &str) -> Event {
+    access::event("client.remove_parent", format!("client:{client}"), permit, request)
+        .with("id", client)
+        .with("domain", domain)
 }
 
 /// An event that says no more than which group it is about.

@@ -9,11 +9,12 @@
 //! - Nothing is in a group that is not there: whoever puts something into one asks [`enabled_in`] in the same
 //!   transaction. Deleting a group leaves what was in it where nothing contains it.
 //!
-//! Start reading at [`service`]; moves are in [`moves`], what lies above and below in [`tree`], the wire shapes in
-//! [`http`], the promises in reference 02 §3.
+//! Start reading at [`service`]; moves are in [`moves`], what lies above and below in [`tree`], who and what is let go
+//! together in [`members`], the wire shapes in [`http`], the promises in reference 02 §3.
 
 mod events;
 pub mod http;
+pub mod members;
 pub mod model;
 pub mod moves;
 pub mod service;
@@ -61,6 +62,13 @@ pub mod operations {
     /// Take all groups out of it.
     pub const REMOVE_ALL_CHILDREN: Operation = Operation::new("groups", "remove_all_children_groups");
 
+    /// Take a client out of its group.
+    pub const REMOVE_CLIENT: Operation = Operation::new("clients", "remove_parent_group");
+    /// Let a group lose a client; asked of the group.
+    pub const REMOVE_CHILD_CLIENT: Operation = Operation::new("groups", "remove_child_client");
+    /// Take from users whatever role they hold on it.
+    pub const REMOVE_MEMBERS: Operation = Operation::new("groups", "role_remove_all_members");
+
     /// All of them, for the check of the permission table at start.
     pub const ALL: &[Operation] = &[
         CREATE,
@@ -78,5 +86,8 @@ pub mod operations {
         ADD_CHILDREN,
         REMOVE_CHILDREN,
         REMOVE_ALL_CHILDREN,
+        REMOVE_CLIENT,
+        REMOVE_CHILD_CLIENT,
+        REMOVE_MEMBERS,
     ];
 }

@@ -73,6 +73,12 @@ pub(crate) async fn held_status(tx: &mut Tx, domain: DomainId, id: GroupId) -> R
     tx.one_or_none(&sql, params![id, domain]).await?.map(|row| row.get("status")).transpose()
 }
 
+/// The domain of a group, for the one path that names none.
+pub(crate) async fn domain_of(tx: &mut Tx, id: GroupId) -> Result<Option<DomainId>> {
+    let row = tx.one_or_none("SELECT domain_id FROM groups WHERE id = $1", params![id]).await?;
+    row.map(|row| row.get("domain_id")).transpose()
+}
+
 /// How many of these are groups of the domain.
 pub(crate) async fn known(tx: &mut Tx, domain: DomainId, ids: &[GroupId]) -> Result<usize> {
     let filter = Filter::new().and("domain_id = ?", domain).and_in("id", ids.iter().map(Val::from));

@@ -35,6 +35,23 @@ pub async fn add(
     let_in(tx, access, object, &role.id, users).await
 }
 
+/// Takes from users whatever role they hold on a thing; from a domain they leave. The caller announces it.
+///
+/// NotFound where the thing is gone; Invalid where its built-in role would have no member.
+pub async fn remove_from_all(
+    tx: &mut Tx,
+    access: &Access,
+    _permit: &Permit,
+    object: Object,
+    users: &[UserId],
+) -> Result<()> {
+    held(tx, object).await?;
+    let named =
+        Filter::new().and("entity_id = ?", object.id_text()).and_in("member_id", users.iter().map(Val::from));
+    take_out(tx, access, object, named).await?;
+    keep_a_member(tx, object).await
+}
+
 /// Removes a user from a domain: from its roles and from those on everything in it. The caller announces it.
 ///
 /// Invalid where the domain's `admin` role would have no member.

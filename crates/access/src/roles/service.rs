@@ -322,10 +322,7 @@ impl Roles {
         let (access, entity, request) = (self.access.clone(), self.entity, Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
-                held(tx, object).await?;
-                let named = store::on(object).and_in("member_id", users.as_slice().iter().map(Val::from));
-                members::take_out(tx, &access, object, named).await?;
-                keep_a_member(tx, object).await?;
+                members::remove_from_all(tx, &access, &permit, object, users.as_slice()).await?;
                 let event = events::members_removed(entity, object, users.as_slice(), &permit, &request);
                 access.emit(tx, event).await
             })

@@ -29,16 +29,9 @@ pub(super) struct NewGroup {
     #[serde(default)]
     status: Status,
     /// The group that contains it.
-    #[serde(default, deserialize_with = "id_or_nothing")]
+    #[serde(default, deserialize_with = "registry::http::group_or_none")]
     #[schema(value_type = Option<GroupId>)]
     parent_id: Option<GroupId>,
-}
-
-/// An empty id is none, as SDKs send it.
-fn id_or_nothing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<GroupId>, D::Error> {
-    let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-    let text = text.filter(|text| !text.is_empty());
-    text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
 }
 
 /// What can be changed; what is absent stays.

@@ -2,6 +2,7 @@
 
 mod group;
 mod lists;
+mod members;
 mod moves;
 
 use web::{Route, Routes, Rule};
@@ -9,11 +10,13 @@ use web::{Route, Routes, Rule};
 use crate::{Groups, operations};
 use group::{GroupChange, GroupView, NewGroup, NewTags};
 use lists::{ChildrenFilter, Filter, GroupPage, HierarchyFilter, HierarchyView};
+use members::NamedMembers;
 use moves::{NewChildren, NewParent};
 
 /// The table.
 pub fn routes(groups: Groups) -> Routes {
-    of_one_group(of_groups(Routes::new("groups"))).merge(of_hierarchy(Routes::new("groups"))).with(groups)
+    let routes = of_one_group(of_groups(Routes::new("groups")));
+    of_members(of_hierarchy(routes)).with(groups)
 }
 
 fn of_groups(routes: Routes<Groups>) -> Routes<Groups> {
@@ -145,6 +148,31 @@ fn of_hierarchy(routes: Routes<Groups>) -> Routes<Groups> {
                 .named("remove_all_children_groups")
                 .rule(Rule::Operations(&[operations::REMOVE_ALL_CHILDREN]))
                 .summary("Take all groups out of a group")
+                .answers_empty(204),
+        )
+}
+
+fn of_members(routes: Routes<Groups>) -> Routes<Groups> {
+    const ASKED: Rule = Rule::Operations(&[
+        operations::REMOVE_CLIENT,
+        operations::REMOVE_CHILD_CLIENT,
+        operations::REMOVE_MEMBERS,
+    ]);
+    routes
+        .add(
+            Route::delete("/{domain}/groups/{group}/members", members::remove)
+                .named("remove_clients_and_users_of_group")
+                .rule(ASKED)
+                .summary("Take clients out of a group, and from users whatever role they hold on it")
+                .takes::<NamedMembers>()
+                .answers_empty(204),
+        )
+        .add(
+            Route::delete("/groups/{group}/members", members::remove_without_domain)
+                .named("remove_clients_and_users_of_group_without_domain")
+                .rule(ASKED)
+                .summary("The same, as older documents write it")
+                .takes::<NamedMembers>()
                 .answers_empty(204),
         )
 }

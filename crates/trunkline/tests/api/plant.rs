@@ -272,6 +272,12 @@ impl Caller {
         answer["id"].as_str().unwrap().to_owned()
     }
 
+    /// Makes a role on the thing at `path` and gives it to a user.
+    pub(crate) async fn grants(&self, path: &str, name: &str, actions: &[&str], user: &Self) {
+        let body = json!({"role_name": name, "optional_actions": actions, "optional_members": [user.id]});
+        self.post(&format!("{path}/roles"), body).await.expect(201);
+    }
+
     /// A group in a domain, in a parent or in none; its id.
     pub(crate) async fn group(&self, domain: &str, name: &str, parent: Option<&str>) -> String {
         let body = json!({"name": name, "parent_id": parent});

@@ -3,6 +3,7 @@
 mod children;
 mod forest;
 mod hierarchy;
+mod members;
 mod moves;
 mod one;
 

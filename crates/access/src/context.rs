@@ -73,6 +73,12 @@ impl Permit {
         self.credential
     }
 
+    /// For another service of the installation, which acts in nobody's name and has authorized by itself.
+    pub const fn of_service(at: Timestamp) -> Self {
+        let nobody = UserId::from_uuid(uuid::Uuid::nil());
+        Self { actor: nobody, at, platform_admin: false, credential: Credential::Service }
+    }
+
     /// For whoever makes itself: a user that registers, the administrator of the first start.
     pub const fn of_oneself(user: UserId, at: Timestamp) -> Self {
         Self { actor: user, at, platform_admin: false, credential: Credential::Session }
@@ -278,7 +284,9 @@ impl Context {
     fn no_pat(&self) -> Result<()> {
         match self.caller.credential {
             Credential::Session | Credential::Standalone => Ok(()),
-            Credential::Pat(_) => Err(Error::new(Kind::Denied, "failed to authorize PAT")),
+            Credential::Pat(_) | Credential::Service => {
+                Err(Error::new(Kind::Denied, "failed to authorize PAT"))
+            }
         }
     }
 
@@ -290,6 +298,7 @@ impl Context {
                 true => Ok(()),
                 false => Err(Error::denied()),
             },
+            Credential::Service => Err(Error::denied()),
         }
     }
 

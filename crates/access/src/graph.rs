@@ -70,13 +70,32 @@ impl Graph {
     /// Whether `subject` has `permission` on `object`. An error is never a yes.
     pub async fn check(&self, subject: Subject, permission: &str, object: Object) -> Result<bool> {
         let object = relation::Object::new(self.kind(object.kind())?, Id::uuid(object.id().as_u128()));
+        self.decide(self.user(subject)?, permission, object).await
+    }
+
+    /// Whether a subject has a permission on an object, each given by kind and id: the question of another program.
+    ///
+    /// Invalid where the schema has no such kind or permission, or an id cannot be one. An error is never a yes.
+    pub async fn check_named(
+        &self,
+        (subject_kind, subject): (&str, &str),
+        permission: &str,
+        (object_kind, object): (&str, &str),
+    ) -> Result<bool> {
+        let subject = self.schema().object(subject_kind, subject);
+        let subject = subject.map_err(|error| Error::invalid("malformed policy subject").cause(error))?;
+        let object = self.schema().object(object_kind, object);
+        let object = object.map_err(|error| Error::invalid("malformed policy object").cause(error))?;
+        if self.schema().item(object.kind(), permission).is_none() {
+            return Err(Error::invalid("malformed policy permission"));
+        }
         self.decide(subject, permission, object).await
     }
 
     /// Whether a user administers the platform.
     pub async fn is_platform_admin(&self, user: UserId) -> Result<bool> {
         let platform = self.schema().object("platform", PLATFORM_ID).map_err(Error::internal)?;
-        self.decide(Subject::PlatformAdmin(user), "admin", platform).await
+        self.decide(self.user(Subject::PlatformAdmin(user))?, "admin", platform).await
     }
 
     /// Whether `subject` may read every thing of this kind in the domain.
@@ -157,11 +176,16 @@ impl Graph {
         tx.on_commit(move || engine.invalidate(keys));
     }
 
-    async fn decide(&self, subject: Subject, permission: &str, object: relation::Object) -> Result<bool> {
+    async fn decide(
+        &self,
+        subject: relation::Object,
+        permission: &str,
+        object: relation::Object,
+    ) -> Result<bool> {
         let permission = self.schema().item(object.kind(), permission).ok_or_else(|| {
             Error::internal(format!("the schema has no permission `{permission}` for this kind of object"))
         })?;
-        let ask = relation::Ask { subject: self.user(subject)?.into(), permission, object };
+        let ask = relation::Ask { subject: subject.into(), permission, object };
         let mut loaded = Loaded::default();
         loop {
             match self.engine.check(&ask, &loaded).map_err(Error::internal)? {

@@ -292,8 +292,14 @@ impl Access {
 
 /// An event with what all events of users' changes have in common (reference 03 §8).
 pub fn event(operation: &'static str, entity: String, permit: &Permit, request: &str) -> Event {
-    Event::new(operation, entity, permit.at())
-        .with("user_id", permit.actor())
+    let event = Event::new(operation, entity, permit.at())
         .with("token_type", permit.credential().word())
-        .with("request_id", request)
+        .with("request_id", request);
+    match permit.credential() {
+        Credential::Session | Credential::Pat(_) | Credential::Standalone => {
+            event.with("user_id", permit.actor())
+        }
+        // It acts in nobody's name.
+        Credential::Service => event,
+    }
 }

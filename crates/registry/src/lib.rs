@@ -13,10 +13,12 @@
 mod entry;
 mod events;
 pub mod http;
+mod located;
 mod query;
 mod service;
 pub mod store;
 
 pub use entry::{Change, Entry, EntryId, NewEntry, Operations, Refusals, Registered, Words};
+pub use located::{Located, locate, locate_enabled};
 pub use query::{InGroup, Listed, Query};
 pub use service::Entries;

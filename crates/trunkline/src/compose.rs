@@ -89,6 +89,17 @@ impl Registry {
         })
     }
 
+    /// The same services, as other programs ask them over gRPC.
+    pub fn grpc(&self) -> grpc::Services {
+        grpc::Services {
+            access: self.access.clone(),
+            users: self.users.clone(),
+            domains: self.domains.clone(),
+            clients: self.clients.clone(),
+            channels: self.channels.clone(),
+        }
+    }
+
     /// The routes of the services that a node serves.
     pub fn routes(&self, serves: impl Fn(Capability) -> bool) -> Vec<Routes> {
         let of_roles = |entity| roles::http::routes(self.access.clone(), entity);
@@ -113,6 +124,8 @@ impl Registry {
 pub(crate) struct Platform {
     /// The HTTP API.
     pub(crate) app: App,
+    /// The gRPC services.
+    pub(crate) services: grpc::Services,
     /// The administrator's password, if this start has made it up.
     pub(crate) generated_password: Option<Secret<String>>,
     /// The message engine.
@@ -159,7 +172,8 @@ impl Platform {
             routes.push(messaging::http::routes(engine.clone()));
         }
         let app = App::with_options(routes, app_info(settings, &rng), options);
-        Ok(Self { app, generated_password, engine, db, relay, background })
+        let services = registry.grpc();
+        Ok(Self { app, services, generated_password, engine, db, relay, background })
     }
 
     /// Brings everything to disk after the last request and the last connection have ended.

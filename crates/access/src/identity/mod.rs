@@ -32,6 +32,8 @@ pub enum Credential {
     Pat(PatId),
     /// The fixed token of stand-alone mode: everything (reference 03 §12).
     Standalone,
+    /// Nothing of a user's: another service of the installation, by gRPC. Nobody calls the HTTP API with it.
+    Service,
 }
 
 impl Credential {
@@ -40,6 +42,7 @@ impl Credential {
         match self {
             Self::Session | Self::Standalone => "access token",
             Self::Pat(_) => "pat",
+            Self::Service => "service",
         }
     }
 }

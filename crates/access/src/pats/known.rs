@@ -13,7 +13,7 @@ use std::{
 };
 
 use db::{Db, Tx};
-use kernel::{Error, PatId, Result, Secret, Timestamp};
+use kernel::{Error, PatId, Result, Secret, Timestamp, UserId};
 use quick_cache::Weighter;
 
 use super::{Ask, Scope, model::Pat, scope, secret, store};
@@ -141,9 +141,15 @@ pub async fn permits(access: &Access, pat: PatId, asks: &[Ask]) -> Result<bool> 
     Ok(stands && asks.iter().any(|ask| scope::meets(&known.scopes, ask)))
 }
 
+/// As [`permits`], for a token that `owner` is said to own.
+pub async fn permits_of(access: &Access, pat: PatId, owner: UserId, asks: &[Ask]) -> Result<bool> {
+    let known = access.pats().get(access.db(), pat).await?;
+    Ok(known.is_some_and(|known| known.pat.user == owner) && permits(access, pat, asks).await?)
+}
+
 /// Removes every token of a user who is removed.
 ///
 /// What is remembered of them is void without the user's account, which goes in the same transaction.
-pub async fn forget_user(tx: &mut Tx, user: kernel::UserId) -> Result<()> {
+pub async fn forget_user(tx: &mut Tx, user: UserId) -> Result<()> {
     store::delete_all(tx, user).await.map(drop)
 }

@@ -54,7 +54,7 @@ pub struct Shown {
 fn owner(cx: &Context) -> Result<Permit> {
     match cx.caller().credential {
         Credential::Session => cx.authorize_self(),
-        Credential::Pat(_) => Err(Error::invalid("unsupported content token type")),
+        Credential::Pat(_) | Credential::Service => Err(Error::invalid("unsupported content token type")),
         Credential::Standalone => {
             Err(Error::unprocessable("there are no personal access tokens in stand-alone mode"))
         }

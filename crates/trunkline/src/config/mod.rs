@@ -9,6 +9,7 @@ mod environment;
 mod error;
 mod example;
 mod file;
+mod grpc;
 mod resolve;
 mod setting;
 mod settings;
@@ -24,10 +25,11 @@ use std::path::{Path, PathBuf};
 pub use environment::Environment;
 pub use error::Problems;
 pub use example::example;
+pub use grpc::{Host, Pem};
 pub(crate) use setting::{Section, Setting};
 pub use settings::{
-    AdminSettings, AuthSettings, CompatPortSettings, LogSettings, MailSettings, MessagingSettings,
-    NodeSettings, UserSettings, WebSettings,
+    AdminSettings, AuthSettings, CompatPortSettings, GrpcSettings, LogSettings, MailSettings,
+    MessagingSettings, NodeSettings, UserSettings, WebSettings,
 };
 pub use show::show;
 pub use source::Source;
@@ -54,6 +56,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// Ports of the separate services.
     pub compat_ports: CompatPortSettings,
+    /// gRPC.
+    pub grpc: GrpcSettings,
     /// Tokens and permissions.
     pub auth: AuthSettings,
     /// Users.
@@ -73,6 +77,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     NodeSettings::SECTION,
     AdminSettings::SECTION,
     CompatPortSettings::SECTION,
+    GrpcSettings::SECTION,
     AuthSettings::SECTION,
     UserSettings::SECTION,
     MailSettings::SECTION,
@@ -92,6 +97,7 @@ impl Settings {
             node: Group::read(values)?,
             admin: Group::read(values)?,
             compat_ports: Group::read(values)?,
+            grpc: Group::read(values)?,
             auth: Group::read(values)?,
             users: Group::read(values)?,
             mail: Group::read(values)?,
@@ -114,6 +120,12 @@ impl Settings {
                 "mail.from_address",
                 "is needed with `mail.host`: set the address that mails come from",
             );
+        }
+        if self.grpc.server_cert.is_some() != self.grpc.server_key.is_some() {
+            return conflict("grpc.server_key", "belongs together with `grpc.server_cert`; give both");
+        }
+        if self.grpc.client_ca_certs.is_some() && self.grpc.server_cert.is_none() {
+            return conflict("grpc.client_ca_certs", "needs `grpc.server_cert` and `grpc.server_key` too");
         }
         let rule = self.users.password_regex.as_str();
         let given = self.admin.password.as_ref().map(kernel::Secret::expose);

@@ -13,6 +13,7 @@ mod channels;
 mod clients;
 mod domains;
 mod groups;
+mod grpc;
 mod invitations;
 mod mailbox;
 mod parents;

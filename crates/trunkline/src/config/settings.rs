@@ -104,9 +104,9 @@ settings! {
 }
 
 settings! {
-    /// gRPC, by which other people's adapters and services ask this platform. Whoever reaches these ports can act as any
-    /// user: they open on loopback addresses alone, unless client certificates are required. On a machine whose other
-    /// users are not trusted, require them too, or switch gRPC off.
+    /// gRPC, by which other people's adapters and services ask this platform. Whoever reaches these ports can
+    /// act as any user: they open on loopback addresses alone, unless client certificates are required. On a
+    /// machine whose other users are not trusted, require them too, or switch gRPC off.
     GrpcSettings in "grpc.";
 
     /// Whether to serve gRPC.

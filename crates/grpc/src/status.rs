@@ -28,7 +28,7 @@ pub(crate) fn of(error: &Error, request: &str) -> Status {
             tracing::error!(request.id = request, causes = error.chain(), "a gRPC call failed: {error}");
         }
         _ => {
-            tracing::debug!(request.id = request, causes = error.chain(), "a gRPC call was refused: {error}")
+            tracing::debug!(request.id = request, causes = error.chain(), "a gRPC call was refused: {error}");
         }
     }
     let mut status = Status::new(code(error.kind()), error.public());

@@ -309,7 +309,7 @@ impl Context {
         payload: impl FnOnce() -> Value + Send,
     ) -> Result<()> {
         let callouts = self.access.callouts();
-        if !callouts.wants(operation, &target) {
+        if !callouts.wants(operation) {
             return Ok(());
         }
         callouts.consult(self.caller.user, self.request.at, operation, &target, payload()).await

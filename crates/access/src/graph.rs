@@ -15,7 +15,7 @@ use std::{fmt, sync::Arc};
 
 use db::{Db, Row, Tx, params};
 use kernel::{DomainId, Error, Result, RoleId, UserId};
-use relation::{Edge, Fact, Id, KindId, Loaded, NodeKey, Outcome, RelationSet, Schema};
+use relation::{Edge, Explanation, Fact, Id, KindId, Loaded, NodeKey, Outcome, RelationSet, Schema};
 use uuid::Uuid;
 
 use crate::Object;
@@ -103,6 +103,43 @@ impl Graph {
         self.check(subject, &format!("{kind}_read_permission"), Object::domain(domain)).await
     }
 
+    /// Why `subject` has `permission` on `object`, or why not.
+    pub(crate) async fn explain(
+        &self,
+        subject: Subject,
+        permission: &str,
+        object: Object,
+    ) -> Result<Explanation> {
+        let object = relation::Object::new(self.kind(object.kind())?, Id::uuid(object.id().as_u128()));
+        let ask = self.ask(self.user(subject)?, permission, object)?;
+        self.settle(|engine, loaded| engine.explain(&ask, loaded)).await
+    }
+
+    /// Why a user has a permission on the platform, or why not.
+    pub(crate) async fn explain_platform(&self, user: UserId, permission: &str) -> Result<Explanation> {
+        let platform = self.schema().object("platform", PLATFORM_ID).map_err(Error::internal)?;
+        let ask = self.ask(self.user(Subject::PlatformAdmin(user))?, permission, platform)?;
+        self.settle(|engine, loaded| engine.explain(&ask, loaded)).await
+    }
+
+    /// The domain that a thing is in, if there is such a thing.
+    pub async fn domain_of(&self, kind: &'static str, id: Uuid) -> Result<Option<DomainId>> {
+        let row = self
+            .db
+            .read(move |tx| {
+                Box::pin(async move {
+                    tx.one_or_none(
+                        "SELECT subject_id FROM relations
+                          WHERE object_kind = $1 AND object_id = $2 AND relation = 'domain'",
+                        params![kind, id.as_hyphenated().to_string()],
+                    )
+                    .await
+                })
+            })
+            .await?;
+        row.map(|row| row.get("subject_id")).transpose()
+    }
+
     /// Whether there is such an object in its domain. One of another domain is as unknown as one that never was.
     pub(crate) async fn exists(&self, object: Object) -> Result<bool> {
         if object.kind() == DomainId::KIND {
@@ -182,14 +219,31 @@ impl Graph {
         permission: &str,
         object: relation::Object,
     ) -> Result<bool> {
+        let ask = self.ask(subject, permission, object)?;
+        self.settle(|engine, loaded| engine.check(&ask, loaded)).await
+    }
+
+    fn ask(
+        &self,
+        subject: relation::Object,
+        permission: &str,
+        object: relation::Object,
+    ) -> Result<relation::Ask> {
         let permission = self.schema().item(object.kind(), permission).ok_or_else(|| {
             Error::internal(format!("the schema has no permission `{permission}` for this kind of object"))
         })?;
-        let ask = relation::Ask { subject: subject.into(), permission, object };
+        Ok(relation::Ask { subject: subject.into(), permission, object })
+    }
+
+    /// Asks the engine, and loads what it lacks, until it knows.
+    async fn settle<T>(
+        &self,
+        question: impl Fn(&relation::Graph, &Loaded) -> Result<Outcome<T>, relation::AskError> + Send,
+    ) -> Result<T> {
         let mut loaded = Loaded::default();
         loop {
-            match self.engine.check(&ask, &loaded).map_err(Error::internal)? {
-                Outcome::Decided(allowed) => return Ok(allowed),
+            match question(&self.engine, &loaded).map_err(Error::internal)? {
+                Outcome::Decided(answer) => return Ok(answer),
                 Outcome::Need(keys) => {
                     let ticket = self.engine.ticket();
                     for fact in self.load(keys).await? {

@@ -22,6 +22,7 @@ mod cache;
 pub mod callouts;
 pub mod context;
 pub mod crypto;
+pub mod explain;
 pub mod gates;
 pub mod graph;
 pub mod hierarchy;
@@ -83,6 +84,8 @@ pub struct Settings {
     pub allow_unverified_users: bool,
     /// A permission table in place of the one that comes with the program.
     pub permissions_file: Option<PathBuf>,
+    /// Who may refuse what was authorized: for each service (`domains`, `groups`, `clients`, `channels`).
+    pub callouts: Vec<(&'static str, callouts::Settings)>,
 }
 
 impl Default for Settings {
@@ -92,6 +95,7 @@ impl Default for Settings {
             refresh_token_life: Duration::from_secs(24 * 3600),
             allow_unverified_users: true,
             permissions_file: None,
+            callouts: Vec::new(),
         }
     }
 }
@@ -150,7 +154,7 @@ impl Access {
             accounts: Accounts::new(),
             gates: Gates::new(),
             failures: FailureLimit::new(),
-            callouts: Callouts,
+            callouts: Callouts::open(&settings.callouts)?,
             on_leave: OnceLock::new(),
             pats: Pats::new(),
             permissions,

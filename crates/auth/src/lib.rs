@@ -4,8 +4,9 @@
 //! request; here are the use cases by which users manage them. The rules that hold here: everybody manages only what is
 //! their own, a program with a personal access token manages none, and a secret is shown once, when it is made.
 //!
-//! Start reading at [`pats`]; the promises are in reference 01 §2–4.
+//! Start reading at [`pats`]; why a request is allowed or refused is shown by [`explain`]; the promises are in reference 01 §2–4.
 
+pub mod explain;
 pub mod pats;
 
 use access::Access;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use access::{Access, Ground, crypto::MasterKey, roles};
 use anyhow::Context;
-use auth::Auth;
+use auth::{Auth, explain::Explain};
 use channels::Channels;
 use clients::Clients;
 use db::{Db, Migration};
@@ -102,9 +102,11 @@ impl Registry {
 
     /// The routes of the services that a node serves.
     pub fn routes(&self, serves: impl Fn(Capability) -> bool) -> Vec<Routes> {
+        let explain = Explain::new(self.access.clone(), self.users.clone());
         let of_roles = |entity| roles::http::routes(self.access.clone(), entity);
         let all = [
             (Capability::Auth, auth::routes(self.auth.clone())),
+            (Capability::Auth, auth::explain::http::routes(explain)),
             (Capability::Auth, users::http::key_routes(self.users.clone())),
             (Capability::Users, users::http::routes(self.users.clone())),
             (Capability::Domains, domains::http::routes(self.domains.clone())),
@@ -245,6 +247,7 @@ fn access_settings(settings: &Settings) -> access::Settings {
         refresh_token_life: settings.auth.refresh_token_duration,
         allow_unverified_users: settings.users.allow_unverified,
         permissions_file: settings.auth.permissions_file.clone(),
+        callouts: settings.callouts(),
     }
 }
 

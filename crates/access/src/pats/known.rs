@@ -147,6 +147,11 @@ pub async fn permits_of(access: &Access, pat: PatId, owner: UserId, asks: &[Ask]
     Ok(known.is_some_and(|known| known.pat.user == owner) && permits(access, pat, asks).await?)
 }
 
+/// Whose token this is, if it is there.
+pub async fn owner(access: &Access, pat: PatId) -> Result<Option<UserId>> {
+    Ok(access.pats().get(access.db(), pat).await?.map(|known| known.pat.user))
+}
+
 /// Removes every token of a user who is removed.
 ///
 /// What is remembered of them is void without the user's account, which goes in the same transaction.

@@ -5,6 +5,7 @@
 //! What is wrong is collected, so that one run shows all of it. Names of older generations and the form of values
 //! follow reference 07 §1; unknown names are errors with the nearest known one.
 
+mod callouts;
 mod environment;
 mod error;
 mod example;
@@ -22,6 +23,9 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use callouts::{
+    ChannelCalloutSettings, ClientCalloutSettings, DomainCalloutSettings, GroupCalloutSettings,
+};
 pub use environment::Environment;
 pub use error::Problems;
 pub use example::example;
@@ -34,8 +38,8 @@ pub use settings::{
 pub use show::show;
 pub use source::Source;
 pub use value::{
-    Address, ByteSize, Capability, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat, LogLevel,
-    MailTls, MasterKey, Only, Pattern, Ports, Words,
+    Address, ByteSize, CalloutMethod, Capability, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat,
+    LogLevel, MailTls, MasterKey, Only, Pattern, Ports, Words,
 };
 
 use environment::EnvironmentLayer;
@@ -68,6 +72,14 @@ pub struct Settings {
     pub web: WebSettings,
     /// The message engine.
     pub messaging: MessagingSettings,
+    /// The callout of domains.
+    pub domains_callout: DomainCalloutSettings,
+    /// The callout of groups.
+    pub groups_callout: GroupCalloutSettings,
+    /// The callout of clients.
+    pub clients_callout: ClientCalloutSettings,
+    /// The callout of channels.
+    pub channels_callout: ChannelCalloutSettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -83,6 +95,10 @@ pub(crate) const SECTIONS: &[Section] = &[
     MailSettings::SECTION,
     WebSettings::SECTION,
     MessagingSettings::SECTION,
+    DomainCalloutSettings::SECTION,
+    GroupCalloutSettings::SECTION,
+    ClientCalloutSettings::SECTION,
+    ChannelCalloutSettings::SECTION,
     LogSettings::SECTION,
 ];
 
@@ -103,6 +119,10 @@ impl Settings {
             mail: Group::read(values)?,
             web: Group::read(values)?,
             messaging: Group::read(values)?,
+            domains_callout: Group::read(values)?,
+            groups_callout: Group::read(values)?,
+            clients_callout: Group::read(values)?,
+            channels_callout: Group::read(values)?,
             log: Group::read(values)?,
         };
         settings.fit_together(values)?;
@@ -133,6 +153,16 @@ impl Settings {
             return conflict("admin.password", "does not match `users.password_regex`; choose another");
         }
         Ok(())
+    }
+
+    /// The callouts, each with the service that asks it.
+    pub fn callouts(&self) -> Vec<(&'static str, access::callouts::Settings)> {
+        vec![
+            ("domains", self.domains_callout.hook()),
+            ("groups", self.groups_callout.hook()),
+            ("clients", self.clients_callout.hook()),
+            ("channels", self.channels_callout.hook()),
+        ]
     }
 
     /// The database: the one that was named, else SQLite in the data directory.

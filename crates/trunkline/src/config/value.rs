@@ -341,6 +341,16 @@ words! {
     }
 }
 
+words! {
+    /// How a callout is asked.
+    CalloutMethod, "`POST` or `GET`" {
+        /// The question is JSON in the body.
+        Post = "post";
+        /// The question is the query.
+        Get = "get";
+    }
+}
+
 /// The capabilities that this node serves; empty = all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Only(Vec<Capability>);

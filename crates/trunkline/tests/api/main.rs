@@ -9,9 +9,11 @@
     reason = "a test that cannot go on fails, and says why"
 )]
 
+mod callouts;
 mod channels;
 mod clients;
 mod domains;
+mod explain;
 mod groups;
 mod grpc;
 mod invitations;

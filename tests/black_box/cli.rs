@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use testkit::{ADMIN, Server, Storage};
+use testkit::{ADMIN, Server, Storage, program};
 
 use crate::shell::{Shell, plant};
 
@@ -182,6 +182,28 @@ fn who_is_not_allowed_learns_which_permission_it_takes() {
     let said = olga.fails(1, &["clients", "update", &id, "--name", "mine"]);
     for part in ["update_permission", &format!("client:{id}"), "trunkline authz explain user:"] {
         assert!(said.contains(part), "no {part} in: {said}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let (_server, admin) = plant();
+    let names: Vec<_> = (0..200).map(|n| format!("device-with-a-rather-long-name-{n}")).collect();
+    let create: Vec<_> = ["clients", "create"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    admin.ok(&create);
+    for format in ["", "--json"] {
+        let piped = format!(
+            "{} clients list --all {format} | head -n 1; exit ${{PIPESTATUS[0]}}",
+            program().display()
+        );
+        let said = Command::new("bash")
+            .args(["-c", &piped])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("XDG_CONFIG_HOME", admin.directory().join("config"))
+            .output()
+            .unwrap();
+        assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
     }
 }
 

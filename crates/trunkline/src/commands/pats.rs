@@ -147,7 +147,7 @@ pub(crate) enum ScopeCommand {
         #[arg(value_name = "ON", default_value = "*")]
         on: Vec<String>,
         /// In every domain; for what belongs to none, for example to create and list domains
-        #[arg(long, conflicts_with = "domain")]
+        #[arg(long)]
         any_domain: bool,
     },
     /// Let a token be used for less

@@ -18,7 +18,10 @@ use crate::{
     callouts::Target,
     gates::Gate,
     graph::Subject,
-    identity::{Caller, Credential, Role, tokens::Purpose},
+    identity::{
+        Caller, Credential, Role,
+        tokens::{Purpose, Verified},
+    },
     pats::{self, Ask},
 };
 
@@ -27,7 +30,7 @@ use crate::{
 pub struct Context {
     access: Access,
     caller: Caller,
-    generation: i64,
+    verified: Arc<Verified>,
     guard: web::Guard,
     request: RequestInfo,
 }
@@ -91,10 +94,9 @@ impl Context {
         &self.caller
     }
 
-    /// The generation of the caller's account when the request came in, for
-    /// [`Accounts::hold`](crate::identity::accounts::Accounts::hold).
-    pub const fn generation(&self) -> i64 {
-        self.generation
+    /// What the caller has shown.
+    pub fn verified(&self) -> &Verified {
+        &self.verified
     }
 
     /// The instant that the whole use case sees.
@@ -436,8 +438,8 @@ where
         let token = token.ok_or_else(|| refused("missing or invalid bearer user token"))?;
         let verified = access.verify(&token, Purpose::Access, request.at).await?;
         guard.mark_signed_in();
-        let (caller, generation) = (verified.caller.clone(), verified.generation);
-        Ok(Self(Context { access, caller, generation, guard, request }))
+        let caller = verified.caller.clone();
+        Ok(Self(Context { access, caller, verified, guard, request }))
     }
 }
 

@@ -58,6 +58,7 @@ use graph::Graph;
 use identity::{
     Caller, Credential, Role,
     accounts::Accounts,
+    api_keys::ApiKeys,
     keys::Keys,
     tokens::{Purpose, Tokens, Verified},
 };
@@ -71,6 +72,7 @@ pub const MIGRATIONS: &[db::Migration] = &[
     db::Migration { id: "access/0001", sql: include_str!("../migrations/0001_access.sql") },
     db::Migration { id: "access/0002", sql: include_str!("../migrations/0002_pats.sql") },
     db::Migration { id: "access/0003", sql: include_str!("../migrations/0003_role_members.sql") },
+    db::Migration { id: "access/0004", sql: include_str!("../migrations/0004_api_keys.sql") },
 ];
 
 /// What an operator can set.
@@ -122,6 +124,7 @@ struct Inner {
     callouts: Callouts,
     on_leave: OnceLock<OnLeave>,
     pats: Pats,
+    api_keys: ApiKeys,
 }
 
 /// What [`Access::open`] stands on.
@@ -157,6 +160,7 @@ impl Access {
             callouts: Callouts::open(&settings.callouts)?,
             on_leave: OnceLock::new(),
             pats: Pats::new(),
+            api_keys: ApiKeys::new(),
             permissions,
             graph,
             sealer,
@@ -233,6 +237,11 @@ impl Access {
         &self.0.failures
     }
 
+    /// API keys.
+    pub fn api_keys(&self) -> &ApiKeys {
+        &self.0.api_keys
+    }
+
     /// Personal access tokens.
     pub fn pats(&self) -> &Pats {
         &self.0.pats
@@ -253,8 +262,8 @@ impl Access {
         self.0.on_leave.get().copied()
     }
 
-    /// Whose token this is, if it is valid for `purpose` at `now`. A personal access token calls the API and is good for
-    /// nothing else.
+    /// Whose token this is, if it is valid for `purpose` at `now`. A personal access token and an API key call the API
+    /// and are good for nothing else.
     pub async fn verify(
         &self,
         token: &Secret<String>,
@@ -264,7 +273,27 @@ impl Access {
         if purpose == Purpose::Access && token.expose().starts_with(pats::secret::PREFIX) {
             return pats::known::verify(self, token, now).await;
         }
-        self.0.tokens.verify(&self.0.db, &self.0.accounts, token, purpose, now).await
+        let verified = self.0.tokens.read(token, purpose, now)?;
+        if self.stands(&verified, now).await? { Ok(verified) } else { Err(Error::unauthenticated()) }
+    }
+
+    /// Whether what was verified earlier still holds at `now`: for what outlives a request, such as a connection.
+    pub async fn stands(&self, verified: &Verified, now: Timestamp) -> Result<bool> {
+        if verified.expires_at <= now {
+            return Ok(false);
+        }
+        if let Credential::Pat(pat) = verified.caller.credential {
+            return pats::known::stands(self, pat, now).await;
+        }
+        let user = verified.caller.user;
+        let account = self.0.accounts.get(&self.0.db, user).await?.filter(|account| account.enabled);
+        let Some(account) = account else { return Ok(false) };
+        if !verified.is_api_key() {
+            return Ok(account.generation == verified.generation);
+        }
+        let Some(key) = verified.id.as_deref().and_then(|id| id.parse().ok()) else { return Ok(false) };
+        let owner = self.0.api_keys.owner(&self.0.db, key).await?;
+        Ok(owner == Some(user) && account.credential_generation == verified.generation)
     }
 
     /// Who calls with this access token at `now`, if the caller may work at all.

@@ -107,7 +107,6 @@ impl Registry {
         let all = [
             (Capability::Auth, auth::routes(self.auth.clone())),
             (Capability::Auth, auth::explain::http::routes(explain)),
-            (Capability::Auth, users::http::key_routes(self.users.clone())),
             (Capability::Users, users::http::routes(self.users.clone())),
             (Capability::Domains, domains::http::routes(self.domains.clone())),
             (Capability::Groups, groups::http::routes(self.groups.clone())),

@@ -4,6 +4,7 @@
 //! generation, so that disabling a user or changing a password ends all sessions at once (reference 01 §13).
 
 pub mod accounts;
+pub mod api_keys;
 pub mod keys;
 pub mod sessions;
 pub mod tokens;

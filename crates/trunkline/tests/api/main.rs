@@ -17,6 +17,7 @@ mod explain;
 mod groups;
 mod grpc;
 mod invitations;
+mod keys;
 mod mailbox;
 mod parents;
 mod pats;

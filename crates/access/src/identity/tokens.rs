@@ -230,6 +230,7 @@ impl Tokens {
         let mut rules = Validation::new(Algorithm::EdDSA);
         rules.set_issuer(&[ISSUER]);
         rules.validate_exp = false;
+        rules.set_required_spec_claims(&["iss", "sub"]);
         rules.validate_aud = false;
         let claims = self
             .keys

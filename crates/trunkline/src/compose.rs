@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use access::{Access, Ground, crypto::MasterKey, roles};
+use access::{Access, Ground, crypto::MasterKey, identity::standalone::Standalone, roles};
 use anyhow::Context;
 use auth::{Auth, explain::Explain};
 use channels::Channels;
@@ -157,7 +157,11 @@ impl Platform {
             rng: rng.clone(),
         };
         let registry = Registry::open(ground, access_settings(settings), users_settings(settings)?).await?;
-        let generated_password = registry.users.ensure_admin(first_admin(settings)).await?;
+        let generated_password = if settings.auth.standalone_id.is_none() {
+            registry.users.ensure_admin(first_admin(settings)).await?
+        } else {
+            None
+        };
         let gate = Arc::new(RegistryGate(registry.clone()));
         let engine = Engine::new(gate, clock.clone(), limits(settings));
         // Listens before the relay starts, so that it hears what an earlier run has left.
@@ -245,9 +249,17 @@ fn access_settings(settings: &Settings) -> access::Settings {
         access_token_life: settings.auth.access_token_duration,
         refresh_token_life: settings.auth.refresh_token_duration,
         allow_unverified_users: settings.users.allow_unverified,
+        standalone: standalone(settings),
         permissions_file: settings.auth.permissions_file.clone(),
         callouts: settings.callouts(),
     }
+}
+
+/// Both are set or neither is; the configuration has seen to that.
+fn standalone(settings: &Settings) -> Option<Standalone> {
+    let auth = &settings.auth;
+    let (user, token) = auth.standalone_id.as_ref().zip(auth.standalone_token.as_ref())?;
+    Some(Standalone { user: user.0, token: token.clone() })
 }
 
 fn users_settings(settings: &Settings) -> anyhow::Result<users::Settings> {

@@ -153,6 +153,9 @@ impl RegistryGate {
                 if !known.is_in_scope(access, domain, channel, action).await? {
                     return Ok(false);
                 }
+                if known.0.caller.credential == Credential::Standalone {
+                    return self.0.channels.passes_messages(domain, channel).await;
+                }
                 let subject =
                     if known.0.caller.role == Role::Admin && access.graph().is_platform_admin(*user).await? {
                         Subject::PlatformAdmin(*user)

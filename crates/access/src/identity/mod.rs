@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod api_keys;
 pub mod keys;
 pub mod sessions;
+pub mod standalone;
 pub mod tokens;
 
 use kernel::{PatId, UserId};

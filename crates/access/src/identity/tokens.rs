@@ -8,7 +8,7 @@ use kernel::{Error, Result, Secret, Timestamp, UserId};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Credential, Role, accounts::Account, keys::Keys};
+use super::{Caller, Credential, Role, accounts::Account, keys::Keys, standalone::Standalone};
 use crate::pats::model::Pat;
 
 /// Who issues tokens (reference 01 §1.1).
@@ -101,6 +101,23 @@ impl Verified {
         }
     }
 
+    /// By the fixed token of stand-alone mode.
+    pub(crate) const fn standalone(standalone: &Standalone) -> Self {
+        Self {
+            caller: Caller {
+                user: standalone.user,
+                role: Role::Admin,
+                verified: true,
+                credential: Credential::Standalone,
+            },
+            id: None,
+            issued_at: Timestamp::from_micros(0),
+            expires_at: NEVER,
+            generation: 0,
+            purpose: Purpose::Access.claim(),
+        }
+    }
+
     /// The number of the kind of token (reference 01 §2.1).
     pub const fn token_type(&self) -> u8 {
         self.purpose
@@ -136,12 +153,14 @@ pub struct Grant<'a> {
 #[derive(Clone)]
 pub struct Tokens {
     keys: Keys,
+    /// Whether there are any: not in stand-alone mode.
+    issued: bool,
     remembered: Arc<Cache<[u8; 32], Arc<Verified>>>,
 }
 
 impl Tokens {
-    pub(crate) fn new(keys: Keys) -> Self {
-        Self { keys, remembered: Arc::new(Cache::new(REMEMBERED)) }
+    pub(crate) fn new(keys: Keys, issued: bool) -> Self {
+        Self { keys, issued, remembered: Arc::new(Cache::new(REMEMBERED)) }
     }
 
     /// The public keys, for `/keys/.well-known/jwks.json`.
@@ -177,6 +196,9 @@ impl Tokens {
         now: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Result<Secret<String>> {
+        if !self.issued {
+            return Err(Error::unprocessable("there are no logins in stand-alone mode, use its token"));
+        }
         self.keys
             .sign(&Claims {
                 iss: ISSUER.to_owned(),

@@ -147,6 +147,19 @@ impl Settings {
         if self.grpc.client_ca_certs.is_some() && self.grpc.server_cert.is_none() {
             return conflict("grpc.client_ca_certs", "needs `grpc.server_cert` and `grpc.server_key` too");
         }
+        let (user, token) = (&self.auth.standalone_id, &self.auth.standalone_token);
+        if user.is_some() && token.is_none() {
+            return conflict(
+                "auth.standalone_id",
+                "is set without `auth.standalone_token`; set both, or neither",
+            );
+        }
+        if token.is_some() && user.is_none() {
+            return conflict(
+                "auth.standalone_token",
+                "is set without `auth.standalone_id`; set both, or neither",
+            );
+        }
         let rule = self.users.password_regex.as_str();
         let given = self.admin.password.as_ref().map(kernel::Secret::expose);
         if given.is_some_and(|password| !regex::Regex::new(rule).is_ok_and(|rule| rule.is_match(password))) {
@@ -249,7 +262,18 @@ pub fn load(layers: &Layers) -> Result<Loaded, Problems> {
     let settings = Settings::read(&values)?;
     let mut warnings = environment.warnings;
     warnings.extend(weak_password(&settings));
+    warnings.extend(weak_token(&settings));
     Ok(Loaded { settings, warnings, notes: environment.notes, effective: values.into_effective(&table) })
+}
+
+/// A token of stand-alone mode that can be guessed, on a node that others can reach: it opens everything.
+fn weak_token(settings: &Settings) -> Option<String> {
+    let short = settings.auth.standalone_token.as_ref().is_some_and(|token| token.expose().len() < 20);
+    (short && !settings.node.http.is_loopback()).then(|| {
+        "`auth.standalone_token` is shorter than 20 characters, opens everything and this node is reachable from other \
+         machines; choose a longer one"
+            .to_owned()
+    })
 }
 
 /// The administrator's password that all documents print, on a node that others can reach (reference 07 §14.4).

@@ -14,7 +14,7 @@ use super::grpc::{Host, Pem};
 use super::setting::settings;
 use super::value::{
     Address, ByteSize, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat, LogLevel, MailTls,
-    MasterKey, Only, Pattern, Ports, Words,
+    MasterKey, Only, Pattern, Ports, StandaloneUser, Words,
 };
 
 settings! {
@@ -173,6 +173,14 @@ settings! {
 
     /// How tokens are signed: `EdDSA`; the key is made at the first start and its public half is published.
     keys_algorithm: KeysAlgorithm = "EdDSA" ["AUTH_KEYS_ALGORITHM"];
+
+    /// Stand-alone mode: the user id or address of the one fixed user, in place of logins. Needs the token.
+    standalone_id: Option<StandaloneUser> = "" ["CLIENTS_STANDALONE_ID", "CLIENTS_STANDALONE_EMAIL"]
+        also "CLIENTS_STANDALONE_ID", "CLIENTS_STANDALONE_EMAIL", "Clients_STANDALONE_ID", "Clients_STANDALONE_EMAIL";
+
+    /// The fixed user's token: whoever comes with it may do everything, and every other token is refused.
+    standalone_token: Option<Secret<String>> = "" ["CLIENTS_STANDALONE_TOKEN"]
+        also "CLIENTS_STANDALONE_TOKEN", "Clients_STANDALONE_TOKEN";
 
     /// File that replaces the built-in table of operations and the permission that each needs.
     permissions_file: Option<PathBuf> = "" ["PERMISSIONS_FILE"];

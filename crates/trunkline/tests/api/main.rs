@@ -25,6 +25,7 @@ mod plant;
 mod reach;
 mod roles;
 mod rules;
+mod standalone;
 mod users;
 mod users_mail;
 mod users_profile;

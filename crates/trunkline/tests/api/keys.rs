@@ -5,6 +5,7 @@ use access::identity::{
     tokens::{Grant, Purpose},
 };
 use db::{both_databases, testing::TestDb};
+use http::Method;
 use kernel::Secret;
 use serde_json::{Value, json};
 
@@ -129,6 +130,23 @@ both_databases! {
         holder.get("/users/profile").await.expect(200);
         plant.clock.advance(Duration::from_secs(1800));
         holder.get("/users/profile").await.refused(401);
+    }
+
+    async fn a_recovery_token_sets_one_new_password_and_no_other_token_does(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let made = ann.post("/keys", json!({"type": 2})).await.expect(201);
+        let (_, key) = key(&ann, 0).await;
+        let body = json!({"password": "another horse", "confirm_password": "another horse"});
+        let pat = ann.post("/pats", json!({"name": "ci", "duration": "1d"})).await.expect(201);
+        for other in [&ann, &key, &ann.with_token(pat["secret"].as_str().unwrap())] {
+            other.send(Method::PUT, "/password/reset", Some(body.clone())).await.refused(401);
+        }
+        let recovery = ann.with_token(made["value"].as_str().unwrap());
+        recovery.get("/users/profile").await.refused(401);
+        recovery.send(Method::PUT, "/password/reset", Some(body.clone())).await.expect(201);
+        recovery.send(Method::PUT, "/password/reset", Some(body)).await.refused(401);
+        ann.get("/users/profile").await.refused(401);
     }
 
     async fn each_token_is_good_for_its_one_purpose_only(db: TestDb) {

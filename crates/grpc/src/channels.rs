@@ -48,9 +48,14 @@ impl ChannelsService for ChannelsApi {
 
     async fn unset_parent_group_from_channels(
         &self,
-        _request: Request<UnsetParentGroupFromChannelsReq>,
+        request: Request<UnsetParentGroupFromChannelsReq>,
     ) -> Result<Response<UnsetParentGroupFromChannelsRes>, Status> {
-        Err(Status::unimplemented("channels leave a group when it is deleted"))
+        let channels = self.0.channels.entries();
+        let job = |call, ask: UnsetParentGroupFromChannelsReq| async move {
+            channels.empty(&call, id(&ask.parent_group_id)?).await?;
+            Ok(UnsetParentGroupFromChannelsRes {})
+        };
+        self.0.call(request, job).await
     }
 
     async fn retrieve_entity(

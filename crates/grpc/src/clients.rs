@@ -112,9 +112,14 @@ impl ClientsService for ClientsApi {
 
     async fn unset_parent_group_from_client(
         &self,
-        _request: Request<UnsetParentGroupFromClientReq>,
+        request: Request<UnsetParentGroupFromClientReq>,
     ) -> Result<Response<UnsetParentGroupFromClientRes>, Status> {
-        Err(Status::unimplemented("clients leave a group when it is deleted"))
+        let clients = self.0.clients.entries();
+        let job = |call, ask: UnsetParentGroupFromClientReq| async move {
+            clients.empty(&call, id(&ask.parent_group_id)?).await?;
+            Ok(UnsetParentGroupFromClientRes {})
+        };
+        self.0.call(request, job).await
     }
 }
 

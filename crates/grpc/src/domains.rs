@@ -19,9 +19,14 @@ pub(crate) struct DomainsApi(pub(crate) Services);
 impl DomainsService for DomainsApi {
     async fn delete_user_from_domains(
         &self,
-        _request: Request<DeleteUserReq>,
+        request: Request<DeleteUserReq>,
     ) -> Result<Response<DeleteUserRes>, Status> {
-        Err(Status::unimplemented("users are taken out of domains over HTTP"))
+        let domains = &self.0.domains;
+        let job = |call, ask: DeleteUserReq| async move {
+            domains.let_go(&call, id(&ask.id)?).await?;
+            Ok(DeleteUserRes { deleted: true })
+        };
+        self.0.call(request, job).await
     }
 
     async fn retrieve_status(

@@ -17,6 +17,7 @@ mod auth;
 mod channels;
 mod clients;
 mod domains;
+mod groups;
 mod incoming;
 pub mod listener;
 pub mod pb;

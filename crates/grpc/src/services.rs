@@ -12,11 +12,13 @@ use crate::{
     channels::ChannelsApi,
     clients::ClientsApi,
     domains::DomainsApi,
+    groups::GroupsApi,
     pb::{
         DESCRIPTORS, auth::v1::auth_service_server::AuthServiceServer,
         channels::v1::channels_service_server::ChannelsServiceServer,
         clients::v1::clients_service_server::ClientsServiceServer, common::v1::EntityBasic,
         domains::v1::domains_service_server::DomainsServiceServer,
+        groups::v1::groups_service_server::GroupsServiceServer,
         token::v1::token_service_server::TokenServiceServer,
         users::v1::users_service_server::UsersServiceServer,
     },
@@ -66,6 +68,7 @@ impl Services {
             .add_service(bounded!(TokenServiceServer, Token(self.clone())))
             .add_service(bounded!(UsersServiceServer, UsersApi(self.clone())))
             .add_service(bounded!(DomainsServiceServer, DomainsApi(self.clone())))
+            .add_service(bounded!(GroupsServiceServer, GroupsApi(self.clone())))
             .add_service(bounded!(ClientsServiceServer, ClientsApi(self.clone())))
             .add_service(bounded!(ChannelsServiceServer, ChannelsApi(self.clone())))
             .add_service(v1.max_decoding_message_size(MAX_MESSAGE))

@@ -10,6 +10,7 @@
 //! Rules that hold here: the group that contains a thing is a relation (`access::hierarchy`) and no column; whoever
 //! changes a thing holds its row; a list is filtered in the database to what the caller may see.
 
+mod emptying;
 mod entry;
 mod events;
 pub mod http;

@@ -2,6 +2,7 @@
 
 mod auth;
 mod clients;
+mod groups;
 mod tokens;
 
 use grpc::{
@@ -11,6 +12,7 @@ use grpc::{
         channels::v1::channels_service_client::ChannelsServiceClient,
         clients::v1::clients_service_client::ClientsServiceClient,
         domains::v1::domains_service_client::DomainsServiceClient,
+        groups::v1::groups_service_client::GroupsServiceClient,
         token::v1::token_service_client::TokenServiceClient,
         users::v1::users_service_client::UsersServiceClient,
     },
@@ -51,6 +53,10 @@ impl Grpc {
 
     fn domains(&self) -> DomainsServiceClient<Channel> {
         DomainsServiceClient::new(self.channel.clone())
+    }
+
+    fn groups(&self) -> GroupsServiceClient<Channel> {
+        GroupsServiceClient::new(self.channel.clone())
     }
 
     fn clients(&self) -> ClientsServiceClient<Channel> {

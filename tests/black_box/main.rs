@@ -11,15 +11,15 @@
 
 mod bad_input;
 mod cli;
-mod cli_people;
 mod clients;
 mod crash;
 mod http_publish;
+mod locked_out;
+mod mail;
 mod platform;
 mod probe;
 mod quickstart;
 mod refusals;
 mod revocation;
-mod shell;
 mod startup;
 mod tour;

@@ -14,10 +14,7 @@ const MAX_LEN: u64 = 1 << 20;
 
 /// Operation → permission.
 #[derive(Debug)]
-pub struct Permissions {
-    table: HashMap<(String, String), String>,
-    required: Vec<Operation>,
-}
+pub struct Permissions(HashMap<(String, String), String>);
 
 #[derive(Deserialize)]
 struct Entity {
@@ -55,7 +52,7 @@ impl Permissions {
                 table.insert((entity.clone(), format!("role_{operation}")), permission);
             }
         }
-        let table = Self { table, required: required.to_vec() };
+        let table = Self(table);
         for operation in required {
             let permission = table.get(*operation).ok_or_else(|| {
                 Error::invalid(format!("the operation `{operation}` has no permission, add it"))
@@ -70,16 +67,10 @@ impl Permissions {
         Ok(table)
     }
 
-    /// The operation that is written like this, `clients.view`, if it takes a permission.
-    pub fn operation(&self, text: &str) -> Option<Operation> {
-        let (entity, name) = text.split_once('.')?;
-        self.required.iter().find(|known| known.entity == entity && known.name == name).copied()
-    }
-
     /// The permission that `operation` takes.
     pub fn get(&self, operation: Operation) -> Option<&str> {
         // Two short allocations would be saved by a nested map; a check costs less than reading the request.
-        self.table.get(&(operation.entity.to_owned(), operation.name.to_owned())).map(String::as_str)
+        self.0.get(&(operation.entity.to_owned(), operation.name.to_owned())).map(String::as_str)
     }
 }
 

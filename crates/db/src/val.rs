@@ -2,8 +2,7 @@
 
 use kernel::{
     ChannelId, ClientId, DomainId, Error, GroupId, Metadata, Name, Result, RoleId, Route, Status, Tags,
-    Timestamp, UserId,
-    id::{KeyId, PatId},
+    Timestamp, UserId, id::PatId,
 };
 
 /// A value for a placeholder.
@@ -113,7 +112,7 @@ macro_rules! from_ids {
     )*};
 }
 
-from_ids!(UserId DomainId GroupId ClientId ChannelId PatId KeyId);
+from_ids!(UserId DomainId GroupId ClientId ChannelId PatId);
 
 impl<const N: usize> From<&[u8; N]> for Val {
     fn from(bytes: &[u8; N]) -> Self {

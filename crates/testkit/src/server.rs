@@ -110,8 +110,8 @@ impl Launch {
     /// With what it said, when it does not.
     #[track_caller]
     pub fn start(self) -> Server {
-        let (process, listening) = self.spawn_ready();
-        Server { launch: self, process, listening }
+        let (process, http, mqtt) = self.spawn_ready();
+        Server { launch: self, process, http, mqtt }
     }
 
     /// Runs the program to its end.
@@ -138,7 +138,7 @@ impl Launch {
     }
 
     #[track_caller]
-    fn spawn_ready(&self) -> (Process, Listening) {
+    fn spawn_ready(&self) -> (Process, SocketAddr, Option<SocketAddr>) {
         let process = self.spawn();
         process.wait_for(Stream::Out, "it is ready", |line| (line == "ready").then_some(()));
         let lines = process.lines(Stream::Out);
@@ -146,8 +146,8 @@ impl Launch {
             lines.iter().find_map(|line| line.strip_prefix(&format!("listening {listener} "))?.parse().ok())
         };
         let http = address("http").unwrap_or_else(|| panic!("no `listening http` line:\n{}", process.log()));
-        let listening = Listening { http, mqtt: address("mqtt"), grpc: address("grpc") };
-        (process, listening)
+        let mqtt = address("mqtt");
+        (process, http, mqtt)
     }
 }
 
@@ -156,15 +156,8 @@ impl Launch {
 pub struct Server {
     launch: Launch,
     process: Process,
-    listening: Listening,
-}
-
-/// Where the program says that it listens; of several listeners of one kind the first.
-#[derive(Debug)]
-struct Listening {
     http: SocketAddr,
     mqtt: Option<SocketAddr>,
-    grpc: Option<SocketAddr>,
 }
 
 impl Server {
@@ -181,12 +174,12 @@ impl Server {
 
     /// The URL of `path` at the front door.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.listening.http)
+        format!("http://{}{path}", self.http)
     }
 
     /// The address of the front door.
     pub fn http(&self) -> SocketAddr {
-        self.listening.http
+        self.http
     }
 
     /// The address of the MQTT listener.
@@ -195,16 +188,7 @@ impl Server {
     /// When the program has announced none.
     #[track_caller]
     pub fn mqtt(&self) -> SocketAddr {
-        self.listening.mqtt.unwrap_or_else(|| panic!("no `listening mqtt` line:\n{}", self.log()))
-    }
-
-    /// The address of the first gRPC listener.
-    ///
-    /// # Panics
-    /// When the program has announced none.
-    #[track_caller]
-    pub fn grpc(&self) -> SocketAddr {
-        self.listening.grpc.unwrap_or_else(|| panic!("no `listening grpc` line:\n{}", self.log()))
+        self.mqtt.unwrap_or_else(|| panic!("no `listening mqtt` line:\n{}", self.log()))
     }
 
     /// The data directory.
@@ -239,7 +223,7 @@ impl Server {
     #[track_caller]
     pub fn restart(&mut self) {
         self.process.kill();
-        (self.process, self.listening) = self.launch.spawn_ready();
+        (self.process, self.http, self.mqtt) = self.launch.spawn_ready();
     }
 
     /// Ends the program and gives back how it was started, with its data: to start it differently.

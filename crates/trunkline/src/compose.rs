@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use access::{Access, Ground, crypto::MasterKey, identity::standalone::Standalone, roles};
+use access::{Access, Ground, crypto::MasterKey, roles};
 use anyhow::Context;
-use auth::{Auth, explain::Explain};
+use auth::Auth;
 use channels::Channels;
 use clients::Clients;
 use db::{Db, Migration};
@@ -17,6 +17,8 @@ use kernel::{Clock, Operation, Rng, Secret};
 use messaging::{Engine, Limits};
 use tokio_util::sync::CancellationToken;
 use users::mail::{LetterSettings, Post, Protection};
+use users::model::Username;
+use users::oauth::{OAuthSettings, Provider, ProviderSettings};
 use users::{Background, FirstAdmin, Users};
 use web::{App, AppInfo, AppOptions, Cors, Metrics, Routes};
 
@@ -89,24 +91,12 @@ impl Registry {
         })
     }
 
-    /// The same services, as other programs ask them over gRPC.
-    pub fn grpc(&self) -> grpc::Services {
-        grpc::Services {
-            access: self.access.clone(),
-            users: self.users.clone(),
-            domains: self.domains.clone(),
-            clients: self.clients.clone(),
-            channels: self.channels.clone(),
-        }
-    }
-
     /// The routes of the services that a node serves.
     pub fn routes(&self, serves: impl Fn(Capability) -> bool) -> Vec<Routes> {
-        let explain = Explain::new(self.access.clone(), self.users.clone());
         let of_roles = |entity| roles::http::routes(self.access.clone(), entity);
         let all = [
             (Capability::Auth, auth::routes(self.auth.clone())),
-            (Capability::Auth, auth::explain::http::routes(explain)),
+            (Capability::Auth, users::http::key_routes(self.users.clone())),
             (Capability::Users, users::http::routes(self.users.clone())),
             (Capability::Domains, domains::http::routes(self.domains.clone())),
             (Capability::Groups, groups::http::routes(self.groups.clone())),
@@ -125,8 +115,6 @@ impl Registry {
 pub(crate) struct Platform {
     /// The HTTP API.
     pub(crate) app: App,
-    /// The gRPC services.
-    pub(crate) services: grpc::Services,
     /// The administrator's password, if this start has made it up.
     pub(crate) generated_password: Option<Secret<String>>,
     /// The message engine.
@@ -143,25 +131,12 @@ impl Platform {
         data: &DataDir,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let (clock, rng) = (Clock::system(), Rng::system());
-        let url = settings.database_url();
-        let db = Db::open(url.as_str(), db::Options::default()).await.with_context(|| {
-            format!("the database `{url}` cannot be used, see that it runs or set `database_url` to another")
-        })?;
-        let (outbox, bus) = (Outbox::new(), Bus::default());
-        let ground = Ground {
-            db: db.clone(),
-            outbox: outbox.clone(),
-            master: master_key(settings, data)?,
-            clock: clock.clone(),
-            rng: rng.clone(),
-        };
+        let ground = open_ground(settings, data).await?;
+        let Ground { db, outbox, clock, rng, .. } = &ground;
+        let (db, outbox, clock, rng) = (db.clone(), outbox.clone(), clock.clone(), rng.clone());
+        let bus = Bus::default();
         let registry = Registry::open(ground, access_settings(settings), users_settings(settings)?).await?;
-        let generated_password = if settings.auth.standalone_id.is_none() {
-            registry.users.ensure_admin(first_admin(settings)).await?
-        } else {
-            None
-        };
+        let generated_password = registry.users.ensure_admin(first_admin(settings)).await?;
         let gate = Arc::new(RegistryGate(registry.clone()));
         let engine = Engine::new(gate, clock.clone(), limits(settings));
         // Listens before the relay starts, so that it hears what an earlier run has left.
@@ -177,8 +152,7 @@ impl Platform {
             routes.push(messaging::http::routes(engine.clone()));
         }
         let app = App::with_options(routes, app_info(settings, &rng), options);
-        let services = registry.grpc();
-        Ok(Self { app, services, generated_password, engine, db, relay, background })
+        Ok(Self { app, generated_password, engine, db, relay, background })
     }
 
     /// Brings everything to disk after the last request and the last connection have ended.
@@ -187,6 +161,30 @@ impl Platform {
         self.relay.stop().await;
         self.db.close().await;
     }
+}
+
+/// What everything stands on.
+async fn open_ground(settings: &Settings, data: &DataDir) -> anyhow::Result<Ground> {
+    let url = settings.database_url();
+    let db = Db::open(url.as_str(), db::Options::default()).await.with_context(|| {
+        format!("the database `{url}` cannot be used, see that it runs or set `database_url` to another")
+    })?;
+    let master = master_key(settings, data)?;
+    Ok(Ground { db, outbox: Outbox::new(), master, clock: Clock::system(), rng: Rng::system() })
+}
+
+/// Gives an administrator a new password while no node uses the database.
+pub(crate) async fn rescue_admin(
+    settings: &Settings,
+    data: &DataDir,
+    username: Username,
+) -> anyhow::Result<Secret<String>> {
+    let ground = open_ground(settings, data).await?;
+    let db = ground.db.clone();
+    let registry = Registry::open(ground, access_settings(settings), users_settings(settings)?).await?;
+    let password = registry.users.rescue_admin(username).await?;
+    db.close().await;
+    Ok(password)
 }
 
 fn app_options(
@@ -249,17 +247,8 @@ fn access_settings(settings: &Settings) -> access::Settings {
         access_token_life: settings.auth.access_token_duration,
         refresh_token_life: settings.auth.refresh_token_duration,
         allow_unverified_users: settings.users.allow_unverified,
-        standalone: standalone(settings),
         permissions_file: settings.auth.permissions_file.clone(),
-        callouts: settings.callouts(),
     }
-}
-
-/// Both are set or neither is; the configuration has seen to that.
-fn standalone(settings: &Settings) -> Option<Standalone> {
-    let auth = &settings.auth;
-    let (user, token) = auth.standalone_id.as_ref().zip(auth.standalone_token.as_ref())?;
-    Some(Standalone { user: user.0, token: token.clone() })
 }
 
 fn users_settings(settings: &Settings) -> anyhow::Result<users::Settings> {
@@ -268,7 +257,29 @@ fn users_settings(settings: &Settings) -> anyhow::Result<users::Settings> {
         delete_interval: settings.users.delete_interval,
         delete_after: settings.users.delete_after,
         mail: post(&settings.mail)?,
+        oauth: Some(oauth(&settings.oauth)?),
         ..users::Settings::with_password_rule(regex::Regex::new(settings.users.password_regex.as_str())?)
+    })
+}
+
+/// Google only where it is set up.
+fn oauth(settings: &config::OAuthSettings) -> kernel::Result<OAuthSettings> {
+    let google = settings.google_client_id.clone().zip(settings.google_client_secret.clone());
+    let google = google.map(|(client_id, client_secret)| {
+        Provider::new(ProviderSettings {
+            client_id,
+            client_secret,
+            redirect_url: settings.google_redirect_url.clone(),
+            state: settings.google_state.clone(),
+            authorize_url: settings.google_authorize_url.clone(),
+            token_url: settings.google_token_url.clone(),
+            userinfo_url: settings.google_userinfo_url.clone(),
+        })
+    });
+    Ok(OAuthSettings {
+        google: google.transpose()?,
+        redirect_url: settings.redirect_url.clone(),
+        error_url: settings.error_url.clone(),
     })
 }
 

@@ -16,6 +16,7 @@ mod logging;
 mod open_files;
 mod plane;
 mod quickstart;
+mod rescue;
 mod revocations;
 pub mod serve;
 mod signals;

@@ -2,7 +2,7 @@
 
 use access::Permit;
 use events::Event;
-use kernel::{Status, Timestamp, UserId};
+use kernel::{Status, Timestamp};
 
 use crate::model::User;
 
@@ -49,9 +49,8 @@ pub(crate) fn refreshed(user: &User, at: Timestamp, request: &str) -> Event {
     of_session("user.refresh_token", user, at, request)
 }
 
-pub(crate) fn session_ended(user: UserId, session: &str, permit: &Permit, request: &str) -> Event {
-    access::event("user.revoke_refresh_token", format!("user:{user}"), permit, request)
-        .with("user_id", user)
+pub(crate) fn logged_out(session: &str, permit: &Permit, request: &str) -> Event {
+    access::event("user.revoke_refresh_token", format!("user:{}", permit.actor()), permit, request)
         .with("token_id", session)
 }
 
@@ -76,6 +75,13 @@ pub(crate) fn verified(user: &User, permit: &Permit, request: &str) -> Event {
     access::event("user.verify_email", format!("user:{}", user.id), permit, request)
         .with("email", user.email.as_str())
         .with_some("verified_at", user.verified_at)
+}
+
+/// Somebody has logged in by way of another provider, under this id there.
+pub(crate) fn oauth_callback(user: &User, provider_id: &str, at: Timestamp, request: &str) -> Event {
+    Event::new("user.oauth_callback", format!("user:{}", user.id), at)
+        .with("user_id", provider_id)
+        .with("request_id", request)
 }
 
 /// A user who was marked as deleted is gone for good.

@@ -4,15 +4,15 @@
 //! exists; a caller cannot choose its own role; disabling a user or changing a password ends all sessions at once
 //! (the account behind the tokens is access's, and changes in the same transaction).
 //!
-//! Start reading at [`service`]; logins are in [`login`], the wire shapes in [`http`], the promises in reference 01.
+//! Start reading at [`service`]; logins are in [`login`] and [`oauth`], the wire shapes in [`http`], the promises in reference 01.
 
 mod background;
 mod events;
 pub mod http;
 pub mod login;
-mod lookup;
 pub mod mail;
 pub mod model;
+pub mod oauth;
 pub mod service;
 mod store;
 mod verifications;
@@ -25,4 +25,5 @@ pub const MIGRATIONS: &[db::Migration] = &[
     db::Migration { id: "users/0001", sql: include_str!("../migrations/0001_users.sql") },
     db::Migration { id: "users/0002", sql: include_str!("../migrations/0002_profiles.sql") },
     db::Migration { id: "users/0003", sql: include_str!("../migrations/0003_mails.sql") },
+    db::Migration { id: "users/0004", sql: include_str!("../migrations/0004_oauth.sql") },
 ];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use access::{
-    Context, Permit, RequestInfo,
+    Context, RequestInfo,
     identity::{
         self,
         accounts::{Account, Accounts},
@@ -74,8 +74,8 @@ impl Users {
         }
     }
 
-    /// The password was right for the account as it was; a session is made only if it still is so.
-    async fn start_session(
+    /// Who logs in has shown who it is, to the account as it was; a session is made only if it still is so.
+    pub(crate) async fn start_session(
         &self,
         request: &RequestInfo,
         user: User,
@@ -129,59 +129,6 @@ impl Users {
         self.tokens(&user, account, &id, request.at, expires_at).await
     }
 
-    /// A session for a user, without password: for other services of the installation, which have authenticated the user
-    /// by themselves. Emits `user.issue_token`.
-    ///
-    /// NotFound for a user who is not there, Denied for one who is not enabled or does not have that role.
-    pub async fn issue(
-        &self,
-        request: &RequestInfo,
-        user: UserId,
-        role: identity::Role,
-        description: String,
-    ) -> Result<TokenPair> {
-        if description.len() > DESCRIPTION_MAX_LEN {
-            return Err(Error::invalid("invalid description, at most 254 bytes"));
-        }
-        let known = self.access.db().read(move |tx| Box::pin(async move { by_id(tx, user).await })).await?;
-        let (user, account) = known.ok_or_else(Error::not_found)?;
-        let claimed = self.claimed_role(user.id, user.role).await?;
-        if user.status != Status::Enabled || (role == identity::Role::Admin && claimed != role) {
-            return Err(Error::denied());
-        }
-        // Who asks for less gets less.
-        let user = if role == identity::Role::User { User { role: Role::User, ..user } } else { user };
-        self.start_session(request, user, account, description).await
-    }
-
-    /// Ends a session of a user; one that is not there is passed over. For other services of the installation. Emits
-    /// `user.revoke_refresh_token`.
-    pub async fn end_session(&self, request: &RequestInfo, user: UserId, session: String) -> Result<()> {
-        let access = self.access.clone();
-        let (permit, request) = (Permit::of_service(request.at), Arc::clone(&request.id));
-        self.access
-            .db()
-            .write(move |tx| {
-                Box::pin(async move {
-                    match sessions::revoke(tx, &session, user).await {
-                        Ok(()) => {
-                            let event = events::session_ended(user, &session, &permit, &request);
-                            access.emit(tx, event).await
-                        }
-                        Err(error) if error.kind() == Kind::NotFound => Ok(()),
-                        Err(error) => Err(error),
-                    }
-                })
-            })
-            .await
-    }
-
-    /// The open sessions of a user, the oldest first. For other services of the installation.
-    pub async fn sessions_of(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>> {
-        let db = self.access.db();
-        db.read(move |tx| Box::pin(async move { sessions::list(tx, user, now).await })).await
-    }
-
     /// Ends one of the caller's sessions. Emits `user.revoke_refresh_token`.
     pub async fn log_out(&self, cx: &Context, session: String) -> Result<()> {
         let permit = cx.authorize_self()?;
@@ -189,7 +136,7 @@ impl Users {
         cx.write(move |tx| {
             Box::pin(async move {
                 sessions::revoke(tx, &session, permit.actor()).await?;
-                access.emit(tx, events::session_ended(permit.actor(), &session, &permit, &request)).await
+                access.emit(tx, events::logged_out(&session, &permit, &request)).await
             })
         })
         .await
@@ -230,12 +177,6 @@ impl Users {
         let admin = role == Role::Admin && self.access.graph().is_platform_admin(user).await?;
         Ok(if admin { identity::Role::Admin } else { identity::Role::User })
     }
-}
-
-/// A user, and the account as it was before.
-async fn by_id(tx: &mut Tx, id: UserId) -> Result<Option<(User, Account)>> {
-    let Some(account) = Accounts::read(tx, id).await? else { return Ok(None) };
-    Ok(store::get(tx, id).await?.map(|user| (user, account)))
 }
 
 /// The user behind a login, and the account as it was *before* the password's hash was read: a change of password in

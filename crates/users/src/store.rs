@@ -2,10 +2,7 @@
 
 use access::crypto::PasswordHash;
 use db::{Filter, List, Row, Tx, Val, params};
-use kernel::{
-    Error, Page, Result, Status, Timestamp, UserId,
-    page::{Direction, PageRequest},
-};
+use kernel::{Error, Page, Result, Status, Timestamp, UserId, page::PageRequest};
 
 use crate::model::{Email, Listing, Order, Provider, Query, Role, Search, User, Username, WithPassword};
 
@@ -139,17 +136,6 @@ pub(crate) async fn get_enabled(tx: &mut Tx, id: UserId) -> Result<Option<User>>
     Ok(get_for_update(tx, id).await?.filter(|user| user.status == Status::Enabled))
 }
 
-/// Those of these users who are enabled and no administrators, the oldest first.
-pub(crate) async fn enabled_among(tx: &mut Tx, ids: &[UserId], page: PageRequest) -> Result<Page<User>> {
-    let filter = Filter::new()
-        .and("status = ?", Status::Enabled)
-        .and("role = ?", Role::User.code())
-        .and_in("id", ids.iter().map(Val::from));
-    let list =
-        List { table: "users", columns: COLUMNS, order: "created_at", direction: Direction::Ascending };
-    list.page(tx, filter, page, None, read).await
-}
-
 /// By user name, or by address without regard to case. A user name never contains an `@`, so it is one or the other.
 pub(crate) async fn id_by_login(tx: &mut Tx, login: &str) -> Result<Option<UserId>> {
     let (column, key) = if login.contains('@') {
@@ -173,6 +159,12 @@ pub(crate) async fn update_password(tx: &mut Tx, user: &User, hash: &PasswordHas
         params![user.id, hash.0.as_str(), user.updated_by, user.updated_at],
     )
     .await?;
+    Ok(())
+}
+
+/// Leaves a user without a password.
+pub(crate) async fn drop_password(tx: &mut Tx, id: UserId) -> Result<()> {
+    tx.execute("UPDATE users SET password_hash = NULL WHERE id = $1", params![id]).await?;
     Ok(())
 }
 

@@ -37,7 +37,6 @@ pub(crate) const SHAPE: Shape = Shape {
         ("Private metadata", "/private_metadata"),
         ("Created", "/created_at"),
         ("Updated", "/updated_at"),
-        ("Updated by", "/updated_by"),
     ],
 };
 

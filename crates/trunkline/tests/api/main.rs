@@ -9,25 +9,22 @@
     reason = "a test that cannot go on fails, and says why"
 )]
 
-mod callouts;
 mod channels;
 mod clients;
 mod domains;
-mod explain;
 mod groups;
-mod grpc;
 mod invitations;
-mod keys;
 mod mailbox;
+mod oauth_provider;
 mod parents;
 mod pats;
 mod plant;
 mod reach;
 mod roles;
 mod rules;
-mod standalone;
 mod users;
 mod users_mail;
+mod users_oauth;
 mod users_profile;
 mod users_purge;
 mod users_search;

@@ -2,7 +2,7 @@
 
 use std::{ops::Index, sync::Arc, time::Duration};
 
-use access::{Access, Ground, crypto::MasterKey, identity::standalone::Standalone};
+use access::{Access, Ground, crypto::MasterKey};
 use axum::body::Body;
 use db::{BoxFuture, Tx, params, testing::TestDb};
 use events::Outbox;
@@ -59,33 +59,12 @@ impl Plant {
         Self::with_settings(db, settings, |_| {}).await
     }
 
-    /// A platform in stand-alone mode, and its one user.
-    pub(crate) async fn standalone(db: TestDb, user: &str, token: &str) -> (Self, Caller) {
-        let standalone = Standalone { user: user.parse().unwrap(), token: Secret::new(token.to_owned()) };
-        let settings = access::Settings { standalone: Some(standalone), ..access::Settings::default() };
-        let (app, db, clock, registry) = Self::open(db, settings, |_| {}).await;
-        let nobody = Caller { app: app.clone(), token: None, id: user.to_owned() };
-        let admin = nobody.with_token(token);
-        (Self { app, db, clock, registry, admin: admin.clone() }, admin)
-    }
-
     /// A platform with other settings.
     pub(crate) async fn with_settings(
         db: TestDb,
         settings: access::Settings,
         change: impl FnOnce(&mut users::Settings),
     ) -> Self {
-        let (app, db, clock, registry) = Self::open(db, settings, change).await;
-        let nobody = Caller { app: app.clone(), token: None, id: String::new() };
-        let admin = nobody.logged_in("admin").await;
-        Self { app, db, clock, registry, admin }
-    }
-
-    async fn open(
-        db: TestDb,
-        settings: access::Settings,
-        change: impl FnOnce(&mut users::Settings),
-    ) -> (App, TestDb, Clock, Registry) {
         let clock = Clock::manual(START);
         let ground = Ground {
             db: db.db(),
@@ -116,7 +95,9 @@ impl Plant {
             instance_id: "test".into(),
         };
         let app = App::new(registry.routes(|_| true), info);
-        (app, db, clock, registry)
+        let nobody = Caller { app: app.clone(), token: None, id: String::new() };
+        let admin = nobody.logged_in("admin").await;
+        Self { app, db, clock, registry, admin }
     }
 
     /// A caller without credentials.
@@ -254,6 +235,12 @@ impl Caller {
         self.send(Method::GET, path, None).await
     }
 
+    /// With one more header.
+    pub(crate) async fn get_with(&self, path: &str, name: &str, value: &str) -> Answer {
+        let request = Request::get(path).header(name, value);
+        self.exchange(request.body(Body::empty()).unwrap()).await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.send(Method::POST, path, Some(body)).await
     }
@@ -279,7 +266,11 @@ impl Caller {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        let response = self.app.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        self.exchange(request.body(body).unwrap()).await
+    }
+
+    async fn exchange(&self, request: Request<Body>) -> Answer {
+        let response = self.app.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         Answer { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }

@@ -130,4 +130,27 @@ both_databases! {
         plant.admin.patch(&format!("/users/{id}/role"), json!({"role": "user"})).await.expect(200);
         assert_eq!(ann.get("/users").await.refused(401), "email not verified");
     }
+
+    async fn an_administrator_who_is_locked_out_is_let_in_again_and_nobody_else_is(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        plant.sql(&format!("UPDATE users SET status = 1 WHERE id = '{}'", plant.admin.id)).await;
+        plant.sql(&format!("UPDATE accounts SET enabled = 0 WHERE user_id = '{}'", plant.admin.id)).await;
+        plant.events().await;
+        let users = &plant.registry.users;
+        for name in ["ann", "nobody"] {
+            let refused = users.rescue_admin(name.parse().unwrap()).await.unwrap_err();
+            assert!(refused.to_string().contains(name) && refused.to_string().contains("--username"), "{refused}");
+        }
+        let password = users.rescue_admin("admin".parse().unwrap()).await.unwrap();
+        plant.admin.get("/users").await.refused(401);
+        let login = json!({"username": "admin", "password": password.expose()});
+        let pair = plant.nobody().post("/users/tokens/issue", login).await.expect(201);
+        let admin = plant.nobody().with_token(pair["access_token"].as_str().unwrap());
+        assert_eq!(admin.get("/users").await.expect(200)["total"], 2);
+        ann.get("/users/profile").await.expect(200);
+        let events = plant.events().await;
+        assert_eq!(events[0].0, "user.reset_secret");
+        assert!(!format!("{events:?}").contains(password.expose()));
+    }
 }

@@ -1,16 +1,20 @@
 //! The users' routes and wire shapes (reference 01 §3–5), one file per part of the table.
 
 mod changes;
+mod oauth;
 mod recovery;
 mod registry;
 mod sessions;
 mod views;
 
-use access::{Access, Context};
-use axum::extract::{FromRef, FromRequestParts};
-use http::{header, request::Parts};
+use access::{Access, Context, identity::keys::KeySet};
+use axum::{
+    extract::{FromRef, FromRequestParts, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, header, request::Parts};
 use kernel::{Error, Result};
-use web::Routes;
+use web::{Json, Route, Routes, Rule};
 
 use crate::Users;
 
@@ -20,7 +24,23 @@ pub fn routes(users: Users) -> Routes {
         .merge(changes::routes())
         .merge(sessions::routes())
         .merge(recovery::routes())
+        .merge(oauth::routes())
         .with(users)
+}
+
+/// The keys that verify tokens.
+pub fn key_routes(users: Users) -> Routes {
+    keys().with(users)
+}
+
+fn keys() -> Routes<Users> {
+    Routes::new("auth").add(
+        Route::get("/keys/.well-known/jwks.json", public_keys)
+            .named("retrieve_jwks")
+            .rule(Rule::Public("public keys"))
+            .summary("The public keys that verify tokens")
+            .answers::<KeySet>(200),
+    )
 }
 
 fn required(text: &str, message: &'static str) -> Result<()> {
@@ -42,4 +62,10 @@ where
         }
         Context::from_request_parts(parts, state).await.map(Some).map(Self)
     }
+}
+
+async fn public_keys(State(users): State<Users>) -> Response {
+    // Others may keep the keys for a while (reference 01 §2.3): a retiring key verifies longer than that.
+    let cached = HeaderValue::from_static("public, max-age=900, stale-while-revalidate=60");
+    ([(header::CACHE_CONTROL, cached)], Json(users.access.tokens().public_keys())).into_response()
 }

@@ -138,6 +138,12 @@ impl Users {
 
     /// Sends what waits for as long as the program runs.
     pub(crate) async fn deliver_for_ever(self) {
+        // One node uses a database at a time: what an earlier run was at when it ended is in nobody's hands.
+        let now = self.access.clock().now();
+        let resumed = self.access.db().write(move |tx| Box::pin(queue::resume(tx, now))).await;
+        if let Err(error) = resumed {
+            tracing::warn!(%error, cause = error.chain(), "mails of an earlier run wait for their time");
+        }
         loop {
             let pause = match self.deliver().await {
                 Ok(Delivered::Nothing) => self.until_next_mail().await,

@@ -92,6 +92,12 @@ pub(crate) async fn put_off(tx: &mut Tx, id: &str, due_at: Timestamp) -> Result<
     Ok(())
 }
 
+/// Makes every mail due that was put off.
+pub(crate) async fn resume(tx: &mut Tx, now: Timestamp) -> Result<()> {
+    tx.execute("UPDATE mails SET due_at = $1 WHERE due_at > $1", params![now]).await?;
+    Ok(())
+}
+
 /// Ends a mail: it was sent, or nobody wants it any more.
 pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<()> {
     tx.execute("DELETE FROM mails WHERE id = $1", params![id]).await?;

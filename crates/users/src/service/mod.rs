@@ -10,6 +10,7 @@
 //! | [`role`] | who administers the platform |
 //! | [`password`] | changing the password |
 //! | [`recovery`] | a new password by mail |
+//! | [`rescue`] | an administrator who has lost the password |
 //! | [`verification`] | verifying the address |
 //!
 //! Logging in is in [`crate::login`].
@@ -20,6 +21,7 @@ mod profile;
 mod purge;
 pub(crate) mod recovery;
 mod registration;
+mod rescue;
 mod role;
 mod status;
 pub(crate) mod verification;
@@ -37,7 +39,7 @@ use tokio::sync::Notify;
 pub use purge::OnPurge;
 pub use registration::FirstAdmin;
 
-use crate::{mail::Post, model::User, store};
+use crate::{mail::Post, model::User, oauth::OAuthSettings, store};
 
 /// What an operator can set.
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ pub struct Settings {
     pub self_register: bool,
     /// How mails are sent; none where they are not.
     pub mail: Option<Post>,
+    /// Logins by way of other providers.
+    pub oauth: Option<OAuthSettings>,
     /// How often users are removed that were deleted a while ago.
     pub delete_interval: Duration,
     /// How long after its deletion a user is removed; until then it can be brought back.
@@ -61,6 +65,7 @@ impl Settings {
             password_rule,
             self_register: false,
             mail: None,
+            oauth: None,
             delete_interval: Duration::from_secs(24 * 3600),
             delete_after: Duration::from_secs(720 * 3600),
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Permit, platform, roles};
+use access::{Permit, pats, platform, roles};
 use db::{BoxFuture, Tx};
 use kernel::{Result, Status, Timestamp, UserId};
 
@@ -68,6 +68,7 @@ impl Users {
                     }
                     roles::members::leave_everywhere(tx, &access, &permit, id).await?;
                     platform::expel(tx, &access, &permit, id).await?;
+                    pats::forget_user(tx, id).await?;
                     access.accounts().remove(tx, id).await?;
                     verifications::delete_of(tx, id).await?;
                     store::delete(tx, id).await?;

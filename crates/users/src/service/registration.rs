@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use access::{
-    Context, Permit, RequestInfo,
+    Access, Context, Permit, RequestInfo,
     crypto::{self, PasswordHash},
     identity::accounts::Account,
     platform,
 };
+use db::Tx;
 use kernel::{Error, Kind, Result, Secret, Status, UserId};
 
 use crate::{
@@ -141,19 +142,31 @@ impl Users {
             .db()
             .write(move |tx| {
                 Box::pin(async move {
-                    store::insert(tx, &user, hash.as_ref()).await?;
-                    let account = Account {
-                        enabled: user.status == Status::Enabled,
-                        verified: user.verified_at.is_some(),
-                        generation: 0,
-                        credential_generation: 0,
-                    };
-                    access.accounts().create(tx, user.id, account).await?;
-                    platform::admit(tx, &access, &permit, user.id, user.role.claimed()).await?;
-                    access.emit(tx, events::created(&user, &permit, &request)).await?;
+                    Self::insert_in(tx, &access, &user, hash.as_ref(), &permit, &request).await?;
                     Ok(user)
                 })
             })
             .await
+    }
+
+    /// Inserts a user with its account and its relations, and announces it.
+    pub(crate) async fn insert_in(
+        tx: &mut Tx,
+        access: &Access,
+        user: &User,
+        hash: Option<&PasswordHash>,
+        permit: &Permit,
+        request: &str,
+    ) -> Result<()> {
+        store::insert(tx, user, hash).await?;
+        let account = Account {
+            enabled: user.status == Status::Enabled,
+            verified: user.verified_at.is_some(),
+            generation: 0,
+            credential_generation: 0,
+        };
+        access.accounts().create(tx, user.id, account).await?;
+        platform::admit(tx, access, permit, user.id, user.role.claimed()).await?;
+        access.emit(tx, events::created(user, permit, request)).await
     }
 }

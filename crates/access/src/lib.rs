@@ -12,9 +12,8 @@
 //! One walk through it: an HTTP handler takes a [`Context`]; extracting it verifies the token ([`identity::tokens`])
 //! and the account behind it. The use case calls [`Context::authorize`], which passes the domain's gate
 //! ([`gates`]), looks the permission up ([`permission`]) and asks the graph ([`graph`]). The [`Permit`] it returns is
-//! what [`roles`] wants to see before it changes anybody's rights.
-//!
-//! What it does not do yet: role management by users, groups' hierarchy in lists.
+//! what [`roles`] wants to see before it changes anybody's rights. What a list shows, and by which role a user comes to
+//! each row, is in [`visible`] and [`standing`].
 
 #[cfg(test)]
 mod agreement;

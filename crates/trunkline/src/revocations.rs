@@ -27,7 +27,9 @@ fn of(event: &Event) -> Vec<Revocation> {
     match event.operation() {
         "client.disable" | "client.remove" => one(parsed(id).map(Revocation::ClientGone)),
         "client.update_secret" => one(parsed(id).map(Revocation::ClientSecret)),
-        "channel.enable" | "channel.disable" => one(parsed(id).map(Revocation::Channel)),
+        "channel.enable" | "channel.disable" | "channel.set_parent" | "channel.remove_parent" => {
+            one(parsed(id).map(Revocation::Channel))
+        }
         "channel.remove" => one(parsed(id).map(Revocation::ChannelGone)),
         "channel.connect" | "channel.disconnect" => {
             all(event, "channel_ids").map(Revocation::Channel).collect()
@@ -43,7 +45,9 @@ fn of(event: &Event) -> Vec<Revocation> {
         | "group.remove_children_groups"
         | "group.remove_all_children_groups"
         | "group.remove" => one(parsed(event.payload().get("domain")).map(Revocation::UsersIn)),
-        "user.disable" | "user.update_secret" => one(parsed(id).map(Revocation::UserGone)),
+        "user.disable" | "user.delete" | "user.update_secret" => one(parsed(id).map(Revocation::UserGone)),
+        "user.reset_secret" => one(parsed(event.payload().get("user_id")).map(Revocation::UserGone)),
+        "user.update_role" => one(parsed(id).map(Revocation::User)),
         operation => of_roles(operation, event),
     }
 }
@@ -78,4 +82,73 @@ fn parsed<T: FromStr>(value: Option<&Value>) -> Option<T> {
 fn all<'e, T: FromStr + 'e>(event: &'e Event, field: &str) -> impl Iterator<Item = T> + 'e {
     let values = event.payload().get(field).and_then(Value::as_array);
     values.into_iter().flatten().filter_map(|value| parsed(Some(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::{Timestamp, UserId};
+
+    use super::*;
+
+    const ID: &str = "00000000-0000-4000-8000-000000000001";
+    const DOMAIN: &str = "00000000-0000-4000-8000-000000000002";
+    const USERS: [&str; 2] = ["00000000-0000-4000-8000-000000000003", "00000000-0000-4000-8000-000000000004"];
+
+    fn taken_away(operation: &'static str) -> Vec<Revocation> {
+        let event = Event::new(operation, String::new(), Timestamp::from_micros(0))
+            .with("id", ID)
+            .with("entity_id", ID)
+            .with("domain", DOMAIN)
+            .with("user_id", USERS[0])
+            .with("members", USERS);
+        of(&event)
+    }
+
+    #[test]
+    fn whoever_comes_into_a_role_or_out_of_it_is_asked_about_again() {
+        let both: Vec<_> =
+            USERS.iter().map(|user| Revocation::User(user.parse::<UserId>().unwrap())).collect();
+        for operation in [
+            "channel.role.members.add",
+            "group.role.members.remove",
+            "domain.role.members.remove_all",
+            "domain.members.remove",
+        ] {
+            assert_eq!(taken_away(operation), both, "{operation}");
+        }
+    }
+
+    #[test]
+    fn a_role_that_changes_reaches_the_channel_or_the_users_of_the_domain() {
+        for change in ["add", "remove", "actions.add", "actions.remove", "actions.remove_all"] {
+            let of_role = |kind: &str| -> &'static str { format!("{kind}.role.{change}").leak() };
+            assert_eq!(taken_away(of_role("channel")), [Revocation::Channel(ID.parse().unwrap())]);
+            for kind in ["group", "domain"] {
+                assert_eq!(
+                    taken_away(of_role(kind)),
+                    [Revocation::UsersIn(DOMAIN.parse().unwrap())],
+                    "{change}"
+                );
+            }
+            assert_eq!(taken_away(of_role("client")), [], "nobody publishes by a role on a client");
+        }
+        assert_eq!(taken_away("channel.role.update"), [], "a new name");
+    }
+
+    #[test]
+    fn a_user_who_may_no_longer_work_loses_the_connections() {
+        let gone = [Revocation::UserGone(ID.parse().unwrap())];
+        for operation in ["user.disable", "user.delete", "user.update_secret"] {
+            assert_eq!(taken_away(operation), gone, "{operation}");
+        }
+        assert_eq!(taken_away("user.reset_secret"), [Revocation::UserGone(USERS[0].parse().unwrap())]);
+        assert_eq!(taken_away("user.update_role"), [Revocation::User(ID.parse().unwrap())]);
+    }
+
+    #[test]
+    fn a_channel_that_moves_is_asked_about_again() {
+        for operation in ["channel.set_parent", "channel.remove_parent"] {
+            assert_eq!(taken_away(operation), [Revocation::Channel(ID.parse().unwrap())], "{operation}");
+        }
+    }
 }

@@ -2,7 +2,11 @@
 
 use std::str::FromStr;
 
-use access::hierarchy::MAX_DEPTH;
+use access::{
+    Visible,
+    hierarchy::MAX_DEPTH,
+    standing::{RoleFilter, Standing},
+};
 use kernel::{
     DomainId, Error, GroupId, Listing, Metadata, Name, Result, Status, Tags, Timestamp, UserId,
     status::StatusFilter,
@@ -178,6 +182,26 @@ impl Change {
     }
 }
 
+/// A row of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// The group and where it is.
+    pub placed: Placed,
+    /// How the user who looks comes to it.
+    pub standing: Standing,
+}
+
+/// Whose list it is, and what it may show.
+#[derive(Debug, Clone, Copy)]
+pub struct Sight {
+    /// Which groups.
+    pub visible: Visible,
+    /// Who looks.
+    pub user: UserId,
+    /// Whether the rows say how the user comes to them; for an administrator of the platform there is nothing to say.
+    pub explained: bool,
+}
+
 /// Which groups are asked for, and in which order.
 #[derive(Debug, Clone)]
 pub struct Query {
@@ -193,6 +217,8 @@ pub struct Query {
     pub created_from: Option<Timestamp>,
     /// Made at this time or earlier.
     pub created_to: Option<Timestamp>,
+    /// How the user comes to it.
+    pub access: RoleFilter,
 }
 
 /// How far below a group the groups are that a list shows: 0 is the group itself, 1 what it contains.

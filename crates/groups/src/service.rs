@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use access::{Access, Context, Object, Permit, Visible, callouts, hierarchy, hierarchy::MAX_DEPTH, roles};
+use access::{
+    Access, Context, Object, Permit, callouts, hierarchy,
+    hierarchy::MAX_DEPTH,
+    roles,
+    standing::{self, MemberRole},
+};
 use db::Tx;
 use kernel::{DomainId, Error, GroupId, Page, Result, Status, Tags, UserId};
 use serde_json::json;
 
 use crate::{
     events,
-    model::{Change, Group, NewGroup, Placed, Query},
+    model::{Change, Group, Listed, NewGroup, Placed, Query, Sight},
     operations, store,
 };
 
@@ -81,6 +86,14 @@ impl Groups {
             .ok_or_else(Error::not_found)
     }
 
+    /// The roles by which the caller comes to a group, from everywhere; none for an administrator of the platform who
+    /// is no member. Denied without `view` on it.
+    pub async fn roles(&self, cx: &Context, domain: DomainId, id: GroupId) -> Result<Vec<MemberRole>> {
+        let object = Object::group(domain, id);
+        let permit = cx.authorize(operations::VIEW, object).await?;
+        cx.read(move |tx| Box::pin(async move { standing::roles_of(tx, permit.actor(), object).await })).await
+    }
+
     /// The groups of a domain that the caller may see, or that `user` may see: others than oneself are for
     /// administrators of the platform to ask about.
     pub async fn list(
@@ -89,23 +102,9 @@ impl Groups {
         domain: DomainId,
         user: Option<UserId>,
         query: Query,
-    ) -> Result<Page<Placed>> {
-        let visible = self.visible(cx, domain, user, &query).await?;
-        cx.scan(move |tx| Box::pin(async move { store::list(tx, domain, &query, visible).await })).await
-    }
-
-    async fn visible(
-        &self,
-        cx: &Context,
-        domain: DomainId,
-        user: Option<UserId>,
-        query: &Query,
-    ) -> Result<Visible> {
-        let meta = || callouts::page_meta(&query.listing);
-        match user.filter(|user| *user != cx.caller().user) {
-            Some(user) => cx.visible_to(operations::LIST, domain, GroupId::KIND, user, meta).await,
-            None => cx.visible(operations::LIST, domain, GroupId::KIND, meta).await,
-        }
+    ) -> Result<Page<Listed>> {
+        let sight = sight(cx, domain, user, &query).await?;
+        cx.scan(move |tx| Box::pin(async move { store::list(tx, domain, &query, sight).await })).await
     }
 
     /// Changes name, description or metadata of an enabled group. Emits `group.update`.
@@ -239,6 +238,21 @@ async fn held(tx: &mut Tx, domain: DomainId, id: GroupId) -> Result<Group> {
 fn touch(group: &mut Group, permit: &Permit) {
     group.updated_by = Some(permit.actor());
     group.updated_at = Some(permit.at());
+}
+
+async fn sight(cx: &Context, domain: DomainId, user: Option<UserId>, query: &Query) -> Result<Sight> {
+    let meta = || callouts::page_meta(&query.listing);
+    let caller = cx.caller().user;
+    match user.filter(|user| *user != caller) {
+        Some(user) => {
+            let visible = cx.visible_to(operations::LIST, domain, GroupId::KIND, user, meta).await?;
+            Ok(Sight { visible, user, explained: true })
+        }
+        None => {
+            let visible = cx.visible(operations::LIST, domain, GroupId::KIND, meta).await?;
+            Ok(Sight { visible, user: caller, explained: !cx.is_platform_admin().await? })
+        }
+    }
 }
 
 /// The domain must allow it, and so must the parent.

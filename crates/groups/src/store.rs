@@ -1,10 +1,12 @@
 //! The groups table.
 
-use access::{Visible, hierarchy};
+use std::collections::HashMap;
+
+use access::{Visible, hierarchy, standing};
 use db::{Filter, List, Row, Tx, Val, params, tally};
 use kernel::{DomainId, Error, GroupId, Page, Result, Status};
 
-use crate::model::{Description, Group, Levels, Placed, Query};
+use crate::model::{Description, Group, Levels, Listed, Placed, Query, Sight};
 
 const COLUMNS: &str =
     "id, domain_id, name, description, tags, metadata, status, created_at, updated_by, updated_at";
@@ -114,22 +116,17 @@ pub(crate) async fn delete(tx: &mut Tx, domain: DomainId, id: GroupId) -> Result
 }
 
 /// A page of a domain's groups, of those that are visible.
-pub(crate) async fn list(
-    tx: &mut Tx,
-    domain: DomainId,
-    query: &Query,
-    visible: Visible,
-) -> Result<Page<Placed>> {
+pub(crate) async fn list(tx: &mut Tx, domain: DomainId, query: &Query, sight: Sight) -> Result<Page<Listed>> {
     let whole = Filter::new().and("domain_id = ?", domain).and_opt("status = ?", query.status.code());
-    let mut filter = asked(visible.restrict(whole.clone(), "id"), query);
+    let mut filter = asked(whole.clone(), domain, query, sight);
     if query.topmost {
-        filter = hierarchy::topmost(filter, "id", visible.restrict(Filter::new(), "subject_id"));
+        filter = hierarchy::topmost(filter, "id", sight.visible.restrict(Filter::new(), "subject_id"));
     }
     let total = match filter == whole {
         true => Some(tally::sum(tx, GroupId::KIND, domain, query.status).await?),
         false => None,
     };
-    page(tx, filter, query, total).await
+    page(tx, filter, domain, query, sight, total).await
 }
 
 /// A page of the groups that lie so far below `group`, of those that are visible.
@@ -138,25 +135,47 @@ pub(crate) async fn list_below(
     (domain, group): (DomainId, GroupId),
     levels: Levels,
     query: &Query,
-    visible: Visible,
-) -> Result<Page<Placed>> {
+    sight: Sight,
+) -> Result<Page<Listed>> {
     let whole = Filter::new().and("domain_id = ?", domain).and_opt("status = ?", query.status.code());
     let filter = hierarchy::at_levels(whole, "id", group, levels.from, levels.to);
-    page(tx, asked(visible.restrict(filter, "id"), query), query, None).await
+    page(tx, asked(filter, domain, query, sight), domain, query, sight, None).await
 }
 
-fn asked(filter: Filter, query: &Query) -> Filter {
-    filter
+fn asked(filter: Filter, domain: DomainId, query: &Query, sight: Sight) -> Filter {
+    let filter = sight
+        .visible
+        .restrict(filter, "id")
         .and_opt("id = ?", query.id)
         .and_opt("created_at >= ?", query.created_from)
         .and_opt("created_at <= ?", query.created_to)
-        .and_listing(&query.listing)
+        .and_listing(&query.listing);
+    query.access.restrict(filter, "id", sight.user, domain, GroupId::KIND)
 }
 
-async fn page(tx: &mut Tx, filter: Filter, query: &Query, total: Option<u64>) -> Result<Page<Placed>> {
+async fn page(
+    tx: &mut Tx,
+    filter: Filter,
+    domain: DomainId,
+    query: &Query,
+    sight: Sight,
+    total: Option<u64>,
+) -> Result<Page<Listed>> {
     let list = List::ordered("groups", COLUMNS, &query.listing);
     let Page { total, request, items } = list.page(tx, filter, query.listing.page, total, read).await?;
-    Ok(Page { total, request, items: place_all(tx, items).await? })
+    let mut standings = match sight.explained {
+        true => {
+            let ids: Vec<_> = items.iter().map(|group| group.id.uuid()).collect();
+            standing::of_page(tx, sight.user, domain, GroupId::KIND, &ids).await?
+        }
+        false => HashMap::new(),
+    };
+    let listed = |placed: Placed| {
+        let standing = standings.remove(&placed.group.id.uuid()).unwrap_or_default();
+        Listed { placed, standing }
+    };
+    let items = place_all(tx, items).await?.into_iter().map(listed).collect();
+    Ok(Page { total, request, items })
 }
 
 /// The group and the groups above it, up to `levels` of these, of those that are visible.

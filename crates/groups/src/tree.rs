@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     Groups,
-    model::{Levels, Placed, Query, Way},
+    model::{Levels, Listed, Placed, Query, Sight, Way},
     operations, store,
 };
 
@@ -62,7 +62,7 @@ impl Groups {
         id: GroupId,
         (start, end): (i64, i64),
         query: Query,
-    ) -> Result<Page<Placed>> {
+    ) -> Result<Page<Listed>> {
         let payload = || {
             let mut payload = access::callouts::page_meta(&query.listing);
             if let Some(keys) = payload.as_object_mut() {
@@ -75,8 +75,10 @@ impl Groups {
         let permit = cx.authorize_with(operations::LIST_CHILDREN, Object::group(domain, id), payload).await?;
         let levels = Levels::new(start, end)?;
         let visible = cx.shown(&permit, domain, GroupId::KIND).await?;
+        let explained = !permit.is_platform_admin();
+        let sight = Sight { visible, user: permit.actor(), explained };
         cx.scan(move |tx| {
-            Box::pin(async move { store::list_below(tx, (domain, id), levels, &query, visible).await })
+            Box::pin(async move { store::list_below(tx, (domain, id), levels, &query, sight).await })
         })
         .await
     }

@@ -1,12 +1,12 @@
 //! One group: create, view, change, remove.
 
-use access::Context;
+use access::{Context, standing::MemberRole};
 use axum::extract::State;
 use http::StatusCode;
 use kernel::{DomainId, GroupId, Metadata, Name, Status, Tags, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-use web::{Created, Empty, Json, Path};
+use utoipa::{IntoParams, ToSchema};
+use web::{Created, Empty, Json, Path, Query};
 
 use crate::{
     Groups,
@@ -103,6 +103,24 @@ impl From<Placed> for GroupView {
     }
 }
 
+/// What a view may be asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(super) struct Viewing {
+    /// Also the roles by which you come to it.
+    #[serde(default)]
+    roles: bool,
+}
+
+/// A group, and the caller's roles if they were asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Viewed {
+    #[serde(flatten)]
+    group: GroupView,
+    /// With `roles=true`: the roles by which you come to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<Vec<MemberRole>>,
+}
+
 pub(super) async fn create(
     State(groups): State<Groups>,
     cx: Context,
@@ -125,8 +143,11 @@ pub(super) async fn view(
     State(groups): State<Groups>,
     cx: Context,
     Path((domain, id)): Path<(DomainId, GroupId)>,
-) -> web::Result<Json<GroupView>> {
-    Ok(Json(groups.view(&cx, domain, id).await?.into()))
+    Query(asked): Query<Viewing>,
+) -> web::Result<Json<Viewed>> {
+    let group = groups.view(&cx, domain, id).await?.into();
+    let roles = if asked.roles { Some(groups.roles(&cx, domain, id).await?) } else { None };
+    Ok(Json(Viewed { group, roles }))
 }
 
 pub(super) async fn update(

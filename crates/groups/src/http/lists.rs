@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, str::FromStr};
 
-use access::{Context, hierarchy::MAX_DEPTH};
+use access::{
+    Context,
+    hierarchy::MAX_DEPTH,
+    standing::{RoleFilter, Standing},
+};
 use axum::extract::State;
 use kernel::{DomainId, Error, GroupId, Listing, Page, Result, Timestamp, UserId, status::StatusFilter};
 use serde::{Deserialize, Serialize};
@@ -12,7 +16,7 @@ use web::{Json, List, Path, Query};
 use super::group::GroupView;
 use crate::{
     Groups,
-    model::{self, Placed, Way},
+    model::{self, Listed, Way},
 };
 
 /// Which groups to list, beyond what all lists can be asked for.
@@ -38,7 +42,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    fn of(&self, listing: Listing) -> model::Query {
+    fn of(&self, listing: Listing, access: RoleFilter) -> model::Query {
         model::Query {
             listing,
             status: self.status.unwrap_or_default(),
@@ -46,6 +50,7 @@ impl Filter {
             topmost: self.root_group,
             created_from: self.created_from,
             created_to: self.created_to,
+            access,
         }
     }
 }
@@ -70,7 +75,7 @@ pub(super) struct ChildrenFilter {
 }
 
 impl ChildrenFilter {
-    fn of(&self, listing: Listing) -> model::Query {
+    fn of(&self, listing: Listing, access: RoleFilter) -> model::Query {
         model::Query {
             listing,
             status: self.status.unwrap_or_default(),
@@ -78,6 +83,7 @@ impl ChildrenFilter {
             topmost: false,
             created_from: self.created_from,
             created_to: self.created_to,
+            access,
         }
     }
 }
@@ -119,11 +125,26 @@ pub(super) struct GroupPage {
     total: u64,
     offset: u64,
     limit: u64,
-    groups: Vec<GroupView>,
+    groups: Vec<ListedView>,
 }
 
-impl From<Page<Placed>> for GroupPage {
-    fn from(page: Page<Placed>) -> Self {
+/// A row of a list.
+#[derive(Debug, Serialize, ToSchema)]
+struct ListedView {
+    #[serde(flatten)]
+    group: GroupView,
+    #[serde(flatten)]
+    standing: Standing,
+}
+
+impl From<Listed> for ListedView {
+    fn from(Listed { placed, standing }: Listed) -> Self {
+        Self { group: placed.into(), standing }
+    }
+}
+
+impl From<Page<Listed>> for GroupPage {
+    fn from(page: Page<Listed>) -> Self {
         Self {
             total: page.total,
             offset: page.request.offset,
@@ -167,11 +188,12 @@ pub(super) async fn list(
     Path(domain): Path<DomainId>,
     List(listing): List,
     Query(filter): Query<Filter>,
+    Query(access): Query<RoleFilter>,
 ) -> web::Result<Json<GroupPage>> {
     if filter.user.is_some() && filter.group.as_ref().is_some_and(|group| !group.is_empty()) {
         return Err(Error::invalid("multiple entities are provided in filter are not supported").into());
     }
-    Ok(Json(groups.list(&cx, domain, filter.user, filter.of(listing)).await?.into()))
+    Ok(Json(groups.list(&cx, domain, filter.user, filter.of(listing, access)).await?.into()))
 }
 
 pub(super) async fn children(
@@ -180,9 +202,10 @@ pub(super) async fn children(
     Path((domain, id)): Path<(DomainId, GroupId)>,
     List(listing): List,
     Query(filter): Query<ChildrenFilter>,
+    Query(access): Query<RoleFilter>,
 ) -> web::Result<Json<GroupPage>> {
     let levels = (filter.start_level.unwrap_or(1), filter.end_level.unwrap_or(0));
-    Ok(Json(groups.children(&cx, domain, id, levels, filter.of(listing)).await?.into()))
+    Ok(Json(groups.children(&cx, domain, id, levels, filter.of(listing, access)).await?.into()))
 }
 
 pub(super) async fn hierarchy(

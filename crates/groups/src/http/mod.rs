@@ -5,10 +5,11 @@ mod lists;
 mod members;
 mod moves;
 
+use access::standing::RoleFilter;
 use web::{Route, Routes, Rule};
 
 use crate::{Groups, operations};
-use group::{GroupChange, GroupView, NewGroup, NewTags};
+use group::{GroupChange, GroupView, NewGroup, NewTags, Viewed, Viewing};
 use lists::{ChildrenFilter, Filter, GroupPage, HierarchyFilter, HierarchyView};
 use members::NamedMembers;
 use moves::{NewChildren, NewParent};
@@ -36,6 +37,7 @@ fn of_groups(routes: Routes<Groups>) -> Routes<Groups> {
                 .summary("List the groups that you may see")
                 .lists()
                 .queries::<Filter>()
+                .queries::<RoleFilter>()
                 .answers::<GroupPage>(200),
         )
 }
@@ -47,7 +49,8 @@ fn of_one_group(routes: Routes<Groups>) -> Routes<Groups> {
                 .named("view_group")
                 .rule(Rule::Operations(&[operations::VIEW]))
                 .summary("View a group")
-                .answers::<GroupView>(200),
+                .queries::<Viewing>()
+                .answers::<Viewed>(200),
         )
         .add(
             Route::put("/{domain}/groups/{group}", group::update)
@@ -125,6 +128,7 @@ fn of_hierarchy(routes: Routes<Groups>) -> Routes<Groups> {
                 )
                 .lists()
                 .queries::<ChildrenFilter>()
+                .queries::<RoleFilter>()
                 .answers::<GroupPage>(200),
         )
         .add(

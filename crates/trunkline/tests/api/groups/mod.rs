@@ -6,6 +6,7 @@ mod hierarchy;
 mod members;
 mod moves;
 mod one;
+mod sight;
 
 use serde_json::Value;
 

@@ -144,6 +144,35 @@ both_databases! {
         }
     }
 
+    async fn a_group_that_is_removed_while_clients_are_put_into_it_keeps_none(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        for round in 0..10 {
+            let root = plant.admin.group(&domain, &format!("root {round}"), None).await;
+            let mut clients = Vec::new();
+            for n in 0..3 {
+                clients.push(plant.admin.client(&domain, &format!("{round}-{n}")).await);
+            }
+            let answers = at_once(4, |n| {
+                let (admin, domain, root, clients) = (plant.admin.clone(), domain.clone(), root.clone(), clients.clone());
+                async move {
+                    match clients.get(n) {
+                        None => admin.delete(&format!("/{domain}/groups/{root}")).await,
+                        Some(client) => {
+                            let path = format!("/{domain}/clients/{client}/parent");
+                            admin.post(&path, json!({"parent_group_id": root})).await
+                        }
+                    }
+                }
+            })
+            .await;
+            for answer in answers {
+                assert!([200, 204, 404, 422].contains(&answer.status.as_u16()), "{}", answer.status);
+            }
+            assert_eq!(plant.count(&format!("relations WHERE subject_id = '{root}'")).await, 0);
+        }
+    }
+
     async fn a_group_that_is_removed_while_others_are_put_into_it_keeps_none(db: TestDb) {
         let plant = Plant::new(db).await;
         let domain = plant.admin.domain("one").await;

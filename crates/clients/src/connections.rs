@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, hash::Hash, str::FromStr};
 
-use db::{Filter, FromVal, Tx, Val, params};
+use db::{Engine, Filter, FromVal, Tx, Val, params};
 use kernel::{ChannelId, ClientId, DomainId, Error, Result, Status};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -151,19 +151,31 @@ pub async fn disconnect(tx: &mut Tx, domain: DomainId, connections: &Connections
         .and_in("channel_id", connections.channels().iter().map(Val::from))
         .and_in("client_id", connections.clients().iter().map(Val::from))
         .and_in("type", connections.types().iter().map(|kind| Val::Int(kind.code())));
-    tx.execute(&format!("DELETE FROM connections{}", filter.sql()), filter.params()).await
+    remove(tx, &filter).await
 }
 
 /// Removes every connection of a channel.
 pub async fn forget_channel(tx: &mut Tx, channel: ChannelId) -> Result<()> {
-    tx.execute("DELETE FROM connections WHERE channel_id = $1", params![channel]).await?;
-    Ok(())
+    remove(tx, &Filter::new().and("channel_id = ?", channel)).await.map(drop)
 }
 
 /// Removes every connection of a client.
 pub(crate) async fn forget_client(tx: &mut Tx, client: ClientId) -> Result<()> {
-    tx.execute("DELETE FROM connections WHERE client_id = $1", params![client]).await?;
-    Ok(())
+    remove(tx, &Filter::new().and("client_id = ?", client)).await.map(drop)
+}
+
+/// Removes connections; returns how many those were. Their rows are taken in one order whatever they are found by, so
+/// that a client's and a channel's never wait for each other in a circle.
+async fn remove(tx: &mut Tx, filter: &Filter) -> Result<u64> {
+    let condition = filter.sql();
+    if tx.engine() == Engine::Postgres {
+        let hold = tx.for_update();
+        let sql = format!(
+            "SELECT 1 AS held FROM connections{condition} ORDER BY channel_id, client_id, type{hold}"
+        );
+        tx.all(&sql, filter.params()).await?;
+    }
+    tx.execute(&format!("DELETE FROM connections{condition}"), filter.params()).await
 }
 
 /// Whether the client is enabled and connected to the channel with this right.

@@ -3,7 +3,7 @@
 //! The public message reaches the caller word for word; it is a contract string of the reference or a sentence that
 //! says what to do. The cause never leaves the process: it is logged once, at the boundary.
 
-use std::{borrow::Cow, error::Error as StdError, fmt};
+use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
 /// The result of every fallible function that a request can reach.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -44,12 +44,13 @@ pub struct Error {
     kind: Kind,
     public: Cow<'static, str>,
     cause: Option<Cause>,
+    retry_after: Option<Duration>,
 }
 
 impl Error {
     /// An error of `kind` with the message that the caller is shown.
     pub fn new(kind: Kind, public: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, public: public.into(), cause: None }
+        Self { kind, public: public.into(), cause: None, retry_after: None }
     }
 
     /// Adds what the log needs in order to explain this error. Replaces an earlier cause.
@@ -67,6 +68,11 @@ impl Error {
     /// What callers are shown.
     pub fn public(&self) -> &str {
         &self.public
+    }
+
+    /// How long to wait before it makes sense to try again, where that is known.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// The whole chain of causes in one line, for the log; empty where there is none.
@@ -89,6 +95,11 @@ impl Error {
     /// Malformed or invalid input.
     pub fn invalid(public: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Invalid, public)
+    }
+
+    /// Too many attempts; the next one may be made after `wait`.
+    pub fn limited(public: impl Into<Cow<'static, str>>, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..Self::new(Kind::Limited, public) }
     }
 
     /// Credentials are missing or do not hold.

@@ -26,7 +26,11 @@ fn seed(text: &[u8]) -> u64 {
 }
 
 impl Gate for Open {
-    fn authenticate<'a>(&'a self, credentials: Credentials<'a>) -> BoxFuture<'a, Result<Identity>> {
+    fn authenticate<'a>(
+        &'a self,
+        credentials: Credentials<'a>,
+        _peer: std::net::IpAddr,
+    ) -> BoxFuture<'a, Result<Identity>> {
         let name = match credentials {
             Credentials::Password { user_name, .. } => user_name,
             Credentials::Basic { id, .. } => id,

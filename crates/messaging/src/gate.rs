@@ -5,18 +5,22 @@
 //! dropped by [`Engine::revoke`](crate::Engine::revoke), so an implementation may take its time once, not per
 //! message.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, fmt, net::IpAddr, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use kernel::{ChannelId, ClientId, DomainId, Result, Timestamp, UserId};
 
 /// Decides who may connect, publish and subscribe.
 pub trait Gate: Send + Sync + 'static {
-    /// Who is connecting.
+    /// Who is connecting, from the address `peer`.
     ///
     /// `Unauthenticated` for credentials that do not hold, `Denied` for an identity that is known and disabled,
-    /// `Unavailable` when nobody can say at the moment.
-    fn authenticate<'a>(&'a self, credentials: Credentials<'a>) -> BoxFuture<'a, Result<Identity>>;
+    /// `Limited` where too many attempts have failed, `Unavailable` when nobody can say at the moment.
+    fn authenticate<'a>(
+        &'a self,
+        credentials: Credentials<'a>,
+        peer: IpAddr,
+    ) -> BoxFuture<'a, Result<Identity>>;
 
     /// The ids that the domain and channel of a topic stand for, each an id or a route. `domain` is empty for the
     /// legacy topics, whose channel is always an id (reference 05 §2.1). `None`: there is no such channel.

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode, Uri, header};
 use kernel::{Error, Kind};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use web::{Empty, Guard, Json, Payload, Query, Route, Routes, Rule};
+use web::{Connection, Empty, Guard, Json, Payload, Query, Route, Routes, Rule};
 
 use crate::engine::Engine;
 use crate::gate::{Credentials, Identity};
@@ -111,13 +111,14 @@ struct Published {
 async fn send(
     State(engine): State<Engine>,
     guard: Guard,
+    from: Connection,
     uri: Uri,
     headers: HeaderMap,
     Query(delivery): Query<Delivery>,
     Payload(payload): Payload,
 ) -> web::Result<Empty> {
     let topic = topic_of(&uri);
-    let identity = authenticate(&engine, &guard, topic, &headers).await?;
+    let identity = authenticate(&engine, &guard, from, topic, &headers).await?;
     let content_type = content_type(&headers)?;
     if payload.is_empty() {
         return Err(Error::invalid("empty message").into());
@@ -131,6 +132,7 @@ async fn send(
 async fn publish(
     State(engine): State<Engine>,
     guard: Guard,
+    from: Connection,
     headers: HeaderMap,
     Payload(body): Payload,
 ) -> web::Result<Json<Published>> {
@@ -139,7 +141,7 @@ async fn publish(
     if request.topic.is_empty() {
         return Err(Error::invalid("topic is required").into());
     }
-    let identity = authenticate(&engine, &guard, &request.topic, &headers).await?;
+    let identity = authenticate(&engine, &guard, from, &request.topic, &headers).await?;
     let payload = general_purpose::STANDARD
         .decode(request.payload.unwrap_or_default())
         .map_err(|error| Error::invalid("invalid request body").cause(error))?;
@@ -152,11 +154,12 @@ async fn publish(
 async fn health(
     State(engine): State<Engine>,
     guard: Guard,
+    from: Connection,
     uri: Uri,
     headers: HeaderMap,
 ) -> web::Result<Empty> {
     let topic = topic_of(&uri);
-    let identity = authenticate(&engine, &guard, topic, &headers).await?;
+    let identity = authenticate(&engine, &guard, from, topic, &headers).await?;
     let message = message(&engine, topic, Bytes::new(), 0, false, MessageProperties::default())?;
     engine.publish(&identity, PROTOCOL, &message).await?;
     Ok(Empty(StatusCode::OK))
@@ -197,6 +200,7 @@ fn content_type(headers: &HeaderMap) -> kernel::Result<&'static str> {
 async fn authenticate(
     engine: &Engine,
     guard: &Guard,
+    from: Connection,
     topic: &str,
     headers: &HeaderMap,
 ) -> kernel::Result<Identity> {
@@ -210,21 +214,21 @@ async fn authenticate(
     let domain = domain_of(engine, &address).await?;
     // Schemes are written in any case (RFC 9110 §11.1).
     let (scheme, value) = authorization.split_once(' ').unwrap_or(("", authorization));
-    let identity = match scheme.to_ascii_lowercase().as_str() {
+    let pair;
+    let credentials = match scheme.to_ascii_lowercase().as_str() {
         "basic" => {
-            let pair = decode_pair(value).ok_or_else(Error::unauthenticated)?;
+            pair = decode_pair(value).ok_or_else(Error::unauthenticated)?;
             let (id, secret) = pair.split_once(':').ok_or_else(Error::unauthenticated)?;
-            engine.gate().authenticate(Credentials::Basic { id, secret, domain: &domain }).await
+            Credentials::Basic { id, secret, domain: &domain }
         }
         "bearer" => {
             let user_name = header("x-fluxmq-username");
-            engine.gate().authenticate(Credentials::Bearer { token: value, user_name, domain: &domain }).await
+            Credentials::Bearer { token: value, user_name, domain: &domain }
         }
-        "client" | "thing" => {
-            engine.gate().authenticate(Credentials::Secret { secret: value, domain: &domain }).await
-        }
-        _ => engine.gate().authenticate(Credentials::Secret { secret: authorization, domain: &domain }).await,
-    }?;
+        "client" | "thing" => Credentials::Secret { secret: value, domain: &domain },
+        _ => Credentials::Secret { secret: authorization, domain: &domain },
+    };
+    let identity = engine.gate().authenticate(credentials, from.peer.ip()).await?;
     guard.mark_signed_in();
     Ok(identity)
 }

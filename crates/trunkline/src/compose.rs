@@ -20,7 +20,7 @@ use users::mail::{LetterSettings, Post, Protection};
 use users::model::Username;
 use users::oauth::{OAuthSettings, Provider, ProviderSettings};
 use users::{Background, FirstAdmin, Users};
-use web::{App, AppInfo, AppOptions, Cors, Metrics, Routes};
+use web::{App, AppInfo, AppOptions, Cors, Metrics, Routes, TrustedProxies};
 
 use crate::build_info;
 use crate::config::{self, Capability, MailTls, Settings};
@@ -201,6 +201,7 @@ fn app_options(
         body_limit: settings.web.body_limit.0,
         request_timeout: settings.web.request_timeout,
         cors: cors(settings)?,
+        trusted_proxies: trusted_proxies(settings)?,
         metrics: Some(metrics),
         ..AppOptions::default()
     };
@@ -223,6 +224,13 @@ fn cors(settings: &Settings) -> kernel::Result<Cors> {
         })
     };
     origins.iter().map(valid).collect::<kernel::Result<_>>().map(Cors::Origins)
+}
+
+fn trusted_proxies(settings: &Settings) -> kernel::Result<TrustedProxies> {
+    let parsed = |text: &String| {
+        text.parse().map_err(|error| kernel::Error::invalid(format!("`web.trusted_proxies`: {error}")))
+    };
+    settings.web.trusted_proxies.0.iter().map(parsed).collect::<kernel::Result<_>>().map(TrustedProxies::new)
 }
 
 fn master_key(settings: &Settings, data: &DataDir) -> kernel::Result<MasterKey> {

@@ -14,7 +14,7 @@ mod doors;
 mod help;
 mod logging;
 mod open_files;
-mod plane;
+pub mod plane;
 mod quickstart;
 mod rescue;
 mod revocations;

@@ -1,6 +1,6 @@
 //! The message plane's gate: who a device or user is, and what it may do on a channel, by the registry's own rules.
 
-use std::{str::FromStr, sync::Arc};
+use std::{net::IpAddr, str::FromStr, sync::Arc};
 
 use access::{
     Access,
@@ -16,7 +16,7 @@ use messaging::{Action, Credentials, Gate, Identity};
 use crate::compose::Registry;
 
 /// The registry, as the message engine asks it.
-pub(crate) struct RegistryGate(pub(crate) Registry);
+pub struct RegistryGate(pub Registry);
 
 /// What is remembered of a user for as long as a connection lives.
 struct User {
@@ -51,8 +51,25 @@ impl User {
 }
 
 impl RegistryGate {
-    /// A client by its id, or by the domain that its secret is unique in (reference 05 §3.1).
-    async fn client(&self, id: &str, secret: &str) -> Result<Option<Identity>> {
+    /// A client by its id, or by the domain that its secret is unique in (reference 05 §3.1). Attempts are limited: at
+    /// the secret of one client, and from one address.
+    async fn client(&self, id: &str, secret: &str, peer: IpAddr) -> Result<Option<Identity>> {
+        let access = &self.0.access;
+        // A domain is no account: a device with a wrong secret must not hold up the others of its domain.
+        let account = ClientId::from_str(id).ok().map(|id| id.to_string());
+        let attempt = access.failures().attempt(account.as_deref(), peer, access.clock().now()).await?;
+        let found = self.known(id, secret).await;
+        match &found {
+            Ok(None) => drop(attempt),
+            Ok(Some(_)) => attempt.succeeded(),
+            // A client that may not connect has shown the right secret.
+            Err(error) if error.kind() == Kind::Denied => attempt.succeeded(),
+            Err(_) => attempt.undecided(),
+        }
+        found
+    }
+
+    async fn known(&self, id: &str, secret: &str) -> Result<Option<Identity>> {
         let secret = Secret::new(secret.to_owned());
         if let Ok(client) = ClientId::from_str(id)
             && let Some(known) = self.0.clients.authenticate(client, &secret).await?
@@ -95,7 +112,7 @@ impl RegistryGate {
         }
     }
 
-    async fn authenticated(&self, credentials: Credentials<'_>) -> Result<Identity> {
+    async fn authenticated(&self, credentials: Credentials<'_>, peer: IpAddr) -> Result<Identity> {
         match credentials {
             Credentials::Password { password: [], .. } => Err(Error::unauthenticated()),
             Credentials::Password { user_name, password } => {
@@ -103,19 +120,19 @@ impl RegistryGate {
                 if user_name.is_empty() {
                     return self.user(password).await;
                 }
-                self.client(user_name, password).await?.ok_or_else(Error::unauthenticated)
+                self.client(user_name, password, peer).await?.ok_or_else(Error::unauthenticated)
             }
             Credentials::Basic { id, secret, domain } => {
                 let id = if id.is_empty() { domain } else { id };
-                self.client(id, secret).await?.ok_or_else(Error::unauthenticated)
+                self.client(id, secret, peer).await?.ok_or_else(Error::unauthenticated)
             }
             Credentials::Secret { secret, domain } => {
-                self.client(domain, secret).await?.ok_or_else(Error::unauthenticated)
+                self.client(domain, secret, peer).await?.ok_or_else(Error::unauthenticated)
             }
             Credentials::Bearer { token, user_name, domain } => match self.user(token).await {
                 Err(error) if error.kind() == Kind::Unauthenticated => {
                     let id = if user_name.is_empty() { domain } else { user_name };
-                    self.client(id, token).await?.ok_or(error)
+                    self.client(id, token, peer).await?.ok_or(error)
                 }
                 outcome => outcome,
             },
@@ -182,8 +199,12 @@ fn enabled(client: model::Credentials) -> Result<Identity> {
 }
 
 impl Gate for RegistryGate {
-    fn authenticate<'a>(&'a self, credentials: Credentials<'a>) -> BoxFuture<'a, Result<Identity>> {
-        Box::pin(self.authenticated(credentials))
+    fn authenticate<'a>(
+        &'a self,
+        credentials: Credentials<'a>,
+        peer: IpAddr,
+    ) -> BoxFuture<'a, Result<Identity>> {
+        Box::pin(self.authenticated(credentials, peer))
     }
 
     fn resolve<'a>(

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 
 use crate::{
-    Cors, Metrics, Routes,
+    Cors, Metrics, Routes, TrustedProxies,
     health::{self, Platform, ReadinessCheck},
     openapi,
     routes::{RouteFacts, Row},
@@ -43,6 +43,8 @@ pub struct AppOptions {
     pub request_timeout: Duration,
     /// Which other origins browsers may call from.
     pub cors: Cors,
+    /// The proxies whose word is taken for where a request came from.
+    pub trusted_proxies: TrustedProxies,
     /// What `/metrics` shows; without it the path does not exist.
     pub metrics: Option<Metrics>,
     /// The parts without which requests cannot be served; `/ready` asks each of them. See [`AppOptions::needs`].
@@ -58,6 +60,7 @@ impl Default for AppOptions {
             body_limit: 5 * 1024 * 1024,
             request_timeout: Duration::from_secs(30),
             cors: Cors::default(),
+            trusted_proxies: TrustedProxies::default(),
             metrics: None,
             checks: Vec::new(),
             others: Router::new(),
@@ -88,6 +91,7 @@ pub(crate) struct Inner {
     pub(crate) body_limit: usize,
     pub(crate) request_timeout: Duration,
     pub(crate) cors: Cors,
+    pub(crate) trusted_proxies: TrustedProxies,
     routes: Vec<Arc<RouteFacts>>,
     draining: Arc<AtomicBool>,
 }
@@ -102,7 +106,8 @@ impl App {
 
     /// The same under other options.
     pub fn with_options(routes: Vec<Routes>, info: AppInfo, options: AppOptions) -> Self {
-        let AppOptions { body_limit, request_timeout, cors, metrics, checks, others } = options;
+        let AppOptions { body_limit, request_timeout, cors, trusted_proxies, metrics, checks, others } =
+            options;
         let own = health::routes(metrics.is_some());
         let mut rows: Vec<Row<()>> = routes.into_iter().flat_map(Routes::into_rows).collect();
         let openapi = Bytes::from(document(&rows, &own, &info.version));
@@ -122,7 +127,15 @@ impl App {
             router = router.route(route.path, handlers);
             facts.push(route);
         }
-        Self(Arc::new(Inner { router, body_limit, request_timeout, cors, routes: facts, draining }))
+        Self(Arc::new(Inner {
+            router,
+            body_limit,
+            request_timeout,
+            cors,
+            trusted_proxies,
+            routes: facts,
+            draining,
+        }))
     }
 
     /// Every route, for the test that calls them all.

@@ -82,8 +82,9 @@ impl Error {
 
 impl From<kernel::Error> for Error {
     fn from(error: kernel::Error) -> Self {
-        // Limits are counted by the minute; what is out of reach is mostly back in a moment.
-        let retry_after = if error.kind() == Kind::Limited { 60 } else { 1 };
+        // What is out of reach is mostly back in a moment, and so is a place where too many work at once.
+        let retry_after = error.retry_after().map_or(1, |wait| wait.as_millis().div_ceil(1000));
+        let retry_after = u32::try_from(retry_after).unwrap_or(u32::MAX);
         Self { error, detail: None, retry_after }
     }
 }

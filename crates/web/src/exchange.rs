@@ -28,7 +28,10 @@ impl App {
         let started = Instant::now();
         let guard = Guard::new(RequestId::of(request.headers()));
         let method = request.method().clone();
-        let encrypted = request.extensions().get::<Connection>().is_some_and(|connection| connection.tls);
+        let mut connection = request.extensions().get::<Connection>().copied().unwrap_or_default();
+        connection.peer = self.0.trusted_proxies.origin(connection.peer, request.headers());
+        request.extensions_mut().insert(connection);
+        let encrypted = connection.tls;
         let origin =
             if self.0.cors.needs_origin() { request.headers().get(header::ORIGIN).cloned() } else { None };
         let span = tracing::info_span!("request", request_id = %guard.request_id());

@@ -31,6 +31,7 @@ mod health;
 mod listener;
 mod metrics;
 mod openapi;
+mod proxies;
 mod request_id;
 mod routes;
 
@@ -46,5 +47,6 @@ pub use guard::Guard;
 pub use health::ReadinessCheck;
 pub use listener::{Connection, Listener, ListenerOptions};
 pub use metrics::Metrics;
+pub use proxies::{Network, TrustedProxies};
 pub use request_id::RequestId;
 pub use routes::{Route, RouteFacts, Routes, Rule, Unnamed, Unruled};

@@ -3,7 +3,7 @@
 //! The race it must win: whoever connects and says nothing must cost next to nothing, and not for long. All of it
 //! together, the gate's answer included, has [`Limits::handshake`](crate::Limits::handshake).
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use kernel::Kind;
@@ -90,8 +90,9 @@ async fn greet(core: &Arc<Core>, stream: Arc<TcpStream>) -> Result<Established, 
         Err(other) => return Err(other),
     };
     let version = connect.version;
+    let peer = stream.peer_addr()?.ip();
     let admitted = loop {
-        match admit(core, &connect, &stream).await {
+        match admit(core, &connect, &stream, peer).await {
             Err(NotAttached::Outdated) => {}
             Err(NotAttached::Refused(reason)) => break Err(reason),
             Ok(admitted) => break Ok(admitted),
@@ -137,6 +138,7 @@ async fn admit(
     core: &Arc<Core>,
     connect: &Connect,
     stream: &Arc<TcpStream>,
+    peer: IpAddr,
 ) -> Result<(Arc<Session>, Arc<Link>, Identity), NotAttached> {
     if connect.authentication_method.is_some() {
         return Err(ReasonCode::BAD_AUTHENTICATION_METHOD.into());
@@ -144,7 +146,7 @@ async fn admit(
     let mut connack = ConnAck::default();
     let client_id = client_id(core, connect, &mut connack)?;
     let revocations = core.revocations();
-    let identity = authenticate(core, connect).await?;
+    let identity = authenticate(core, connect, peer).await?;
     if let Some(will) = &connect.will {
         check_will(core, &identity, will).await?;
     }
@@ -189,12 +191,12 @@ fn client_id(core: &Core, connect: &Connect, connack: &mut ConnAck) -> Result<Te
     Ok(assigned)
 }
 
-async fn authenticate(core: &Core, connect: &Connect) -> Result<Identity, ReasonCode> {
+async fn authenticate(core: &Core, connect: &Connect, peer: IpAddr) -> Result<Identity, ReasonCode> {
     let credentials = Credentials::Password {
         user_name: connect.user_name.as_ref().map_or("", Text::as_str),
         password: connect.password.as_ref().map_or(&[], |password| password.expose()),
     };
-    core.gate.authenticate(credentials).await.map_err(|error| match error.kind() {
+    core.gate.authenticate(credentials, peer).await.map_err(|error| match error.kind() {
         Kind::Denied => ReasonCode::NOT_AUTHORIZED,
         Kind::Limited => ReasonCode::CONNECTION_RATE_EXCEEDED,
         Kind::Unavailable | Kind::Internal => {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    net::IpAddr,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -173,7 +174,11 @@ impl TestGate {
 }
 
 impl Gate for TestGate {
-    fn authenticate<'a>(&'a self, credentials: Credentials<'a>) -> BoxFuture<'a, Result<Identity>> {
+    fn authenticate<'a>(
+        &'a self,
+        credentials: Credentials<'a>,
+        _peer: IpAddr,
+    ) -> BoxFuture<'a, Result<Identity>> {
         Box::pin(async move {
             match credentials {
                 Credentials::Password { user_name, password } => {

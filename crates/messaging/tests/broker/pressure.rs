@@ -1,5 +1,6 @@
 //! One peer cannot make the broker hold more than its bounds, nor keep others waiting.
 
+use std::net::IpAddr;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ fn message(broker: &Broker, payload: &str) -> Publish {
 async fn publisher(broker: &Broker) -> Identity {
     let id = broker.plant.clients[1].to_string();
     let credentials = Credentials::Basic { id: &id, secret: "secret", domain: "" };
-    broker.gate.authenticate(credentials).await.unwrap()
+    broker.gate.authenticate(credentials, IpAddr::from([127, 0, 0, 1])).await.unwrap()
 }
 
 /// A subscriber that reads nothing, once its socket takes no more.

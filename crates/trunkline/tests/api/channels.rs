@@ -171,4 +171,30 @@ both_databases! {
         }
         assert_eq!(plant.count("connections").await, 0);
     }
+
+    async fn rows_of_a_list_by_connection_say_how_they_are_connected(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (domain, client, channel) = furnished(&plant).await;
+        let connect = json!({"client_ids": [client], "types": ["subscribe", "publish"]});
+        plant.admin.post(&format!("/{domain}/channels/{channel}/connect"), connect).await.expect(201);
+        for (path, key) in [
+            (format!("/{domain}/channels?client={client}"), "channels"),
+            (format!("/{domain}/clients?channel={channel}"), "clients"),
+        ] {
+            let list = plant.admin.get(&path).await.expect(200);
+            assert_eq!(list[key][0]["connection_types"], json!(["Publish", "Subscribe"]));
+        }
+        let list = plant.admin.get(&format!("/{domain}/channels")).await.expect(200);
+        assert!(list["channels"][0].get("connection_types").is_none());
+    }
+
+    async fn a_type_that_is_none_makes_the_body_invalid(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (domain, client, channel) = furnished(&plant).await;
+        let body = json!({"client_ids": [client], "channel_ids": [channel], "types": ["read"]});
+        for path in ["connect", "disconnect"] {
+            let message = plant.admin.post(&format!("/{domain}/channels/{path}"), body.clone()).await.refused(400);
+            assert_eq!(message, "request body is not a valid JSON, expecting a valid JSON");
+        }
+    }
 }

@@ -4,7 +4,13 @@ use db::{both_databases, testing::TestDb};
 use kernel::Secret;
 use serde_json::json;
 
-use crate::plant::{Plant, Shared, at_once};
+use crate::plant::{LATER, Plant, Shared, at_once};
+
+/// Whether the secret is the client's.
+async fn holds(plant: &Plant, client: &str, secret: &str) -> bool {
+    let secret = Secret::new(secret.to_owned());
+    plant.registry.clients.authenticate(client.parse().unwrap(), &secret).await.unwrap().is_some()
+}
 
 both_databases! {
     async fn a_client_is_made_whole(db: TestDb) {
@@ -192,5 +198,64 @@ both_databases! {
             plant.admin.post(&path, body).await.refused(400);
         }
         assert_eq!(plant.count("clients").await, 0);
+    }
+
+    async fn a_secret_is_rotated_and_shown_once(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        let client = plant.admin.client(&domain, "sensor").await;
+        let path = format!("/{domain}/clients/{client}/secret");
+        let mut seen = Vec::new();
+        let patch = http::Method::PATCH;
+        for body in [None, Some(json!({})), Some(json!({"secret": null}))] {
+            let answer = plant.admin.send(patch.clone(), &path, body).await.expect(200);
+            let secret = answer["credentials"]["secret"].as_str().unwrap().to_owned();
+            assert!(holds(&plant, &client, &secret).await);
+            assert!(!seen.contains(&secret));
+            seen.push(secret);
+        }
+        assert!(!holds(&plant, &client, &seen[0]).await);
+        let given = plant.admin.patch(&path, json!({"secret": "mine"})).await.expect(200);
+        assert_eq!(given["credentials"], json!({}), "a secret that was sent does not travel back");
+        let events = plant.events().await;
+        assert!(events.iter().all(|event| !event.1.to_string().contains(&seen[2])), "no event tells it");
+    }
+
+    async fn a_list_can_be_narrowed_down(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        let (ann, path) = (plant.user("ann").await, format!("/{domain}/clients"));
+        let first = json!({"name": "first", "credentials": {"identity": "SN-1"}, "tags": ["a", "b"], "metadata": {"x": {"y": 1}}});
+        let first = plant.admin.post(&path, first).await.expect(201)["id"].as_str().unwrap().to_owned();
+        plant.clock.advance(LATER);
+        plant.admin.post(&path, json!({"name": "100%", "tags": ["a"]})).await.expect(201);
+        for (query, total) in [
+            ("", 2),
+            ("?status=", 2),
+            ("?identity=sn-", 1),
+            (&format!("?id={first}"), 1),
+            ("?id=", 2),
+            ("?tags=a%2Bb", 1),
+            ("?tags=a,c", 2),
+            ("?name=%25", 1),
+            ("?metadata=%7B%22x%22%3A%7B%22y%22%3A1%7D%7D", 1),
+            ("?created_from=2026-01-02T03:04:06Z", 1),
+            ("?created_to=2026-01-02%2003:04:05", 1),
+            ("?created_from=2026-01-02T03:04:05Z&created_to=2026-01-02T03:05:05Z", 2),
+            ("?with_attributes=true&with_metadata=true&permission=read", 2),
+            (&format!("?user={}", ann.id), 0),
+            (&format!("?user={}", plant.admin.id), 2),
+        ] {
+            assert_eq!(plant.admin.get(&format!("{path}{query}")).await.expect(200)["total"], total, "{query}");
+        }
+        for query in ["?created_from=yesterday", "?name=a&name=b", "?metadata=x", "?connection_type=read"] {
+            let message = plant.admin.get(&format!("{path}{query}")).await.refused(400);
+            assert_eq!(message, "invalid query parameters", "{query}");
+        }
+        plant.admin.get(&format!("{path}?group=x")).await.refused(400);
+        let bob = plant.user("bob").await;
+        let of_bob = bob.domain("bob-1").await;
+        let path = format!("/{of_bob}/clients?user={}", ann.id);
+        assert_eq!(bob.get(&path).await.refused(403), "not authorized to perform admin action");
     }
 }

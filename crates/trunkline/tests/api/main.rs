@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails, and says why"
 )]
 
+mod at_once;
 mod channels;
 mod clients;
 mod domains;
@@ -18,6 +19,7 @@ mod mailbox;
 mod oauth_provider;
 mod parents;
 mod pats;
+mod plane;
 mod plant;
 mod reach;
 mod roles;

@@ -1,0 +1,69 @@
+//! Credentials as the message plane looks at them.
+
+use std::net::IpAddr;
+
+use db::{both_databases, testing::TestDb};
+use kernel::Kind;
+use messaging::{Credentials, Gate};
+use serde_json::json;
+use trunkline::plane::RegistryGate;
+
+use crate::plant::{LATER, Plant};
+
+const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+async fn try_with(gate: &RegistryGate, user_name: &str, password: &str, peer: IpAddr) -> Result<(), Kind> {
+    let credentials = Credentials::Password { user_name, password: password.as_bytes() };
+    gate.authenticate(credentials, peer).await.map(drop).map_err(|error| error.kind())
+}
+
+async fn made(plant: &Plant, domain: &str, secret: &str) -> String {
+    let body = json!({"credentials": {"secret": secret}});
+    plant.admin.post(&format!("/{domain}/clients"), body).await.expect(201)["id"].as_str().unwrap().to_owned()
+}
+
+both_databases! {
+    async fn a_secret_cannot_be_guessed_in_bulk(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        let (victim, neighbour) = (made(&plant, &domain, "right").await, made(&plant, &domain, "other").await);
+        let gate = RegistryGate(plant.registry.clone());
+        for guess in 0..10 {
+            let guess = format!("guess-{guess}");
+            assert_eq!(try_with(&gate, &victim, &guess, HERE).await, Err(Kind::Unauthenticated));
+        }
+        assert_eq!(try_with(&gate, &victim, "right", HERE).await, Err(Kind::Limited));
+        assert_eq!(try_with(&gate, &victim, "right", IpAddr::from([192, 0, 2, 1])).await, Ok(()));
+        assert_eq!(try_with(&gate, &neighbour, "other", HERE).await, Ok(()));
+        plant.clock.advance(LATER);
+        assert_eq!(try_with(&gate, &victim, "right", HERE).await, Ok(()));
+    }
+
+    async fn a_fleet_behind_one_address_with_right_secrets_is_never_held_up(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        let device = made(&plant, &domain, "right").await;
+        let gate = std::sync::Arc::new(RegistryGate(plant.registry.clone()));
+        // More at once than either limit would let fail.
+        let fleet: Vec<_> = (0..1200)
+            .map(|_| {
+                let (gate, device) = (std::sync::Arc::clone(&gate), device.clone());
+                tokio::spawn(async move { try_with(&gate, &device, "right", HERE).await })
+            })
+            .collect();
+        for one in fleet {
+            assert_eq!(one.await.unwrap(), Ok(()));
+        }
+    }
+
+    async fn the_secret_of_a_disabled_client_is_no_wrong_guess(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        let device = made(&plant, &domain, "right").await;
+        plant.admin.post(&format!("/{domain}/clients/{device}/disable"), json!({})).await.expect(200);
+        let gate = RegistryGate(plant.registry.clone());
+        for _ in 0..20 {
+            assert_eq!(try_with(&gate, &device, "right", HERE).await, Err(Kind::Denied));
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The channels' routes and wire shapes (reference 03 §6).
 
-use access::Context;
+use access::{Context, standing::RoleFilter};
 use axum::extract::State;
 use clients::connections::{ConnectionType, Connections};
 use http::StatusCode;
@@ -9,7 +9,10 @@ use kernel::{
 };
 use registry::{
     Change, Entries, NewEntry,
-    http::{self as shared, Asked, EntryView, ListedView, NewParent, NewTags, Parameters, group_or_none},
+    http::{
+        self as shared, Asked, EntryView, ListedView, NewParent, NewTags, Parameters, Viewed, Viewing,
+        group_or_none,
+    },
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -54,6 +57,7 @@ fn registry() -> Routes<Channels> {
                 .summary("List the channels that you may see")
                 .lists()
                 .queries::<Parameters>()
+                .queries::<RoleFilter>()
                 .queries::<Filter>()
                 .answers::<ChannelPage>(200),
         )
@@ -62,7 +66,8 @@ fn registry() -> Routes<Channels> {
                 .named("view_channel")
                 .rule(Rule::Operations(&[operations::VIEW]))
                 .summary("View a channel")
-                .answers::<ChannelView>(200),
+                .queries::<Viewing>()
+                .answers::<Viewed<ChannelView>>(200),
         )
         .add(
             Route::patch("/{domain}/channels/{channel}", update)
@@ -361,8 +366,10 @@ async fn view(
     State(channels): State<Channels>,
     cx: Context,
     Path((domain, id)): Path<(DomainId, ChannelId)>,
-) -> web::Result<Json<ChannelView>> {
-    Ok(Json(channels.entries().view(&cx, domain, id).await?.into()))
+    Query(asked): Query<Viewing>,
+) -> web::Result<Json<Viewed<ChannelView>>> {
+    let view = channels.entries().view(&cx, domain, id).await?.into();
+    Ok(Json(Viewed::of(view, channels.entries(), &cx, domain, id, &asked).await?))
 }
 
 async fn update(

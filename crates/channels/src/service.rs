@@ -65,11 +65,11 @@ impl Channels {
 
     /// The channels of a domain that the caller may see.
     pub async fn list(&self, cx: &Context, domain: DomainId, query: Query) -> Result<Page<ListedChannel>> {
-        let visible = self.entries.visible(cx, domain, &query.entries).await?;
+        let sight = self.entries.sight(cx, domain, &query.entries).await?;
         cx.scan(move |tx| {
             Box::pin(async move {
                 let own = |filter| own_conditions(filter, &query);
-                let page = registry::store::list::<Channel>(tx, domain, &query.entries, visible, own).await?;
+                let page = registry::store::list::<Channel>(tx, domain, &query.entries, &sight, own).await?;
                 let ids: Vec<ChannelId> = page.items.iter().map(|listed| listed.item.entry.id).collect();
                 let mut types = match query.client {
                     Some(client) => connections::types_of_client(tx, client, &ids).await?,

@@ -1,13 +1,16 @@
 //! The clients' routes and wire shapes (reference 03 §5).
 
-use access::Context;
+use access::{Context, standing::RoleFilter};
 use axum::extract::State;
 use kernel::{
     ChannelId, ClientId, DomainId, GroupId, Metadata, Name, Page, Result, Secret, Status, Tags, Timestamp,
 };
 use registry::{
     Entries, NewEntry,
-    http::{self as shared, Asked, EntryView, ListedView, NewParent, NewTags, Parameters, group_or_none},
+    http::{
+        self as shared, Asked, EntryView, ListedView, NewParent, NewTags, Parameters, Viewed, Viewing,
+        group_or_none,
+    },
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -51,6 +54,7 @@ pub fn routes(clients: Clients) -> Routes {
                 .description("A list shows no secrets; view a client to see its own.")
                 .lists()
                 .queries::<Parameters>()
+                .queries::<RoleFilter>()
                 .queries::<Filter>()
                 .answers::<ClientPage>(200),
         )
@@ -59,7 +63,8 @@ pub fn routes(clients: Clients) -> Routes {
                 .named("view_client")
                 .rule(Rule::Operations(&[operations::VIEW]))
                 .summary("View a client and its secret")
-                .answers::<ClientView>(200),
+                .queries::<Viewing>()
+                .answers::<Viewed<ClientView>>(200),
         )
         .add(
             Route::patch("/{domain}/clients/{client}", update)
@@ -350,8 +355,10 @@ async fn view(
     State(clients): State<Clients>,
     cx: Context,
     Path((domain, id)): Path<(DomainId, ClientId)>,
-) -> web::Result<Json<ClientView>> {
-    Ok(Json(clients.view(&cx, domain, id).await?.into()))
+    Query(asked): Query<Viewing>,
+) -> web::Result<Json<Viewed<ClientView>>> {
+    let view = clients.view(&cx, domain, id).await?.into();
+    Ok(Json(Viewed::of(view, clients.entries(), &cx, domain, id, &asked).await?))
 }
 
 async fn update(

@@ -91,11 +91,11 @@ impl Clients {
 
     /// The clients of a domain that the caller may see.
     pub async fn list(&self, cx: &Context, domain: DomainId, query: Query) -> Result<Page<ListedClient>> {
-        let visible = self.entries.visible(cx, domain, &query.entries).await?;
+        let sight = self.entries.sight(cx, domain, &query.entries).await?;
         cx.scan(move |tx| {
             Box::pin(async move {
                 let own = |filter| own_conditions(filter, &query);
-                let page = registry::store::list::<Client>(tx, domain, &query.entries, visible, own).await?;
+                let page = registry::store::list::<Client>(tx, domain, &query.entries, &sight, own).await?;
                 let ids: Vec<ClientId> = page.items.iter().map(|listed| listed.item.entry.id).collect();
                 let mut types = match query.channel {
                     Some(channel) => connections::types_on_channel(tx, channel, &ids).await?,

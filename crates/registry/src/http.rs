@@ -1,6 +1,9 @@
 //! The wire shapes and handlers that clients and channels share; each capability mounts them in its own table.
 
-use access::{Access, Context};
+use access::{
+    Access, Context,
+    standing::{MemberRole, RoleFilter, Standing},
+};
 use axum::extract::{FromRef, FromRequestParts, State};
 use http::{StatusCode, request::Parts};
 use kernel::{DomainId, GroupId, Metadata, Name, Status, Tags, Timestamp, UserId, status::StatusFilter};
@@ -71,12 +74,47 @@ pub struct ListedView<V> {
     /// The groups from the root down to the one that contains it, joined by dots.
     #[serde(skip_serializing_if = "String::is_empty")]
     parent_group_path: String,
+    #[serde(flatten)]
+    standing: Standing,
 }
 
 impl<V> ListedView<V> {
     /// The row, shown as `view` shows its thing.
     pub fn new<T>(listed: Listed<T>, view: impl FnOnce(T) -> V) -> Self {
-        Self { thing: view(listed.item), parent_group_path: listed.parent_path }
+        Self { thing: view(listed.item), parent_group_path: listed.parent_path, standing: listed.standing }
+    }
+}
+
+/// What one view may be asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+pub struct Viewing {
+    /// Also the roles by which you come to it.
+    #[serde(default)]
+    roles: bool,
+}
+
+/// One thing, and the caller's roles if they were asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Viewed<V> {
+    #[serde(flatten)]
+    thing: V,
+    /// With `roles=true`: the roles by which you come to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<Vec<MemberRole>>,
+}
+
+impl<V> Viewed<V> {
+    /// What the caller may view, as asked for.
+    pub async fn of<T: Registered>(
+        thing: V,
+        entries: &Entries<T>,
+        cx: &Context,
+        domain: DomainId,
+        id: T::Id,
+        asked: &Viewing,
+    ) -> kernel::Result<Self> {
+        let roles = if asked.roles { Some(entries.roles(cx, domain, id).await?) } else { None };
+        Ok(Self { thing, roles })
     }
 }
 
@@ -133,6 +171,7 @@ impl<I: EntryId, S: Sync> FromRequestParts<S> for Asked<I> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, web::Error> {
         let List(listing) = List::from_request_parts(parts, state).await?;
         let web::Query(asked) = web::Query::<Parameters>::from_request_parts(parts, state).await?;
+        let web::Query(access) = web::Query::<RoleFilter>::from_request_parts(parts, state).await?;
         let id = asked.id.filter(|id| !id.is_empty());
         Ok(Self(Query {
             listing,
@@ -142,6 +181,7 @@ impl<I: EntryId, S: Sync> FromRequestParts<S> for Asked<I> {
             created_from: asked.created_from,
             created_to: asked.created_to,
             user: asked.user,
+            access,
         }))
     }
 }

@@ -18,5 +18,5 @@ mod service;
 pub mod store;
 
 pub use entry::{Change, Entry, EntryId, NewEntry, Operations, Refusals, Registered, Words};
-pub use query::{InGroup, Listed, Query};
+pub use query::{InGroup, Listed, Query, Sight};
 pub use service::Entries;

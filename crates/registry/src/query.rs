@@ -2,6 +2,10 @@
 
 use std::str::FromStr;
 
+use access::{
+    Visible,
+    standing::{RoleFilter, Standing},
+};
 use kernel::{Error, GroupId, Listing, Timestamp, UserId, status::StatusFilter};
 
 /// Which things are asked for, and in which order; each kind adds its own conditions.
@@ -21,6 +25,19 @@ pub struct Query<I> {
     pub created_to: Option<Timestamp>,
     /// As this user sees the list; for administrators of the platform.
     pub user: Option<UserId>,
+    /// How the user comes to it.
+    pub access: RoleFilter,
+}
+
+/// Whose list it is, and what it may show.
+#[derive(Debug, Clone, Copy)]
+pub struct Sight {
+    /// Which things.
+    pub visible: Visible,
+    /// Who looks.
+    pub user: UserId,
+    /// Whether the rows say how the user comes to them; for an administrator of the platform there is nothing to say.
+    pub explained: bool,
 }
 
 /// Where in the hierarchy of groups a thing must be.
@@ -48,4 +65,6 @@ pub struct Listed<T> {
     pub item: T,
     /// The ids of the groups from the root down to the one that contains it, joined by dots; empty where it is in none.
     pub parent_path: String,
+    /// How the user who looks comes to it.
+    pub standing: Standing,
 }

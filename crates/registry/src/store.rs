@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use access::{Visible, hierarchy};
+use access::{hierarchy, standing};
 use db::{Filter, List, Row, Tx, Val, tally};
 use kernel::{DomainId, Error, GroupId, Page, Result, Status};
 
-use crate::{Entry, EntryId, InGroup, Listed, Query, Registered};
+use crate::{Entry, EntryId, InGroup, Listed, Query, Registered, Sight};
 
 const COLUMNS: &str =
     "id, domain_id, name, tags, metadata, status, created_by, created_at, updated_by, updated_at";
@@ -144,11 +144,12 @@ pub async fn list<T: Registered>(
     tx: &mut Tx,
     domain: DomainId,
     query: &Query<T::Id>,
-    visible: Visible,
+    sight: &Sight,
     own: impl FnOnce(Filter) -> Filter,
 ) -> Result<Page<Listed<T>>> {
     let whole = Filter::new().and("domain_id = ?", domain).and_opt("status = ?", query.status.code());
-    let mut filter = visible
+    let mut filter = sight
+        .visible
         .restrict(whole.clone(), "id")
         .and_opt("id = ?", query.id)
         .and_opt("created_at >= ?", query.created_from)
@@ -159,6 +160,9 @@ pub async fn list<T: Registered>(
         Some(InGroup::Within(group)) => hierarchy::within(filter, T::Id::KIND, "id", group),
         Some(InGroup::Nowhere) => hierarchy::without_parent(filter, T::Id::KIND, "id"),
     };
+    if !query.access.is_empty() {
+        filter = query.access.restrict(filter, "id", sight.user, domain, T::Id::KIND);
+    }
     filter = own(filter);
     let total = match filter == whole {
         true => Some(tally::sum(tx, T::Id::KIND, domain, query.status).await?),
@@ -168,9 +172,18 @@ pub async fn list<T: Registered>(
     let list = List::ordered(T::Id::TABLE, &columns, &query.listing);
     let page = list.page(tx, filter, query.listing.page, total, read::<T>).await?;
     let paths = parent_paths(tx, &page.items).await?;
+    let uuid = |thing: &T| thing.entry().id.object(domain).id();
+    let mut standings = match sight.explained {
+        true => {
+            let ids: Vec<_> = page.items.iter().map(uuid).collect();
+            standing::of_page(tx, sight.user, domain, T::Id::KIND, &ids).await?
+        }
+        false => HashMap::new(),
+    };
     Ok(page.map(|item| {
         let path = item.entry().parent.and_then(|parent| paths.get(&parent).cloned());
-        Listed { parent_path: path.unwrap_or_default(), item }
+        let standing = standings.remove(&uuid(&item)).unwrap_or_default();
+        Listed { parent_path: path.unwrap_or_default(), standing, item }
     }))
 }
 

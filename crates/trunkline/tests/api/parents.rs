@@ -125,4 +125,43 @@ both_databases! {
         }
         assert_eq!(plant.count("relations WHERE relation = 'parent_group'").await, 0);
     }
+
+    async fn lists_and_views_say_how_the_caller_comes_to_a_thing(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (ann, bob) = (plant.user("ann").await, plant.user("bob").await);
+        let domain = ann.domain("one").await;
+        let guests = json!({"role_name": "guests", "optional_actions": ["read"], "optional_members": [bob.id]});
+        ann.post(&format!("/domains/{domain}/roles"), guests).await.expect(201);
+        for (kind, ..) in KINDS {
+            let id = made(&ann, &domain, kind, json!({})).await;
+            made(&ann, &domain, kind, json!({})).await;
+            let (list, view) = (format!("/{domain}/{kind}s"), format!("/{domain}/{kind}s/{id}"));
+            let key = format!("{kind}s");
+            let readers = json!({"role_name": "readers", "optional_actions": ["read"], "optional_members": [bob.id]});
+            ann.post(&format!("{view}/roles"), readers).await.expect(201);
+
+            let seen = bob.get(&list).await.expect(200);
+            assert_eq!(seen["total"], 1);
+            let row = &seen[&key][0];
+            assert_eq!((&row["access_type"], &row["role_name"], &row["actions"]), (&json!("direct"), &json!("readers"), &json!(["read"])));
+            for (query, total) in [
+                ("access_type=direct", 1), ("access_type=domain", 0), ("role_name=readers", 1), ("role_name=admin", 0),
+                ("actions=read", 1), ("actions=read,delete", 0),
+            ] {
+                assert_eq!(bob.get(&format!("{list}?{query}")).await.expect(200)["total"], total, "{query}");
+            }
+            assert_eq!(ann.get(&list).await.expect(200)["total"], 2);
+            assert_eq!(ann.get(&list).await.expect(200)[&key][0]["access_type"], "direct");
+            let as_bob = plant.admin.get(&format!("{list}?user={}", bob.id)).await.expect(200);
+            assert_eq!((&as_bob["total"], &as_bob[&key][0]["role_name"]), (&json!(1), &json!("readers")));
+            let all = plant.admin.get(&list).await.expect(200);
+            assert_eq!(all["total"], 2);
+            assert!(all[&key][0].get("access_type").is_none());
+
+            let roles = bob.get(&format!("{view}?roles=true")).await.expect(200)["roles"].clone();
+            assert_eq!((&roles[0]["role_name"], &roles[0]["access_type"]), (&json!("readers"), &json!("direct")));
+            assert_eq!(plant.admin.get(&format!("{view}?roles=true")).await.expect(200)["roles"], json!([]));
+            assert!(bob.get(&view).await.expect(200).get("roles").is_none());
+        }
+    }
 }

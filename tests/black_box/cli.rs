@@ -1,120 +1,11 @@
 //! The command line manages a running platform: login, names instead of ids, tables and JSON, errors that say what to do.
 
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use serde_json::Value;
-use testkit::{ADMIN, Server, Storage, TempDir, program};
+use testkit::{ADMIN, Server, Storage, program};
 
-/// Somebody at a shell with a home of their own.
-struct Shell {
-    home: TempDir,
-    environment: Vec<(&'static str, String)>,
-}
-
-/// How a command ended.
-#[derive(Debug)]
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Shell {
-    fn new() -> Self {
-        Self { home: TempDir::new().unwrap(), environment: Vec::new() }
-    }
-
-    /// A shell in which `username` has logged in.
-    #[track_caller]
-    fn logged_in(server: &Server, username: &str, password: &str) -> Self {
-        let shell = Self::new();
-        let url = server.url("");
-        let said = shell.run_with(
-            &["login", "--url", &url, "--username", username, "--password-stdin"],
-            &format!("{password}\n"),
-        );
-        assert_eq!(said.code, 0, "{said:?}");
-        assert!(said.out.contains(&url) && said.out.contains(username), "{said:?}");
-        shell
-    }
-
-    fn with(mut self, name: &'static str, value: &str) -> Self {
-        self.environment.push((name, value.to_owned()));
-        self
-    }
-
-    fn login_file(&self) -> PathBuf {
-        self.home.path().join("config/trunkline/login.toml")
-    }
-
-    /// Runs a command with nothing on its standard input.
-    #[track_caller]
-    fn run(&self, arguments: &[&str]) -> Said {
-        self.run_with(arguments, "")
-    }
-
-    #[track_caller]
-    fn run_with(&self, arguments: &[&str], stdin: &str) -> Said {
-        let mut child = Command::new(program())
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("XDG_CONFIG_HOME", self.home.path().join("config"))
-            .envs(self.environment.iter().map(|(name, value)| (*name, value)))
-            .current_dir(self.home.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A command that reads nothing may have ended already.
-        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Said { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    /// Runs a command that must succeed and gives what it printed.
-    #[track_caller]
-    fn ok(&self, arguments: &[&str]) -> String {
-        let said = self.run(arguments);
-        assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
-        said.out
-    }
-
-    /// The same with `--json`.
-    #[track_caller]
-    fn json(&self, arguments: &[&str]) -> Value {
-        let out = self.ok(&[arguments, &["--json"]].concat());
-        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error} in {out}"))
-    }
-
-    /// The same with `--quiet`: the ids.
-    #[track_caller]
-    fn ids(&self, arguments: &[&str]) -> Vec<String> {
-        self.ok(&[arguments, &["--quiet"]].concat()).lines().map(str::to_owned).collect()
-    }
-
-    /// Runs a command that must fail with this code, and gives what it said about it.
-    #[track_caller]
-    fn fails(&self, code: i32, arguments: &[&str]) -> String {
-        let said = self.run(arguments);
-        assert_eq!((said.code, said.out.as_str()), (code, ""), "{arguments:?}: {said:?}");
-        said.err
-    }
-}
-
-/// A server, and its administrator with a domain that commands work in.
-#[track_caller]
-fn plant() -> (Server, Shell) {
-    let server = Server::start(Storage::Sqlite);
-    let admin = Shell::logged_in(&server, ADMIN.0, ADMIN.2);
-    admin.ok(&["domains", "create", "My plant", "--use"]);
-    (server, admin)
-}
+use crate::shell::{Shell, plant};
 
 #[test]
 fn a_plant_is_set_up_from_the_command_line_with_names_alone() {
@@ -169,7 +60,7 @@ fn a_plant_is_set_up_from_the_command_line_with_names_alone() {
 #[test]
 fn many_are_made_from_a_file_and_listed_page_by_page() {
     let (_server, admin) = plant();
-    let file = admin.home.path().join("devices.csv");
+    let file = admin.directory().join("devices.csv");
     let rows: String = (0..230).map(|n| format!("device-{n:03},sn-{n},secret-{n},a;b\n")).collect();
     std::fs::write(&file, format!("name,identity,secret,tags\n{rows}")).unwrap();
     let made = admin.json(&["clients", "create", "--file", "devices.csv"]);
@@ -295,10 +186,32 @@ fn who_is_not_allowed_learns_which_permission_it_takes() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let (_server, admin) = plant();
+    let names: Vec<_> = (0..200).map(|n| format!("device-with-a-rather-long-name-{n}")).collect();
+    let create: Vec<_> = ["clients", "create"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    admin.ok(&create);
+    for format in ["", "--json"] {
+        let piped = format!(
+            "{} clients list --all {format} | head -n 1; exit ${{PIPESTATUS[0]}}",
+            program().display()
+        );
+        let said = Command::new("bash")
+            .args(["-c", &piped])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("XDG_CONFIG_HOME", admin.directory().join("config"))
+            .output()
+            .unwrap();
+        assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
+    }
+}
+
+#[test]
 fn completion_scripts_are_understood_by_their_shells() {
     let shell = Shell::new();
     let script = shell.ok(&["completion", "bash"]);
-    let file = shell.home.path().join("trunkline.bash");
+    let file = shell.directory().join("trunkline.bash");
     std::fs::write(&file, &script).unwrap();
     let checked = Command::new("bash").arg("-n").arg(&file).output().unwrap();
     assert!(checked.status.success(), "{checked:?}");

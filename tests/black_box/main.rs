@@ -11,6 +11,7 @@
 
 mod bad_input;
 mod cli;
+mod cli_people;
 mod clients;
 mod crash;
 mod http_publish;
@@ -21,5 +22,6 @@ mod probe;
 mod quickstart;
 mod refusals;
 mod revocation;
+mod shell;
 mod startup;
 mod tour;

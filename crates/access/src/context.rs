@@ -18,7 +18,10 @@ use crate::{
     callouts::Target,
     gates::Gate,
     graph::Subject,
-    identity::{Caller, Credential, Role, tokens::Purpose},
+    identity::{
+        Caller, Credential, Role,
+        tokens::{Purpose, Verified},
+    },
     pats::{self, Ask},
 };
 
@@ -27,7 +30,7 @@ use crate::{
 pub struct Context {
     access: Access,
     caller: Caller,
-    generation: i64,
+    verified: Arc<Verified>,
     guard: web::Guard,
     request: RequestInfo,
 }
@@ -73,6 +76,12 @@ impl Permit {
         self.credential
     }
 
+    /// For another service of the installation, which acts in nobody's name and has authorized by itself.
+    pub const fn of_service(at: Timestamp) -> Self {
+        let nobody = UserId::from_uuid(uuid::Uuid::nil());
+        Self { actor: nobody, at, platform_admin: false, credential: Credential::Service }
+    }
+
     /// For whoever makes itself: a user that registers, the administrator of the first start.
     pub const fn of_oneself(user: UserId, at: Timestamp) -> Self {
         Self { actor: user, at, platform_admin: false, credential: Credential::Session }
@@ -85,10 +94,9 @@ impl Context {
         &self.caller
     }
 
-    /// The generation of the caller's account when the request came in, for
-    /// [`Accounts::hold`](crate::identity::accounts::Accounts::hold).
-    pub const fn generation(&self) -> i64 {
-        self.generation
+    /// What the caller has shown.
+    pub fn verified(&self) -> &Verified {
+        &self.verified
     }
 
     /// The instant that the whole use case sees.
@@ -278,7 +286,9 @@ impl Context {
     fn no_pat(&self) -> Result<()> {
         match self.caller.credential {
             Credential::Session | Credential::Standalone => Ok(()),
-            Credential::Pat(_) => Err(Error::new(Kind::Denied, "failed to authorize PAT")),
+            Credential::Pat(_) | Credential::Service => {
+                Err(Error::new(Kind::Denied, "failed to authorize PAT"))
+            }
         }
     }
 
@@ -290,6 +300,7 @@ impl Context {
                 true => Ok(()),
                 false => Err(Error::denied()),
             },
+            Credential::Service => Err(Error::denied()),
         }
     }
 
@@ -300,7 +311,7 @@ impl Context {
         payload: impl FnOnce() -> Value + Send,
     ) -> Result<()> {
         let callouts = self.access.callouts();
-        if !callouts.wants(operation, &target) {
+        if !callouts.wants(operation) {
             return Ok(());
         }
         callouts.consult(self.caller.user, self.request.at, operation, &target, payload()).await
@@ -427,8 +438,8 @@ where
         let token = token.ok_or_else(|| refused("missing or invalid bearer user token"))?;
         let verified = access.verify(&token, Purpose::Access, request.at).await?;
         guard.mark_signed_in();
-        let (caller, generation) = (verified.caller.clone(), verified.generation);
-        Ok(Self(Context { access, caller, generation, guard, request }))
+        let caller = verified.caller.clone();
+        Ok(Self(Context { access, caller, verified, guard, request }))
     }
 }
 

@@ -15,7 +15,7 @@ use std::{fmt, sync::Arc};
 
 use db::{Db, Row, Tx, params};
 use kernel::{DomainId, Error, Result, RoleId, UserId};
-use relation::{Edge, Fact, Id, KindId, Loaded, NodeKey, Outcome, RelationSet, Schema};
+use relation::{Edge, Explanation, Fact, Id, KindId, Loaded, NodeKey, Outcome, RelationSet, Schema};
 use uuid::Uuid;
 
 use crate::Object;
@@ -70,18 +70,74 @@ impl Graph {
     /// Whether `subject` has `permission` on `object`. An error is never a yes.
     pub async fn check(&self, subject: Subject, permission: &str, object: Object) -> Result<bool> {
         let object = relation::Object::new(self.kind(object.kind())?, Id::uuid(object.id().as_u128()));
+        self.decide(self.user(subject)?, permission, object).await
+    }
+
+    /// Whether a subject has a permission on an object, each given by kind and id: the question of another program.
+    ///
+    /// Invalid where the schema has no such kind or permission, or an id cannot be one. An error is never a yes.
+    pub async fn check_named(
+        &self,
+        (subject_kind, subject): (&str, &str),
+        permission: &str,
+        (object_kind, object): (&str, &str),
+    ) -> Result<bool> {
+        let subject = self.schema().object(subject_kind, subject);
+        let subject = subject.map_err(|error| Error::invalid("malformed policy subject").cause(error))?;
+        let object = self.schema().object(object_kind, object);
+        let object = object.map_err(|error| Error::invalid("malformed policy object").cause(error))?;
+        if self.schema().item(object.kind(), permission).is_none() {
+            return Err(Error::invalid("malformed policy permission"));
+        }
         self.decide(subject, permission, object).await
     }
 
     /// Whether a user administers the platform.
     pub async fn is_platform_admin(&self, user: UserId) -> Result<bool> {
         let platform = self.schema().object("platform", PLATFORM_ID).map_err(Error::internal)?;
-        self.decide(Subject::PlatformAdmin(user), "admin", platform).await
+        self.decide(self.user(Subject::PlatformAdmin(user))?, "admin", platform).await
     }
 
     /// Whether `subject` may read every thing of this kind in the domain.
     pub async fn sees_all(&self, subject: Subject, domain: DomainId, kind: &str) -> Result<bool> {
         self.check(subject, &format!("{kind}_read_permission"), Object::domain(domain)).await
+    }
+
+    /// Why `subject` has `permission` on `object`, or why not.
+    pub(crate) async fn explain(
+        &self,
+        subject: Subject,
+        permission: &str,
+        object: Object,
+    ) -> Result<Explanation> {
+        let object = relation::Object::new(self.kind(object.kind())?, Id::uuid(object.id().as_u128()));
+        let ask = self.ask(self.user(subject)?, permission, object)?;
+        self.settle(|engine, loaded| engine.explain(&ask, loaded)).await
+    }
+
+    /// Why a user has a permission on the platform, or why not.
+    pub(crate) async fn explain_platform(&self, user: UserId, permission: &str) -> Result<Explanation> {
+        let platform = self.schema().object("platform", PLATFORM_ID).map_err(Error::internal)?;
+        let ask = self.ask(self.user(Subject::PlatformAdmin(user))?, permission, platform)?;
+        self.settle(|engine, loaded| engine.explain(&ask, loaded)).await
+    }
+
+    /// The domain that a thing is in, if there is such a thing.
+    pub async fn domain_of(&self, kind: &'static str, id: Uuid) -> Result<Option<DomainId>> {
+        let row = self
+            .db
+            .read(move |tx| {
+                Box::pin(async move {
+                    tx.one_or_none(
+                        "SELECT subject_id FROM relations
+                          WHERE object_kind = $1 AND object_id = $2 AND relation = 'domain'",
+                        params![kind, id.as_hyphenated().to_string()],
+                    )
+                    .await
+                })
+            })
+            .await?;
+        row.map(|row| row.get("subject_id")).transpose()
     }
 
     /// Whether there is such an object in its domain. One of another domain is as unknown as one that never was.
@@ -157,15 +213,37 @@ impl Graph {
         tx.on_commit(move || engine.invalidate(keys));
     }
 
-    async fn decide(&self, subject: Subject, permission: &str, object: relation::Object) -> Result<bool> {
+    async fn decide(
+        &self,
+        subject: relation::Object,
+        permission: &str,
+        object: relation::Object,
+    ) -> Result<bool> {
+        let ask = self.ask(subject, permission, object)?;
+        self.settle(|engine, loaded| engine.check(&ask, loaded)).await
+    }
+
+    fn ask(
+        &self,
+        subject: relation::Object,
+        permission: &str,
+        object: relation::Object,
+    ) -> Result<relation::Ask> {
         let permission = self.schema().item(object.kind(), permission).ok_or_else(|| {
             Error::internal(format!("the schema has no permission `{permission}` for this kind of object"))
         })?;
-        let ask = relation::Ask { subject: self.user(subject)?.into(), permission, object };
+        Ok(relation::Ask { subject: subject.into(), permission, object })
+    }
+
+    /// Asks the engine, and loads what it lacks, until it knows.
+    async fn settle<T>(
+        &self,
+        question: impl Fn(&relation::Graph, &Loaded) -> Result<Outcome<T>, relation::AskError> + Send,
+    ) -> Result<T> {
         let mut loaded = Loaded::default();
         loop {
-            match self.engine.check(&ask, &loaded).map_err(Error::internal)? {
-                Outcome::Decided(allowed) => return Ok(allowed),
+            match question(&self.engine, &loaded).map_err(Error::internal)? {
+                Outcome::Decided(answer) => return Ok(answer),
                 Outcome::Need(keys) => {
                     let ticket = self.engine.ticket();
                     for fact in self.load(keys).await? {

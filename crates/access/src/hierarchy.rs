@@ -2,7 +2,8 @@
 //!
 //! A thing has at most one parent. Nothing else stores it: what a thing's parent is, which groups are above it and what
 //! lies below a group is asked of the relations table, so that a move is one row and no path can go stale. Depth is
-//! bounded by [`MAX_DEPTH`], and so is every walk.
+//! bounded by [`MAX_DEPTH`], and so is every walk. The walks are CROSS JOINs, which SQLite does in the order in which they
+//! are written: it would otherwise read all relations of a kind at each step.
 
 use std::collections::HashMap;
 
@@ -29,8 +30,8 @@ pub fn below(roots: &str) -> String {
         "(WITH RECURSIVE below(id) AS (
             {roots}
             UNION
-            SELECT r.object_id FROM below b JOIN relations r
-                ON r.subject_kind = 'group' AND r.subject_id = b.id
+            SELECT r.object_id FROM below b CROSS JOIN relations r
+             WHERE r.subject_kind = 'group' AND r.subject_id = b.id
                AND r.object_kind = 'group' AND r.relation = 'parent_group')
           SELECT id FROM below)"
     )
@@ -171,9 +172,9 @@ pub async fn paths(tx: &mut Tx, groups: &[GroupId]) -> Result<HashMap<GroupId, V
         "WITH RECURSIVE above(thing, id, distance) AS (
            SELECT object_id, subject_id, 1 FROM relations{}
            UNION ALL
-           SELECT a.thing, r.subject_id, a.distance + 1 FROM above a JOIN relations r
-               ON r.object_kind = 'group' AND r.object_id = a.id AND r.relation = 'parent_group'
-            WHERE a.distance < {MAX_DEPTH})
+           SELECT a.thing, r.subject_id, a.distance + 1 FROM above a CROSS JOIN relations r
+            WHERE r.object_kind = 'group' AND r.object_id = a.id AND r.relation = 'parent_group'
+              AND a.distance < {MAX_DEPTH})
          SELECT thing, id FROM above ORDER BY thing, distance DESC",
         these.sql()
     );
@@ -225,8 +226,8 @@ pub fn topmost(filter: Filter, column: &str, seen: Filter) -> Filter {
                     SELECT object_id FROM relations WHERE object_kind = 'group' AND relation = 'parent_group'
                        AND subject_kind = 'group'{}
                     UNION
-                    SELECT r.object_id FROM under u JOIN relations r
-                        ON r.subject_kind = 'group' AND r.subject_id = u.id
+                    SELECT r.object_id FROM under u CROSS JOIN relations r
+                     WHERE r.subject_kind = 'group' AND r.subject_id = u.id
                        AND r.object_kind = 'group' AND r.relation = 'parent_group')
                   SELECT id FROM under)";
     filter.and_nested(&format!("{column} NOT IN {under}"), seen)
@@ -238,9 +239,9 @@ fn counted_below(roots: &str, deepest: usize) -> String {
         "below(id, depth) AS (
            {roots}
            UNION ALL
-           SELECT r.object_id, b.depth + 1 FROM below b JOIN relations r
-               ON r.subject_kind = 'group' AND r.subject_id = b.id
+           SELECT r.object_id, b.depth + 1 FROM below b CROSS JOIN relations r
+            WHERE r.subject_kind = 'group' AND r.subject_id = b.id
               AND r.object_kind = 'group' AND r.relation = 'parent_group'
-            WHERE b.depth < {deepest})"
+              AND b.depth < {deepest})"
     )
 }

@@ -21,6 +21,7 @@ mod cache;
 pub mod callouts;
 pub mod context;
 pub mod crypto;
+pub mod explain;
 pub mod gates;
 pub mod graph;
 pub mod hierarchy;
@@ -56,7 +57,9 @@ use graph::Graph;
 use identity::{
     Caller, Credential, Role,
     accounts::Accounts,
+    api_keys::ApiKeys,
     keys::Keys,
+    standalone::Standalone,
     tokens::{Purpose, Tokens, Verified},
 };
 use limits::FailureLimit;
@@ -69,6 +72,7 @@ pub const MIGRATIONS: &[db::Migration] = &[
     db::Migration { id: "access/0001", sql: include_str!("../migrations/0001_access.sql") },
     db::Migration { id: "access/0002", sql: include_str!("../migrations/0002_pats.sql") },
     db::Migration { id: "access/0003", sql: include_str!("../migrations/0003_role_members.sql") },
+    db::Migration { id: "access/0004", sql: include_str!("../migrations/0004_api_keys.sql") },
 ];
 
 /// What an operator can set.
@@ -80,8 +84,12 @@ pub struct Settings {
     pub refresh_token_life: Duration,
     /// Whether users whose e-mail address is not verified may work.
     pub allow_unverified_users: bool,
+    /// One fixed user instead of logins.
+    pub standalone: Option<Standalone>,
     /// A permission table in place of the one that comes with the program.
     pub permissions_file: Option<PathBuf>,
+    /// Who may refuse what was authorized: for each service (`domains`, `groups`, `clients`, `channels`).
+    pub callouts: Vec<(&'static str, callouts::Settings)>,
 }
 
 impl Default for Settings {
@@ -90,7 +98,9 @@ impl Default for Settings {
             access_token_life: Duration::from_secs(3600),
             refresh_token_life: Duration::from_secs(24 * 3600),
             allow_unverified_users: true,
+            standalone: None,
             permissions_file: None,
+            callouts: Vec::new(),
         }
     }
 }
@@ -117,6 +127,7 @@ struct Inner {
     callouts: Callouts,
     on_leave: OnceLock<OnLeave>,
     pats: Pats,
+    api_keys: ApiKeys,
 }
 
 /// What [`Access::open`] stands on.
@@ -145,13 +156,14 @@ impl Access {
         Ok(Self(Arc::new(Inner {
             digester: Digester::new(&master)?,
             passwords: Passwords::new(),
-            tokens: Tokens::new(keys),
+            tokens: Tokens::new(keys, settings.standalone.is_none()),
             accounts: Accounts::new(),
-            gates: Gates::new(),
+            gates: Gates::new(settings.standalone.is_some()),
             failures: FailureLimit::new(),
-            callouts: Callouts,
+            callouts: Callouts::open(&settings.callouts)?,
             on_leave: OnceLock::new(),
             pats: Pats::new(),
+            api_keys: ApiKeys::new(),
             permissions,
             graph,
             sealer,
@@ -228,6 +240,11 @@ impl Access {
         &self.0.failures
     }
 
+    /// API keys.
+    pub fn api_keys(&self) -> &ApiKeys {
+        &self.0.api_keys
+    }
+
     /// Personal access tokens.
     pub fn pats(&self) -> &Pats {
         &self.0.pats
@@ -248,18 +265,49 @@ impl Access {
         self.0.on_leave.get().copied()
     }
 
-    /// Whose token this is, if it is valid for `purpose` at `now`. A personal access token calls the API and is good for
-    /// nothing else.
+    /// Whose token this is, if it is valid for `purpose` at `now`. A personal access token and an API key call the API
+    /// and are good for nothing else.
     pub async fn verify(
         &self,
         token: &Secret<String>,
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<Arc<Verified>> {
+        if let Some(standalone) = &self.0.settings.standalone {
+            // The comparison takes the same time wherever they differ.
+            return match purpose {
+                Purpose::Access if *token == standalone.token => {
+                    Ok(Arc::new(Verified::standalone(standalone)))
+                }
+                _ => Err(Error::unauthenticated()),
+            };
+        }
         if purpose == Purpose::Access && token.expose().starts_with(pats::secret::PREFIX) {
             return pats::known::verify(self, token, now).await;
         }
-        self.0.tokens.verify(&self.0.db, &self.0.accounts, token, purpose, now).await
+        let verified = self.0.tokens.read(token, purpose, now)?;
+        if self.stands(&verified, now).await? { Ok(verified) } else { Err(Error::unauthenticated()) }
+    }
+
+    /// Whether what was verified earlier still holds at `now`: for what outlives a request, such as a connection.
+    pub async fn stands(&self, verified: &Verified, now: Timestamp) -> Result<bool> {
+        if verified.expires_at <= now {
+            return Ok(false);
+        }
+        match verified.caller.credential {
+            Credential::Pat(pat) => return pats::known::stands(self, pat, now).await,
+            Credential::Standalone => return Ok(true),
+            _ => {}
+        }
+        let user = verified.caller.user;
+        let account = self.0.accounts.get(&self.0.db, user).await?.filter(|account| account.enabled);
+        let Some(account) = account else { return Ok(false) };
+        if !verified.is_api_key() {
+            return Ok(account.generation == verified.generation);
+        }
+        let Some(key) = verified.id.as_deref().and_then(|id| id.parse().ok()) else { return Ok(false) };
+        let owner = self.0.api_keys.owner(&self.0.db, key).await?;
+        Ok(owner == Some(user) && account.credential_generation == verified.generation)
     }
 
     /// Who calls with this access token at `now`, if the caller may work at all.
@@ -291,8 +339,14 @@ impl Access {
 
 /// An event with what all events of users' changes have in common (reference 03 §8).
 pub fn event(operation: &'static str, entity: String, permit: &Permit, request: &str) -> Event {
-    Event::new(operation, entity, permit.at())
-        .with("user_id", permit.actor())
+    let event = Event::new(operation, entity, permit.at())
         .with("token_type", permit.credential().word())
-        .with("request_id", request)
+        .with("request_id", request);
+    match permit.credential() {
+        Credential::Session | Credential::Pat(_) | Credential::Standalone => {
+            event.with("user_id", permit.actor())
+        }
+        // It acts in nobody's name.
+        Credential::Service => event,
+    }
 }

@@ -14,7 +14,10 @@ const MAX_LEN: u64 = 1 << 20;
 
 /// Operation → permission.
 #[derive(Debug)]
-pub struct Permissions(HashMap<(String, String), String>);
+pub struct Permissions {
+    table: HashMap<(String, String), String>,
+    required: Vec<Operation>,
+}
 
 #[derive(Deserialize)]
 struct Entity {
@@ -52,7 +55,7 @@ impl Permissions {
                 table.insert((entity.clone(), format!("role_{operation}")), permission);
             }
         }
-        let table = Self(table);
+        let table = Self { table, required: required.to_vec() };
         for operation in required {
             let permission = table.get(*operation).ok_or_else(|| {
                 Error::invalid(format!("the operation `{operation}` has no permission, add it"))
@@ -67,10 +70,16 @@ impl Permissions {
         Ok(table)
     }
 
+    /// The operation that is written like this, `clients.view`, if it takes a permission.
+    pub fn operation(&self, text: &str) -> Option<Operation> {
+        let (entity, name) = text.split_once('.')?;
+        self.required.iter().find(|known| known.entity == entity && known.name == name).copied()
+    }
+
     /// The permission that `operation` takes.
     pub fn get(&self, operation: Operation) -> Option<&str> {
         // Two short allocations would be saved by a nested map; a check costs less than reading the request.
-        self.0.get(&(operation.entity.to_owned(), operation.name.to_owned())).map(String::as_str)
+        self.table.get(&(operation.entity.to_owned(), operation.name.to_owned())).map(String::as_str)
     }
 }
 

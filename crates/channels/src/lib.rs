@@ -1,8 +1,9 @@
 //! Channels carry messages between the clients of one domain.
 //!
 //! A client may publish or subscribe only where it is *connected* with that right. [`service::Channels::connect`] and
-//! [`service::Channels::disconnect`] are the only writers of connections, and each change emits an event on which the
-//! message plane asks anew. Users need no connection: the relations decide ([`service::Channels::may_user`]).
+//! [`service::Channels::disconnect`], and their twins for other services of the installation in [`trusted`], are the only
+//! writers of connections, and each change emits an event on which the message plane asks anew. Users need no connection:
+//! the relations decide ([`service::Channels::may_user`]).
 //!
 //! Start reading at [`service`]; the wire shapes are in [`http`], the promises in reference 03 §6.
 
@@ -11,8 +12,10 @@ pub mod http;
 pub mod model;
 pub mod service;
 mod store;
+pub mod trusted;
 
 pub use service::Channels;
+pub use trusted::Connection;
 
 /// The tables of this crate.
 pub const MIGRATIONS: &[db::Migration] =

@@ -194,7 +194,7 @@ impl Channels {
     }
 
     /// Whether domain and channel are enabled, and the channel is in the domain.
-    async fn passes_messages(&self, domain: DomainId, channel: ChannelId) -> Result<bool> {
+    pub async fn passes_messages(&self, domain: DomainId, channel: ChannelId) -> Result<bool> {
         if self.access().gates().get(self.access().db(), domain).await? != Some(Gate::Enabled) {
             return Ok(false);
         }

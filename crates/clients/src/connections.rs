@@ -3,14 +3,18 @@
 //! The rows live with the clients, so that a client and its connections go in one transaction; the rules for making
 //! them are the channels crate's, which calls the functions below inside its own transactions.
 
-use std::{collections::HashMap, hash::Hash, str::FromStr};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+    str::FromStr,
+};
 
 use db::{Engine, Filter, FromVal, Tx, Val, params};
 use kernel::{ChannelId, ClientId, DomainId, Error, Result, Status};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a connection lets a client do (reference 03 §2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
 pub enum ConnectionType {
     /// Send messages to the channel.
     Publish,
@@ -152,6 +156,35 @@ pub async fn disconnect(tx: &mut Tx, domain: DomainId, connections: &Connections
         .and_in("client_id", connections.clients().iter().map(Val::from))
         .and_in("type", connections.types().iter().map(|kind| Val::Int(kind.code())));
     remove(tx, &filter).await
+}
+
+/// The channels of the connections that `filter` names, in the order of their ids, by domain.
+pub async fn channels(tx: &mut Tx, filter: &Filter) -> Result<BTreeMap<DomainId, Vec<ChannelId>>> {
+    let sql =
+        format!("SELECT DISTINCT domain_id, channel_id FROM connections{} ORDER BY channel_id", filter.sql());
+    let mut channels: BTreeMap<DomainId, Vec<ChannelId>> = BTreeMap::new();
+    for row in &tx.all(&sql, filter.params()).await? {
+        channels.entry(row.get("domain_id")?).or_default().push(row.get("channel_id")?);
+    }
+    Ok(channels)
+}
+
+/// Removes every connection that `filter` names; returns them, each domain's, channel's and type's clients together.
+pub async fn take(tx: &mut Tx, filter: &Filter) -> Result<Vec<(DomainId, Connections)>> {
+    let sql =
+        format!("DELETE FROM connections{} RETURNING domain_id, channel_id, client_id, type", filter.sql());
+    let mut taken: BTreeMap<(DomainId, ChannelId, ConnectionType), Vec<ClientId>> = BTreeMap::new();
+    for row in &tx.all(&sql, filter.params()).await? {
+        let (channel, code) = (row.get("channel_id")?, row.get("type")?);
+        let kind = ConnectionType::from_code(code)
+            .ok_or_else(|| Error::internal(format!("connections.type is {code} on {channel}")))?;
+        taken.entry((row.get("domain_id")?, channel, kind)).or_default().push(row.get("client_id")?);
+    }
+    let taken = taken.into_iter().map(|((domain, channel, kind), mut clients)| {
+        clients.sort_unstable();
+        (domain, Connections { channels: vec![channel], clients, types: vec![kind] })
+    });
+    Ok(taken.collect())
 }
 
 /// Removes every connection of a channel.

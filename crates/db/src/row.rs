@@ -4,7 +4,8 @@ use std::{fmt, sync::Arc};
 
 use kernel::{
     ChannelId, ClientId, DomainId, EntityId, Error, GroupId, Metadata, Name, Result, RoleId, Route, Status,
-    Tags, Timestamp, UserId, id::PatId,
+    Tags, Timestamp, UserId,
+    id::{KeyId, PatId},
 };
 
 use crate::postgres;
@@ -241,7 +242,7 @@ macro_rules! parsed_from_text {
     )*};
 }
 
-parsed_from_text!(UserId DomainId GroupId ClientId ChannelId EntityId PatId RoleId Name Route);
+parsed_from_text!(UserId DomainId GroupId ClientId ChannelId EntityId PatId KeyId RoleId Name Route);
 
 const fn text(cell: Cell<'_>) -> Option<&str> {
     match cell {

@@ -2,7 +2,8 @@
 
 use kernel::{
     ChannelId, ClientId, DomainId, Error, GroupId, Metadata, Name, Result, RoleId, Route, Status, Tags,
-    Timestamp, UserId, id::PatId,
+    Timestamp, UserId,
+    id::{KeyId, PatId},
 };
 
 /// A value for a placeholder.
@@ -112,7 +113,7 @@ macro_rules! from_ids {
     )*};
 }
 
-from_ids!(UserId DomainId GroupId ClientId ChannelId PatId);
+from_ids!(UserId DomainId GroupId ClientId ChannelId PatId KeyId);
 
 impl<const N: usize> From<&[u8; N]> for Val {
     fn from(bytes: &[u8; N]) -> Self {

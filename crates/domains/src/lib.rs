@@ -8,6 +8,7 @@
 //! Start reading at [`service`]; how users come into a domain is in [`invitations`], the wire shapes are in [`http`], the
 //! promises in reference 02 §1 and §2.
 
+mod departure;
 mod events;
 pub mod http;
 pub mod invitations;

@@ -87,6 +87,8 @@ ids! {
     ChannelId = "channel";
     /// A personal access token.
     PatId = "pat";
+    /// An API key.
+    KeyId = "key";
     /// A thing of any kind that has roles, where its kind is told by other means.
     EntityId = "entity";
 }

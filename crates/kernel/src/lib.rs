@@ -20,7 +20,7 @@ pub mod time;
 
 pub use clock::{Clock, Rng};
 pub use error::{Error, Kind, Result};
-pub use id::{ChannelId, ClientId, DomainId, EntityId, GroupId, PatId, RoleId, UserId};
+pub use id::{ChannelId, ClientId, DomainId, EntityId, GroupId, KeyId, PatId, RoleId, UserId};
 pub use metadata::{Metadata, Tags};
 pub use name::{Name, Route};
 pub use nearest::nearest;

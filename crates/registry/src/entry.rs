@@ -68,6 +68,7 @@ macro_rules! entry_ids {
 entry_ids! {
     ClientId client "clients";
     ChannelId channel "channels";
+    GroupId group "groups";
 }
 
 /// What every thing of the registry has.

@@ -10,13 +10,16 @@
 //! Rules that hold here: the group that contains a thing is a relation (`access::hierarchy`) and no column; whoever
 //! changes a thing holds its row; a list is filtered in the database to what the caller may see.
 
+mod emptying;
 mod entry;
 mod events;
 pub mod http;
+mod located;
 mod query;
 mod service;
 pub mod store;
 
 pub use entry::{Change, Entry, EntryId, NewEntry, Operations, Refusals, Registered, Words};
+pub use located::{Located, locate, locate_enabled};
 pub use query::{InGroup, Listed, Query, Sight};
 pub use service::Entries;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::authz::Authz;
 use crate::channels::Channels;
 use crate::clients::Clients;
 use crate::domains::Domains;
@@ -157,6 +158,11 @@ impl Api {
     /// Invitations to domains.
     pub const fn invitations(&self) -> Invitations<'_> {
         Invitations(self)
+    }
+
+    /// Why somebody may do something.
+    pub const fn authz(&self) -> Authz<'_> {
+        Authz(self)
     }
 
     /// Domains.

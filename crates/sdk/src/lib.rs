@@ -19,6 +19,7 @@
 
 mod access;
 mod api;
+mod authz;
 mod channels;
 mod clients;
 mod domains;
@@ -39,6 +40,7 @@ mod users;
 
 pub use access::{MemberRole, Standing};
 pub use api::{Answers, Api, Remotes};
+pub use authz::{Authz, Explained, Inquiry as AuthzInquiry, Reason, Step};
 pub use channels::{Channel, ChannelChange, Channels, ConnectionType, Connections, NewChannel};
 pub use clients::{Client, ClientChange, Clients, Credentials, NewClient};
 pub use domains::{Domain, DomainChange, DomainStatus, Domains, NewDomain};

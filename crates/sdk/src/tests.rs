@@ -11,6 +11,8 @@ use kernel::{ChannelId, ClientId, DomainId, Secret};
 
 use super::*;
 
+mod control_plane;
+
 const DOMAIN: &str = "8353e9c8-5a8b-4e12-9a51-3a3a3b8c5b11";
 const CLIENT: &str = "1b6a8c0e-0a5d-4a51-8b0f-6f2f7c1a9d22";
 const CHANNEL: &str = "5d0e6f6a-3a44-4f0a-9c40-4b1d9a8e7c33";

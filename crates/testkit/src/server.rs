@@ -110,8 +110,8 @@ impl Launch {
     /// With what it said, when it does not.
     #[track_caller]
     pub fn start(self) -> Server {
-        let (process, http, mqtt) = self.spawn_ready();
-        Server { launch: self, process, http, mqtt }
+        let (process, listening) = self.spawn_ready();
+        Server { launch: self, process, listening }
     }
 
     /// Runs the program to its end.
@@ -138,7 +138,7 @@ impl Launch {
     }
 
     #[track_caller]
-    fn spawn_ready(&self) -> (Process, SocketAddr, Option<SocketAddr>) {
+    fn spawn_ready(&self) -> (Process, Listening) {
         let process = self.spawn();
         process.wait_for(Stream::Out, "it is ready", |line| (line == "ready").then_some(()));
         let lines = process.lines(Stream::Out);
@@ -146,8 +146,8 @@ impl Launch {
             lines.iter().find_map(|line| line.strip_prefix(&format!("listening {listener} "))?.parse().ok())
         };
         let http = address("http").unwrap_or_else(|| panic!("no `listening http` line:\n{}", process.log()));
-        let mqtt = address("mqtt");
-        (process, http, mqtt)
+        let listening = Listening { http, mqtt: address("mqtt"), grpc: address("grpc") };
+        (process, listening)
     }
 }
 
@@ -156,8 +156,15 @@ impl Launch {
 pub struct Server {
     launch: Launch,
     process: Process,
+    listening: Listening,
+}
+
+/// Where the program says that it listens; of several listeners of one kind the first.
+#[derive(Debug)]
+struct Listening {
     http: SocketAddr,
     mqtt: Option<SocketAddr>,
+    grpc: Option<SocketAddr>,
 }
 
 impl Server {
@@ -174,12 +181,12 @@ impl Server {
 
     /// The URL of `path` at the front door.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.http)
+        format!("http://{}{path}", self.listening.http)
     }
 
     /// The address of the front door.
     pub fn http(&self) -> SocketAddr {
-        self.http
+        self.listening.http
     }
 
     /// The address of the MQTT listener.
@@ -188,7 +195,16 @@ impl Server {
     /// When the program has announced none.
     #[track_caller]
     pub fn mqtt(&self) -> SocketAddr {
-        self.mqtt.unwrap_or_else(|| panic!("no `listening mqtt` line:\n{}", self.log()))
+        self.listening.mqtt.unwrap_or_else(|| panic!("no `listening mqtt` line:\n{}", self.log()))
+    }
+
+    /// The address of the first gRPC listener.
+    ///
+    /// # Panics
+    /// When the program has announced none.
+    #[track_caller]
+    pub fn grpc(&self) -> SocketAddr {
+        self.listening.grpc.unwrap_or_else(|| panic!("no `listening grpc` line:\n{}", self.log()))
     }
 
     /// The data directory.
@@ -223,7 +239,7 @@ impl Server {
     #[track_caller]
     pub fn restart(&mut self) {
         self.process.kill();
-        (self.process, self.http, self.mqtt) = self.launch.spawn_ready();
+        (self.process, self.listening) = self.launch.spawn_ready();
     }
 
     /// Ends the program and gives back how it was started, with its data: to start it differently.

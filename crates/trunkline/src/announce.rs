@@ -24,6 +24,8 @@ pub(crate) struct Welcome<'a> {
     pub(crate) compat: Vec<SocketAddr>,
     /// Where MQTT is spoken; none where this node does not.
     pub(crate) mqtt: Option<SocketAddr>,
+    /// Where gRPC is spoken.
+    pub(crate) grpc: Vec<SocketAddr>,
     /// The administrator's password, if this start has made it up.
     pub(crate) generated_password: Option<&'a Secret<String>>,
 }
@@ -88,6 +90,9 @@ impl fmt::Display for Welcome<'_> {
         if let Some(mqtt) = self.mqtt {
             writeln!(f, "listening mqtt {mqtt}")?;
         }
+        for grpc in &self.grpc {
+            writeln!(f, "listening grpc {grpc}")?;
+        }
         writeln!(f, "ready")
     }
 }
@@ -107,11 +112,12 @@ mod tests {
             http: "0.0.0.0:8080".parse().unwrap(),
             compat: vec!["0.0.0.0:9001".parse().unwrap()],
             mqtt: Some("127.0.0.1:1883".parse().unwrap()),
+            grpc: vec!["127.0.0.1:7001".parse().unwrap()],
             generated_password: Some(&password),
         };
         let text = welcome.to_string();
         assert!(text.ends_with(
-            "\nlistening http 0.0.0.0:8080\nlistening compat 0.0.0.0:9001\nlistening mqtt 127.0.0.1:1883\nready\n"
+            "\nlistening http 0.0.0.0:8080\nlistening compat 0.0.0.0:9001\nlistening mqtt 127.0.0.1:1883\nlistening grpc 127.0.0.1:7001\nready\n"
         ));
         assert!(text.contains("http://localhost:8080/docs"), "{text}");
         assert!(text.contains("made-up"), "{text}");

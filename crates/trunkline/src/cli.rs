@@ -24,7 +24,8 @@ use crate::{build_info, help, rescue, serve};
     version = build_info::version(),
     arg_required_else_help = true,
     max_term_width = 110,
-    after_help = "`trunkline serve` needs no configuration; `trunkline quickstart` shows the platform at work."
+    after_help = "`trunkline serve` needs no configuration; `trunkline quickstart` shows the platform at work;\n\
+                  `trunkline login` comes before the commands that manage a running platform."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -155,12 +156,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        // `trunkline clients list | head -1`: whoever reads has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell if standard error is closed.
             let _ = writeln!(std::io::stderr(), "trunkline: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let is_pipe = |kind: std::io::ErrorKind| kind == std::io::ErrorKind::BrokenPipe;
+    // JSON is written through serde, which wraps the error.
+    let wrapped = error.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+    error.downcast_ref::<std::io::Error>().map(std::io::Error::kind).or(wrapped).is_some_and(is_pipe)
 }
 
 fn parse(matches: &ArgMatches) -> Result<Cli, clap::Error> {
@@ -241,6 +251,62 @@ mod tests {
         insta::assert_snapshot!("help_serve", help_of(&["serve"]));
         insta::assert_snapshot!("help_quickstart", help_of(&["quickstart"]));
         insta::assert_snapshot!("help_config", help_of(&["config"]));
+        for noun in [
+            "login",
+            "users",
+            "domains",
+            "groups",
+            "clients",
+            "channels",
+            "roles",
+            "invitations",
+            "pats",
+            "keys",
+            "completion",
+        ] {
+            insta::assert_snapshot!(format!("help_{noun}"), help_of(&[noun]));
+        }
+        insta::assert_snapshot!("help_clients_create", help_of(&["clients", "create"]));
+        insta::assert_snapshot!("help_clients_list", help_of(&["clients", "list"]));
+    }
+
+    /// What a narrow terminal would break in the middle of a word, or wrap to a ragged margin.
+    #[test]
+    fn help_fits_a_terminal_of_eighty_columns() {
+        fn check(command: &mut clap::Command, path: &str) {
+            for line in command.render_long_help().to_string().lines() {
+                // Commands to be copied and settings in columns stay on their line.
+                let is_example =
+                    ["  trunkline ", "    ", "Usage: "].iter().any(|start| line.starts_with(start));
+                assert!(is_example || line.chars().count() <= 80, "{path}: {line}");
+            }
+            for inner in command.get_subcommands_mut() {
+                let path = format!("{path} {}", inner.get_name());
+                check(inner, &path);
+            }
+        }
+        let mut command = command().term_width(80);
+        command.build();
+        check(&mut command, "trunkline");
+    }
+
+    #[test]
+    fn every_command_and_flag_says_what_it_is_for() {
+        fn check(command: &clap::Command, path: &str) {
+            for argument in command.get_arguments() {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(!help.is_empty(), "{path} {}", argument.get_id());
+                assert!(!help.ends_with('.'), "{path} {}: {help}", argument.get_id());
+            }
+            for inner in command.get_subcommands() {
+                let path = format!("{path} {}", inner.get_name());
+                assert!(inner.get_about().is_some(), "{path}");
+                check(inner, &path);
+            }
+        }
+        let mut command = command();
+        command.build();
+        check(&command, "trunkline");
     }
 
     #[test]

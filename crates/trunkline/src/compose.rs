@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use access::{Access, Ground, crypto::MasterKey, roles};
+use access::{Access, Ground, crypto::MasterKey, identity::standalone::Standalone, roles};
 use anyhow::Context;
-use auth::Auth;
+use auth::{Auth, explain::Explain};
 use channels::Channels;
 use clients::Clients;
 use db::{Db, Migration};
@@ -91,12 +91,24 @@ impl Registry {
         })
     }
 
+    /// The same services, as other programs ask them over gRPC.
+    pub fn grpc(&self) -> grpc::Services {
+        grpc::Services {
+            access: self.access.clone(),
+            users: self.users.clone(),
+            domains: self.domains.clone(),
+            clients: self.clients.clone(),
+            channels: self.channels.clone(),
+        }
+    }
+
     /// The routes of the services that a node serves.
     pub fn routes(&self, serves: impl Fn(Capability) -> bool) -> Vec<Routes> {
+        let explain = Explain::new(self.access.clone(), self.users.clone());
         let of_roles = |entity| roles::http::routes(self.access.clone(), entity);
         let all = [
             (Capability::Auth, auth::routes(self.auth.clone())),
-            (Capability::Auth, users::http::key_routes(self.users.clone())),
+            (Capability::Auth, auth::explain::http::routes(explain)),
             (Capability::Users, users::http::routes(self.users.clone())),
             (Capability::Domains, domains::http::routes(self.domains.clone())),
             (Capability::Groups, groups::http::routes(self.groups.clone())),
@@ -115,6 +127,8 @@ impl Registry {
 pub(crate) struct Platform {
     /// The HTTP API.
     pub(crate) app: App,
+    /// The gRPC services.
+    pub(crate) services: grpc::Services,
     /// The administrator's password, if this start has made it up.
     pub(crate) generated_password: Option<Secret<String>>,
     /// The message engine.
@@ -136,7 +150,11 @@ impl Platform {
         let (db, outbox, clock, rng) = (db.clone(), outbox.clone(), clock.clone(), rng.clone());
         let bus = Bus::default();
         let registry = Registry::open(ground, access_settings(settings), users_settings(settings)?).await?;
-        let generated_password = registry.users.ensure_admin(first_admin(settings)).await?;
+        let generated_password = if settings.auth.standalone_id.is_none() {
+            registry.users.ensure_admin(first_admin(settings)).await?
+        } else {
+            None
+        };
         let gate = Arc::new(RegistryGate(registry.clone()));
         let engine = Engine::new(gate, clock.clone(), limits(settings));
         // Listens before the relay starts, so that it hears what an earlier run has left.
@@ -152,7 +170,8 @@ impl Platform {
             routes.push(messaging::http::routes(engine.clone()));
         }
         let app = App::with_options(routes, app_info(settings, &rng), options);
-        Ok(Self { app, generated_password, engine, db, relay, background })
+        let services = registry.grpc();
+        Ok(Self { app, services, generated_password, engine, db, relay, background })
     }
 
     /// Brings everything to disk after the last request and the last connection have ended.
@@ -255,8 +274,17 @@ fn access_settings(settings: &Settings) -> access::Settings {
         access_token_life: settings.auth.access_token_duration,
         refresh_token_life: settings.auth.refresh_token_duration,
         allow_unverified_users: settings.users.allow_unverified,
+        standalone: standalone(settings),
         permissions_file: settings.auth.permissions_file.clone(),
+        callouts: settings.callouts(),
     }
+}
+
+/// Both are set or neither is; the configuration has seen to that.
+fn standalone(settings: &Settings) -> Option<Standalone> {
+    let auth = &settings.auth;
+    let (user, token) = auth.standalone_id.as_ref().zip(auth.standalone_token.as_ref())?;
+    Some(Standalone { user: user.0, token: token.clone() })
 }
 
 fn users_settings(settings: &Settings) -> anyhow::Result<users::Settings> {

@@ -57,6 +57,53 @@ pub(crate) async fn open_mqtt(settings: &Settings) -> anyhow::Result<Option<mess
     Ok(Some(listener))
 }
 
+/// Opens the gRPC ports: the one that was asked for must open, the ports of the separate services may be taken. None opens
+/// where other machines could act as any user.
+pub(crate) async fn open_grpc(settings: &Settings) -> anyhow::Result<Vec<grpc::Listener>> {
+    let grpc = &settings.grpc;
+    let mut listeners = Vec::new();
+    if let Some(address) = grpc.address.as_ref().filter(|_| grpc.enabled) {
+        let bind = |at| grpc::Listener::bind(at, grpc_options(settings, "auth"));
+        let front = bind_any(address, bind).await;
+        listeners.push(front.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => anyhow::anyhow!("{error}"),
+            kind => anyhow::anyhow!(
+                "cannot listen for gRPC on `{address}` ({kind}); choose another address with `grpc.address`"
+            ),
+        })?);
+    }
+    for (service, port) in grpc.ports(&settings.node, &settings.compat_ports) {
+        let address = grpc.host.with_port(port);
+        match bind_any(&address, |at| grpc::Listener::bind(at, grpc_options(settings, service))).await {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => anyhow::bail!("{error}"),
+            Err(_) if listeners.iter().any(|open| open.local_addr().port() == port) => {}
+            Err(error) => tracing::warn!(
+                "the gRPC port {port} of {service} stays closed ({error}); `grpc.{service}` changes it, \
+                 `grpc.enabled = false` switches gRPC off"
+            ),
+        }
+    }
+    Ok(listeners)
+}
+
+fn grpc_options(settings: &Settings, service: &'static str) -> grpc::ListenerOptions {
+    let grpc = &settings.grpc;
+    let pair = grpc.server_cert.as_ref().zip(grpc.server_key.as_ref());
+    grpc::ListenerOptions {
+        service,
+        tls: pair.map(|(certificate, key)| grpc::tls::Tls {
+            certificate: certificate.source().clone(),
+            key: key.source().clone(),
+            client_authorities: grpc.client_ca_certs.as_ref().map(|pem| pem.source().clone()),
+        }),
+        insecure: grpc.insecure,
+        max_connections: grpc.max_connections.0,
+        grace: settings.node.shutdown_grace,
+        ..grpc::ListenerOptions::default()
+    }
+}
+
 fn options(settings: &Settings, service: &'static str) -> ListenerOptions {
     ListenerOptions {
         service,

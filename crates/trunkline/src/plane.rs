@@ -5,7 +5,7 @@ use std::{net::IpAddr, str::FromStr, sync::Arc};
 use access::{
     Access,
     graph::Subject,
-    identity::{Credential, Role},
+    identity::{Credential, Role, tokens::Verified},
     pats::{self, Ask},
 };
 use clients::{connections::ConnectionType, model};
@@ -18,12 +18,8 @@ use crate::compose::Registry;
 /// The registry, as the message engine asks it.
 pub struct RegistryGate(pub Registry);
 
-/// What is remembered of a user for as long as a connection lives.
-struct User {
-    role: Role,
-    generation: i64,
-    credential: Credential,
-}
+/// What is remembered of a user for as long as a connection lives: what the user has shown.
+struct User(Arc<Verified>);
 
 impl User {
     /// Whether what the user has shown is good for messages on this channel: a personal access token must have a scope
@@ -35,7 +31,7 @@ impl User {
         channel: ChannelId,
         action: Action,
     ) -> Result<bool> {
-        let Credential::Pat(pat) = self.credential else { return Ok(true) };
+        let Credential::Pat(pat) = self.0.caller.credential else { return Ok(true) };
         let operation = match action {
             Action::Publish => "message_publish",
             Action::Subscribe => "message_subscribe",
@@ -92,12 +88,8 @@ impl RegistryGate {
         let verified = access.verify_caller(&token, access.clock().now()).await?;
         Ok(Identity::User {
             user: verified.caller.user,
-            expires_at: Some(verified.expires_at),
-            credential: Arc::new(User {
-                role: verified.caller.role,
-                generation: verified.generation,
-                credential: verified.caller.credential,
-            }),
+            expires_at: verified.ends(),
+            credential: Arc::new(User(verified)),
         })
     }
 
@@ -172,18 +164,21 @@ impl RegistryGate {
             Identity::User { user, credential, .. } => {
                 let Some(known) = credential.downcast_ref::<User>() else { return Ok(false) };
                 let access = &self.0.access;
-                let account = access.accounts().get(access.db(), *user).await?;
-                if !account.is_some_and(|account| account.enabled && account.generation == known.generation) {
+                if !access.stands(&known.0, access.clock().now()).await? {
                     return Ok(false);
                 }
                 if !known.is_in_scope(access, domain, channel, action).await? {
                     return Ok(false);
                 }
-                let subject = if known.role == Role::Admin && access.graph().is_platform_admin(*user).await? {
-                    Subject::PlatformAdmin(*user)
-                } else {
-                    Subject::Member(domain, *user)
-                };
+                if known.0.caller.credential == Credential::Standalone {
+                    return self.0.channels.passes_messages(domain, channel).await;
+                }
+                let subject =
+                    if known.0.caller.role == Role::Admin && access.graph().is_platform_admin(*user).await? {
+                        Subject::PlatformAdmin(*user)
+                    } else {
+                        Subject::Member(domain, *user)
+                    };
                 self.0.channels.may_user(subject, domain, channel, kind).await
             }
         }

@@ -35,7 +35,7 @@ fn of(event: &Event) -> Vec<Revocation> {
             all(event, "channel_ids").map(Revocation::Channel).collect()
         }
         "domain.enable" | "domain.disable" | "domain.freeze" => one(parsed(id).map(Revocation::Domain)),
-        "pat.revoke" | "pat.remove_scopes" => {
+        "pat.revoke" | "pat.remove_scopes" | "key.revoke" => {
             one(parsed(event.payload().get("user_id")).map(Revocation::User))
         }
         // What lies in a group, and below it, is within reach of those who hold roles on the groups above.

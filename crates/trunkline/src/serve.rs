@@ -42,6 +42,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let data = DataDir::open(&settings.node.data_dir)?;
     let doors = HttpDoors::open(&settings).await?;
     let mqtt = doors::open_mqtt(&settings).await?;
+    let grpc = doors::open_grpc(&settings).await?;
     let Some(platform) =
         shutdown.run_until_cancelled(Platform::compose(&settings, &data, &shutdown)).await.transpose()?
     else {
@@ -54,6 +55,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         http: doors.front.local_addr(),
         compat: doors.compat.iter().map(web::Listener::local_addr).collect(),
         mqtt: mqtt.as_ref().map(messaging::mqtt::Listener::local_addr),
+        grpc: grpc.iter().map(grpc::Listener::local_addr).collect(),
         generated_password: platform.generated_password.as_ref(),
     };
     let serving = TaskTracker::new();
@@ -62,6 +64,9 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
     if let Some(listener) = mqtt {
         serving.spawn(listener.serve(platform.engine.clone(), shutdown.clone()));
+    }
+    for listener in grpc {
+        serving.spawn(listener.serve(platform.services.clone(), shutdown.clone()));
     }
     serving.close();
     welcome.print();

@@ -2,7 +2,7 @@
 
 use access::Permit;
 use events::Event;
-use kernel::{Status, Timestamp};
+use kernel::{Status, Timestamp, UserId};
 
 use crate::model::User;
 
@@ -49,8 +49,9 @@ pub(crate) fn refreshed(user: &User, at: Timestamp, request: &str) -> Event {
     of_session("user.refresh_token", user, at, request)
 }
 
-pub(crate) fn logged_out(session: &str, permit: &Permit, request: &str) -> Event {
-    access::event("user.revoke_refresh_token", format!("user:{}", permit.actor()), permit, request)
+pub(crate) fn session_ended(user: UserId, session: &str, permit: &Permit, request: &str) -> Event {
+    access::event("user.revoke_refresh_token", format!("user:{user}"), permit, request)
+        .with("user_id", user)
         .with("token_id", session)
 }
 

@@ -10,6 +10,7 @@ mod background;
 mod events;
 pub mod http;
 pub mod login;
+mod lookup;
 pub mod mail;
 pub mod model;
 pub mod oauth;

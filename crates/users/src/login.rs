@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use access::{
-    Context, RequestInfo,
+    Context, Permit, RequestInfo,
     identity::{
         self,
         accounts::{Account, Accounts},
@@ -129,6 +129,59 @@ impl Users {
         self.tokens(&user, account, &id, request.at, expires_at).await
     }
 
+    /// A session for a user, without password: for other services of the installation, which have authenticated the user
+    /// by themselves. Emits `user.issue_token`.
+    ///
+    /// NotFound for a user who is not there, Denied for one who is not enabled or does not have that role.
+    pub async fn issue(
+        &self,
+        request: &RequestInfo,
+        user: UserId,
+        role: identity::Role,
+        description: String,
+    ) -> Result<TokenPair> {
+        if description.len() > DESCRIPTION_MAX_LEN {
+            return Err(Error::invalid("invalid description, at most 254 bytes"));
+        }
+        let known = self.access.db().read(move |tx| Box::pin(async move { by_id(tx, user).await })).await?;
+        let (user, account) = known.ok_or_else(Error::not_found)?;
+        let claimed = self.claimed_role(user.id, user.role).await?;
+        if user.status != Status::Enabled || (role == identity::Role::Admin && claimed != role) {
+            return Err(Error::denied());
+        }
+        // Who asks for less gets less.
+        let user = if role == identity::Role::User { User { role: Role::User, ..user } } else { user };
+        self.start_session(request, user, account, description).await
+    }
+
+    /// Ends a session of a user; one that is not there is passed over. For other services of the installation. Emits
+    /// `user.revoke_refresh_token`.
+    pub async fn end_session(&self, request: &RequestInfo, user: UserId, session: String) -> Result<()> {
+        let access = self.access.clone();
+        let (permit, request) = (Permit::of_service(request.at), Arc::clone(&request.id));
+        self.access
+            .db()
+            .write(move |tx| {
+                Box::pin(async move {
+                    match sessions::revoke(tx, &session, user).await {
+                        Ok(()) => {
+                            let event = events::session_ended(user, &session, &permit, &request);
+                            access.emit(tx, event).await
+                        }
+                        Err(error) if error.kind() == Kind::NotFound => Ok(()),
+                        Err(error) => Err(error),
+                    }
+                })
+            })
+            .await
+    }
+
+    /// The open sessions of a user, the oldest first. For other services of the installation.
+    pub async fn sessions_of(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>> {
+        let db = self.access.db();
+        db.read(move |tx| Box::pin(async move { sessions::list(tx, user, now).await })).await
+    }
+
     /// Ends one of the caller's sessions. Emits `user.revoke_refresh_token`.
     pub async fn log_out(&self, cx: &Context, session: String) -> Result<()> {
         let permit = cx.authorize_self()?;
@@ -136,7 +189,7 @@ impl Users {
         cx.write(move |tx| {
             Box::pin(async move {
                 sessions::revoke(tx, &session, permit.actor()).await?;
-                access.emit(tx, events::logged_out(&session, &permit, &request)).await
+                access.emit(tx, events::session_ended(permit.actor(), &session, &permit, &request)).await
             })
         })
         .await
@@ -177,6 +230,12 @@ impl Users {
         let admin = role == Role::Admin && self.access.graph().is_platform_admin(user).await?;
         Ok(if admin { identity::Role::Admin } else { identity::Role::User })
     }
+}
+
+/// A user, and the account as it was before.
+async fn by_id(tx: &mut Tx, id: UserId) -> Result<Option<(User, Account)>> {
+    let Some(account) = Accounts::read(tx, id).await? else { return Ok(None) };
+    Ok(store::get(tx, id).await?.map(|user| (user, account)))
 }
 
 /// The user behind a login, and the account as it was *before* the password's hash was read: a change of password in

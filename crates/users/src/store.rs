@@ -2,7 +2,10 @@
 
 use access::crypto::PasswordHash;
 use db::{Filter, List, Row, Tx, Val, params};
-use kernel::{Error, Page, Result, Status, Timestamp, UserId, page::PageRequest};
+use kernel::{
+    Error, Page, Result, Status, Timestamp, UserId,
+    page::{Direction, PageRequest},
+};
 
 use crate::model::{Email, Listing, Order, Provider, Query, Role, Search, User, Username, WithPassword};
 
@@ -134,6 +137,17 @@ pub(crate) async fn get_for_update(tx: &mut Tx, id: UserId) -> Result<Option<Use
 /// As [`get_for_update`], but none where the user is disabled or deleted.
 pub(crate) async fn get_enabled(tx: &mut Tx, id: UserId) -> Result<Option<User>> {
     Ok(get_for_update(tx, id).await?.filter(|user| user.status == Status::Enabled))
+}
+
+/// Those of these users who are enabled and no administrators, the oldest first.
+pub(crate) async fn enabled_among(tx: &mut Tx, ids: &[UserId], page: PageRequest) -> Result<Page<User>> {
+    let filter = Filter::new()
+        .and("status = ?", Status::Enabled)
+        .and("role = ?", Role::User.code())
+        .and_in("id", ids.iter().map(Val::from));
+    let list =
+        List { table: "users", columns: COLUMNS, order: "created_at", direction: Direction::Ascending };
+    list.page(tx, filter, page, None, read).await
 }
 
 /// By user name, or by address without regard to case. A user name never contains an `@`, so it is one or the other.

@@ -4,8 +4,10 @@
 //! generation, so that disabling a user or changing a password ends all sessions at once (reference 01 §13).
 
 pub mod accounts;
+pub mod api_keys;
 pub mod keys;
 pub mod sessions;
+pub mod standalone;
 pub mod tokens;
 
 use kernel::{PatId, UserId};
@@ -32,6 +34,8 @@ pub enum Credential {
     Pat(PatId),
     /// The fixed token of stand-alone mode: everything (reference 03 §12).
     Standalone,
+    /// Nothing of a user's: another service of the installation, by gRPC. Nobody calls the HTTP API with it.
+    Service,
 }
 
 impl Credential {
@@ -40,6 +44,7 @@ impl Credential {
         match self {
             Self::Session | Self::Standalone => "access token",
             Self::Pat(_) => "pat",
+            Self::Service => "service",
         }
     }
 }

@@ -8,11 +8,7 @@ use kernel::{Error, Result, Secret, Timestamp, UserId};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Caller, Credential, Role,
-    accounts::{Account, Accounts},
-    keys::Keys,
-};
+use super::{Caller, Credential, Role, accounts::Account, keys::Keys, standalone::Standalone};
 use crate::pats::model::Pat;
 
 /// Who issues tokens (reference 01 §1.1).
@@ -27,6 +23,9 @@ const REMEMBERED: usize = 20_000;
 /// The number of personal access tokens among the kinds of tokens; they are no JWTs.
 const PAT: u8 = 4;
 
+/// The end of time: when what never expires does.
+pub const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
+
 /// What a token is for. The numbers are the contract's (reference 01 §2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -36,14 +35,21 @@ pub enum Purpose {
     Refresh,
     /// Sets a new password, once: whoever does so raises the generation of the account.
     Recovery,
+    /// Calls the API until it is revoked; see [`super::api_keys`]. [`Purpose::Access`] takes it, too.
+    ApiKey,
+    /// Invites somebody.
+    Invitation,
 }
 
 impl Purpose {
-    const fn claim(self) -> u8 {
+    /// The number in the claim `type`.
+    pub const fn claim(self) -> u8 {
         match self {
             Self::Access => 0,
             Self::Refresh => 1,
             Self::Recovery => 2,
+            Self::ApiKey => 3,
+            Self::Invitation => 5,
         }
     }
 }
@@ -53,13 +59,16 @@ struct Claims {
     iss: String,
     sub: String,
     iat: i64,
-    exp: i64,
+    /// Absent, null, zero or negative is never (reference 01 §2.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exp: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<String>,
     r#type: u8,
     role: u8,
     verified: bool,
-    /// The generation of the account when the token was made: our own claim, which others ignore.
+    /// The generation of the account when the token was made, for API keys that of its credentials: our own claim, which
+    /// others ignore.
     #[serde(rename = "gen")]
     generation: i64,
 }
@@ -69,11 +78,11 @@ struct Claims {
 pub struct Verified {
     /// Whose it is.
     pub caller: Caller,
-    /// Its own id; refresh tokens have one.
+    /// Its own id; refresh tokens, API keys and personal access tokens have one.
     pub id: Option<String>,
-    /// When it expires.
+    /// When it expires; [`NEVER`] for an API key without an end.
     pub expires_at: Timestamp,
-    /// The generation of the account that it was made for.
+    /// The generation of the account that it was made for; of its credentials for API keys.
     pub generation: i64,
     issued_at: Timestamp,
     purpose: u8,
@@ -92,9 +101,36 @@ impl Verified {
         }
     }
 
+    /// By the fixed token of stand-alone mode.
+    pub(crate) const fn standalone(standalone: &Standalone) -> Self {
+        Self {
+            caller: Caller {
+                user: standalone.user,
+                role: Role::Admin,
+                verified: true,
+                credential: Credential::Standalone,
+            },
+            id: None,
+            issued_at: Timestamp::from_micros(0),
+            expires_at: NEVER,
+            generation: 0,
+            purpose: Purpose::Access.claim(),
+        }
+    }
+
     /// The number of the kind of token (reference 01 §2.1).
     pub const fn token_type(&self) -> u8 {
         self.purpose
+    }
+
+    /// Whether it is an API key.
+    pub const fn is_api_key(&self) -> bool {
+        self.purpose == Purpose::ApiKey.claim()
+    }
+
+    /// When it expires, if it does.
+    pub fn ends(&self) -> Option<Timestamp> {
+        (self.expires_at < NEVER).then_some(self.expires_at)
     }
 }
 
@@ -117,12 +153,14 @@ pub struct Grant<'a> {
 #[derive(Clone)]
 pub struct Tokens {
     keys: Keys,
+    /// Whether there are any: not in stand-alone mode.
+    issued: bool,
     remembered: Arc<Cache<[u8; 32], Arc<Verified>>>,
 }
 
 impl Tokens {
-    pub(crate) fn new(keys: Keys) -> Self {
-        Self { keys, remembered: Arc::new(Cache::new(REMEMBERED)) }
+    pub(crate) fn new(keys: Keys, issued: bool) -> Self {
+        Self { keys, issued, remembered: Arc::new(Cache::new(REMEMBERED)) }
     }
 
     /// The public keys, for `/keys/.well-known/jwks.json`.
@@ -138,12 +176,35 @@ impl Tokens {
         now: Timestamp,
         life: Duration,
     ) -> Result<Secret<String>> {
+        self.sign(purpose, grant, now, Some(now.after(life)))
+    }
+
+    /// The token of an API key. Whoever calls this stores the key in the same transaction.
+    pub fn issue_api_key(
+        &self,
+        grant: Grant<'_>,
+        now: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Secret<String>> {
+        self.sign(Purpose::ApiKey, grant, now, expires_at)
+    }
+
+    fn sign(
+        &self,
+        purpose: Purpose,
+        grant: Grant<'_>,
+        now: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Secret<String>> {
+        if !self.issued {
+            return Err(Error::unprocessable("there are no logins in stand-alone mode, use its token"));
+        }
         self.keys
             .sign(&Claims {
                 iss: ISSUER.to_owned(),
                 sub: grant.user.to_string(),
                 iat: now.seconds(),
-                exp: now.after(life).seconds(),
+                exp: expires_at.map(Timestamp::seconds),
                 jti: grant.id.map(str::to_owned),
                 r#type: purpose.claim(),
                 role: grant.role.claim(),
@@ -153,28 +214,26 @@ impl Tokens {
             .map(Secret::new)
     }
 
-    /// Who sent `token`, if it is one of ours for this purpose, has not expired, and its account still stands.
-    pub async fn verify(
+    /// Who sent `token`, if it is one of ours for this purpose and has not expired. What the account behind it says to
+    /// that is for [`crate::Access::stands`].
+    pub(crate) fn read(
         &self,
-        db: &db::Db,
-        accounts: &Accounts,
         token: &Secret<String>,
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<Arc<Verified>> {
-        let verified = self.read(token)?;
+        let verified = self.signed(token)?;
+        let fits =
+            verified.purpose == purpose.claim() || (purpose == Purpose::Access && verified.is_api_key());
         let from_the_future = verified.issued_at > now.after(SKEW);
-        if verified.purpose != purpose.claim() || verified.expires_at <= now || from_the_future {
+        if !fits || verified.expires_at <= now || from_the_future {
             return Err(Error::unauthenticated());
         }
-        match accounts.get(db, verified.caller.user).await? {
-            Some(account) if account.enabled && account.generation == verified.generation => Ok(verified),
-            _ => Err(Error::unauthenticated()),
-        }
+        Ok(verified)
     }
 
     /// Reads a token; remembers the ones whose signature held, since that check costs more than a whole request.
-    fn read(&self, token: &Secret<String>) -> Result<Arc<Verified>> {
+    fn signed(&self, token: &Secret<String>) -> Result<Arc<Verified>> {
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(digest(&SHA256, token.expose().as_bytes()).as_ref());
         if let Some(known) = self.remembered.get(&fingerprint) {
@@ -193,6 +252,7 @@ impl Tokens {
         let mut rules = Validation::new(Algorithm::EdDSA);
         rules.set_issuer(&[ISSUER]);
         rules.validate_exp = false;
+        rules.set_required_spec_claims(&["iss", "sub"]);
         rules.validate_aud = false;
         let claims = self
             .keys
@@ -204,7 +264,7 @@ impl Tokens {
             caller: Caller { user, role, verified: claims.verified, credential: Credential::Session },
             id: claims.jti,
             issued_at: seconds(claims.iat),
-            expires_at: seconds(claims.exp),
+            expires_at: claims.exp.filter(|exp| *exp > 0).map_or(NEVER, seconds),
             purpose: claims.r#type,
             generation: claims.generation,
         })

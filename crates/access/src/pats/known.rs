@@ -13,14 +13,14 @@ use std::{
 };
 
 use db::{Db, Tx};
-use kernel::{Error, PatId, Result, Secret, Timestamp};
+use kernel::{Error, PatId, Result, Secret, Timestamp, UserId};
 use quick_cache::Weighter;
 
 use super::{Ask, Scope, model::Pat, scope, secret, store};
 use crate::{
     Access,
     cache::Fresh,
-    identity::{Caller, Credential, Role, accounts::Account, tokens::Verified},
+    identity::{Caller, Credential, Role, accounts::Account, api_keys, tokens::Verified},
 };
 
 /// How much memory the tokens may take; one has about 300 bytes, and 60 for each scope.
@@ -119,6 +119,13 @@ pub(crate) async fn verify(
     Ok(Arc::new(Verified::by_pat(caller, &known.pat, account)))
 }
 
+/// Whether this token is good at `now`, whatever for.
+pub(crate) async fn stands(access: &Access, pat: PatId, now: Timestamp) -> Result<bool> {
+    let Some(known) = access.pats().get(access.db(), pat).await? else { return Ok(false) };
+    let account = access.accounts().get(access.db(), known.pat.user).await?;
+    Ok(known.stands(account, now))
+}
+
 /// Notes the use without keeping the request waiting; a note that gets lost is made up for a minute later.
 fn note_use(access: &Access, known: &Known, now: Timestamp) {
     if !known.claim_note(now) {
@@ -141,9 +148,21 @@ pub async fn permits(access: &Access, pat: PatId, asks: &[Ask]) -> Result<bool> 
     Ok(stands && asks.iter().any(|ask| scope::meets(&known.scopes, ask)))
 }
 
-/// Removes every token of a user who is removed.
+/// As [`permits`], for a token that `owner` is said to own.
+pub async fn permits_of(access: &Access, pat: PatId, owner: UserId, asks: &[Ask]) -> Result<bool> {
+    let known = access.pats().get(access.db(), pat).await?;
+    Ok(known.is_some_and(|known| known.pat.user == owner) && permits(access, pat, asks).await?)
+}
+
+/// Whose token this is, if it is there.
+pub async fn owner(access: &Access, pat: PatId) -> Result<Option<UserId>> {
+    Ok(access.pats().get(access.db(), pat).await?.map(|known| known.pat.user))
+}
+
+/// Removes every personal access token and API key of a user who is removed.
 ///
 /// What is remembered of them is void without the user's account, which goes in the same transaction.
-pub async fn forget_user(tx: &mut Tx, user: kernel::UserId) -> Result<()> {
+pub async fn forget_user(tx: &mut Tx, user: UserId) -> Result<()> {
+    api_keys::delete_all(tx, user).await?;
     store::delete_all(tx, user).await.map(drop)
 }

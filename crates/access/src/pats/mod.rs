@@ -25,7 +25,7 @@ use kernel::{DomainId, Operation};
 
 use crate::Object;
 
-pub use known::{Pats, forget_user, permits};
+pub use known::{Pats, forget_user, permits, permits_of};
 pub use operations::EntityType;
 pub use scope::Scope;
 

@@ -67,9 +67,14 @@ pub async fn leave_domain(
     keep_a_member(tx, Object::domain(domain)).await
 }
 
-/// Removes a user from all domains and all roles, for good; the caller announces it. A domain whose only administrator
-/// this was is left to the administrators of the platform.
-pub async fn leave_everywhere(tx: &mut Tx, access: &Access, _permit: &Permit, user: UserId) -> Result<()> {
+/// Removes a user from all domains and all roles; the caller announces it. Returns the domains. One whose only
+/// administrator this was is left to the administrators of the platform.
+pub async fn leave_everywhere(
+    tx: &mut Tx,
+    access: &Access,
+    _permit: &Permit,
+    user: UserId,
+) -> Result<Vec<DomainId>> {
     // In one order for all, so that two who leave at once do not wait for each other in a circle.
     let rows = tx
         .all(
@@ -77,12 +82,12 @@ pub async fn leave_everywhere(tx: &mut Tx, access: &Access, _permit: &Permit, us
             &[user.into()],
         )
         .await?;
-    for row in rows {
-        let domain: DomainId = row.get("domain_id")?;
-        store::hold(tx, Object::domain(domain)).await?;
-        leave(tx, access, domain, &[user]).await?;
+    let domains = rows.iter().map(|row| row.get("domain_id")).collect::<Result<Vec<DomainId>>>()?;
+    for domain in &domains {
+        store::hold(tx, Object::domain(*domain)).await?;
+        leave(tx, access, *domain, &[user]).await?;
     }
-    Ok(())
+    Ok(domains)
 }
 
 /// Holds a thing's roles. NotFound where the thing is gone by now.

@@ -206,13 +206,12 @@ async fn through_groups(
         "WITH RECURSIVE above(thing, group_id, depth) AS (
             SELECT r.object_id, r.subject_id, 1 FROM relations r{condition}
             UNION ALL
-            SELECT a.thing, r.subject_id, a.depth + 1 FROM above a JOIN relations r
-                ON r.object_kind = 'group' AND r.object_id = a.group_id AND r.relation = 'parent_group'
-             WHERE a.depth < {depth})
+            SELECT a.thing, r.subject_id, a.depth + 1 FROM above a CROSS JOIN relations r
+             WHERE r.object_kind = 'group' AND r.object_id = a.group_id AND r.relation = 'parent_group'
+               AND a.depth < {depth})
          SELECT a.thing, a.group_id, a.depth, o.id AS role_id, o.name AS role_name, o.actions
-           FROM above a
-           JOIN role_members m ON m.member_id = {user} AND m.entity_kind = 'group' AND m.entity_id = a.group_id
-           JOIN roles o ON o.id = m.role_id
+           FROM above a CROSS JOIN role_members m CROSS JOIN roles o
+          WHERE m.member_id = {user} AND m.entity_kind = 'group' AND m.entity_id = a.group_id AND o.id = m.role_id
           ORDER BY a.depth"
     );
     let rows = tx.all(&sql, filter.params()).await?;

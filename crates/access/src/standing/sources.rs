@@ -144,18 +144,19 @@ impl Sources {
                 SELECT r.subject_id, 1 FROM relations r
                  WHERE r.object_kind = $1 AND r.object_id = $2 AND r.relation = 'parent_group'{walks}
                 UNION ALL
-                SELECT r.subject_id, a.depth + 1 FROM above a JOIN relations r
-                    ON r.object_kind = 'group' AND r.object_id = a.group_id AND r.relation = 'parent_group'
-                 WHERE a.depth < {MAX_DEPTH}),
+                SELECT r.subject_id, a.depth + 1 FROM above a CROSS JOIN relations r
+                 WHERE r.object_kind = 'group' AND r.object_id = a.group_id AND r.relation = 'parent_group'
+                   AND a.depth < {MAX_DEPTH}),
              sources(role_id, role_name, actions, nearness, provider) AS (
                 SELECT o.id, o.name, o.actions, 0, '' FROM roles o
                  WHERE o.entity_kind = $1 AND o.entity_id = $2 AND CAST(o.actions AS text) <> '[]'
                 UNION ALL
                 SELECT o.id, o.name, o.actions, CASE WHEN a.depth = 1 THEN {parent_nearness} ELSE {further} END,
                        a.group_id
-                  FROM above a JOIN roles o ON o.entity_kind = 'group' AND o.entity_id = a.group_id
-                 WHERE (a.depth = 1 AND CAST(o.actions AS text) LIKE '%\"{inside}%')
-                    OR (a.depth > 1 AND CAST(o.actions AS text) LIKE '%\"{below}%')
+                  FROM above a CROSS JOIN roles o
+                 WHERE o.entity_kind = 'group' AND o.entity_id = a.group_id
+                   AND CAST(o.actions AS text)
+                       LIKE CASE WHEN a.depth = 1 THEN '%\"{inside}%' ELSE '%\"{below}%' END
                 UNION ALL
                 SELECT o.id, o.name, o.actions, {of_domain}, o.entity_id FROM roles o
                  WHERE o.entity_kind = 'domain' AND o.entity_id = $3 AND $1 <> 'domain'
@@ -172,7 +173,7 @@ impl Sources {
         {
             filter.bind(value);
         }
-        filter
+        filter.and_all("m.role_id = s.role_id", [])
     }
 
     fn asked(&self, asked: &MemberFilter) -> Filter {
@@ -188,7 +189,7 @@ impl Sources {
     async fn count(&self, tx: &mut Tx, asked: &Filter) -> Result<u64> {
         let sql = format!(
             "{}SELECT count(DISTINCT m.member_id) AS n
-                 FROM sources s JOIN role_members m ON m.role_id = s.role_id{}",
+                 FROM sources s CROSS JOIN role_members m{}",
             self.with,
             asked.sql()
         );
@@ -208,7 +209,7 @@ impl Sources {
         let condition = asked.sql().to_owned();
         let limits = asked.page(request);
         let sql = format!(
-            "{}SELECT m.member_id FROM sources s JOIN role_members m ON m.role_id = s.role_id{condition}
+            "{}SELECT m.member_id FROM sources s CROSS JOIN role_members m{condition}
                 GROUP BY m.member_id ORDER BY {first}m.member_id {direction}{limits}",
             self.with
         );
@@ -223,7 +224,7 @@ impl Sources {
         let filter = self.filter().and_in("m.member_id", users.iter().map(Val::from));
         let sql = format!(
             "{}SELECT m.member_id, s.role_id, s.role_name, s.actions, s.nearness, s.provider
-                 FROM sources s JOIN role_members m ON m.role_id = s.role_id{} ORDER BY s.nearness, s.role_id",
+                 FROM sources s CROSS JOIN role_members m{} ORDER BY s.nearness, s.role_id",
             self.with,
             filter.sql()
         );

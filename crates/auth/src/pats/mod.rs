@@ -21,7 +21,7 @@ use access::{
 use db::Tx;
 use kernel::{Error, Page, PatId, Result, Secret, Timestamp, UserId};
 
-use crate::Auth;
+use crate::{Auth, logged_in};
 
 /// The most tokens that one user has.
 pub const MOST_PATS: u64 = 1000;
@@ -49,25 +49,21 @@ pub struct Shown {
     pub generation: i64,
 }
 
-/// Who manages tokens: a user that has logged in. A personal access token manages none, and the fixed user of
-/// stand-alone mode has no account for which one could act.
+/// Who manages tokens: a user that has logged in.
 fn owner(cx: &Context) -> Result<Permit> {
     match cx.caller().credential {
-        Credential::Session => cx.authorize_self(),
         Credential::Pat(_) => Err(Error::invalid("unsupported content token type")),
-        Credential::Standalone => {
-            Err(Error::unprocessable("there are no personal access tokens in stand-alone mode"))
-        }
+        _ => logged_in(cx),
     }
 }
 
 /// The present generation of the credentials of an account, which is held as it was when the request came in.
-async fn held_generation(tx: &mut Tx, user: UserId, generation: i64) -> Result<i64> {
+pub(crate) async fn held_generation(tx: &mut Tx, user: UserId, generation: i64) -> Result<i64> {
     Accounts::hold(tx, user, generation).await?;
     credential_generation(tx, user).await
 }
 
-async fn credential_generation(tx: &mut Tx, user: UserId) -> Result<i64> {
+pub(crate) async fn credential_generation(tx: &mut Tx, user: UserId) -> Result<i64> {
     let account = Accounts::read(tx, user).await?.ok_or_else(Error::unauthenticated)?;
     Ok(account.credential_generation)
 }
@@ -78,7 +74,7 @@ impl Auth {
     /// Unprocessable for a user who has [`MOST_PATS`].
     pub async fn create_pat(&self, cx: &Context, new: NewPat) -> Result<(Shown, Secret<String>)> {
         let permit = owner(cx)?;
-        let (user, generation) = (permit.actor(), cx.generation());
+        let (user, generation) = (permit.actor(), cx.verified().generation);
         let id = PatId::generate(self.access.rng());
         let secret = secret::fresh(user, id)?;
         let digest = secret::digest(self.access.digester(), id, &secret);
@@ -176,7 +172,7 @@ impl Auth {
         life: Duration,
     ) -> Result<(Shown, Secret<String>)> {
         let permit = owner(cx)?;
-        let (user, generation) = (permit.actor(), cx.generation());
+        let (user, generation) = (permit.actor(), cx.verified().generation);
         let secret = secret::fresh(user, id)?;
         let digest = secret::digest(self.access.digester(), id, &secret);
         let (access, request) = (self.access.clone(), cx.request().id.clone());

@@ -22,16 +22,6 @@ pub(crate) fn changed(operation: &'static str, named: &Named, permit: &Permit, r
         .with_some("role_name", named.role_name.as_ref())
 }
 
-/// The invitee holds the role from now on. Events of roles carry no caller (reference 02 §10.2).
-pub(crate) fn joined(named: &Named, permit: &Permit, request: &str) -> Event {
-    let invitation = &named.invitation;
-    Event::new("domain.role.members.add", format!("domain:{}", invitation.domain), permit.at())
-        .with("entity_id", invitation.domain)
-        .with("role_id", &invitation.role)
-        .with("members", [invitation.invitee])
-        .with("request_id", request)
-}
-
 pub(crate) fn deleted(domain: DomainId, invitee: UserId, permit: &Permit, request: &str) -> Event {
     event("invitation.delete", domain, invitee, permit, request)
 }

@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-use access::{Context, Object, gates::Gate, identity::accounts::Accounts, membership};
+use access::{
+    Context, Object,
+    gates::Gate,
+    identity::accounts::Accounts,
+    membership,
+    roles::{self, members},
+};
 use db::{BoxFuture, Tx};
 use kernel::{DomainId, Error, Kind, Page, Result, UserId};
 use serde_json::{Value, json};
@@ -33,9 +39,7 @@ impl Domains {
         cx.write(move |tx| {
             Box::pin(async move {
                 let object = Object::domain(domain);
-                if !membership::is_role_of(tx, object, &new.role).await? {
-                    return Err(Error::not_found());
-                }
+                roles::get(tx, object, &new.role).await?.ok_or_else(Error::not_found)?;
                 if Accounts::read(tx, new.invitee).await?.is_none() {
                     return Err(Error::unprocessable("there is no user with the id `invitee_user_id`"));
                 }
@@ -117,14 +121,15 @@ impl Domains {
                 named.invitation.pending()?;
                 open(tx, domain).await?;
                 let (object, role) = (Object::domain(domain), named.invitation.role.clone());
-                if !membership::is_role_of(tx, object, &role).await? {
-                    let gone = "the role of the invitation is gone, ask for a new invitation";
-                    return Err(Error::new(Kind::NotFound, gone));
-                }
-                membership::join(tx, &access, &permit, object, &role, permit.actor()).await?;
+                let me = [permit.actor()];
+                let gone = "the role of the invitation is gone, ask for a new invitation";
+                roles::get(tx, object, &role).await?.ok_or_else(|| Error::new(Kind::NotFound, gone))?;
+                members::add(tx, &access, &permit, object, &role, &me).await?;
                 named.invitation.confirmed_at = Some(permit.at());
                 store::update(tx, &named.invitation).await?;
-                access.emit(tx, events::joined(&named, &permit, &request)).await?;
+                let joined =
+                    roles::events::members_added(roles::DOMAINS, object, &role, &me, &permit, &request);
+                access.emit(tx, joined).await?;
                 access.emit(tx, events::changed(events::ACCEPT, &named, &permit, &request)).await
             })
         })

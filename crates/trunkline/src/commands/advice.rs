@@ -18,6 +18,14 @@ pub(crate) async fn with_advice(error: anyhow::Error, session: &Session) -> anyh
     }
 }
 
+/// The error of a login that could not be renewed.
+pub(crate) fn of_renewal(error: anyhow::Error, url: &str) -> anyhow::Error {
+    match error.downcast_ref::<sdk::Error>() {
+        Some(known) => anyhow::anyhow!(sentence(known, url, Proof::Stored)),
+        None => error,
+    }
+}
+
 /// An error of the API without the story of a refusal.
 pub(crate) fn sentence(error: &sdk::Error, url: &str, proof: Proof) -> String {
     match error {

@@ -5,6 +5,7 @@
 
 pub(crate) mod address;
 mod advice;
+mod authz;
 mod channels;
 mod clients;
 mod domains;
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     Channels(Noun<channels::ChannelsCommand>),
     /// Roles: who may do what on a domain, group, client or channel
     Roles(Noun<roles::RolesCommand>),
+    /// Who may do what, and why
+    Authz(Noun<authz::AuthzCommand>),
     /// Invitations to domains
     Invitations(Noun<invitations::InvitationsCommand>),
     /// Personal access tokens: for programs, limited to what you say
@@ -120,6 +123,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Invitations(noun) => {
             noun.run(async |session, command| invitations::run(session, command).await).await
         }
+        Command::Authz(noun) => noun.run(async |session, command| authz::run(session, command).await).await,
         Command::Pats(noun) => noun.run(async |session, command| pats::run(session, command).await).await,
     }
 }

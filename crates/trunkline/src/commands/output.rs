@@ -197,14 +197,25 @@ fn cell(value: &Value) -> String {
         Value::Null => String::new(),
         Value::String(text) if text == NEVER => String::new(),
         Value::String(text) => harmless(text),
-        Value::Array(values) if values.iter().all(|value| !value.is_object() && !value.is_array()) => {
+        Value::Array(values) if values.iter().all(|value| !value.is_object() || role(value).is_some()) => {
             values.iter().map(cell).collect::<Vec<_>>().join(", ")
         }
         Value::Object(members) if members.is_empty() => String::new(),
+        Value::Object(_) if role(value).is_some() => role(value).unwrap_or_default(),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
             harmless(&value.to_string())
         }
     }
+}
+
+/// One of the roles through which somebody reaches a thing, and by which way.
+fn role(value: &Value) -> Option<String> {
+    let text = |name: &str| value.get(name).and_then(Value::as_str);
+    let way = match (text("access_type")?, text("access_provider_id")) {
+        (way, Some(provider)) => format!("{way} {provider}"),
+        (way, None) => way.to_owned(),
+    };
+    Some(harmless(&format!("{} ({way})", text("role_name")?)))
 }
 
 /// Text in which nothing moves the cursor or changes the direction of writing.
@@ -284,6 +295,8 @@ mod tests {
     #[test]
     fn one_thing_is_shown_with_all_that_the_answer_says_but_nothing_empty() {
         let client = json!({"id": "c", "name": "boiler", "credentials": {"identity": "sn-1"}, "tags": [],
+            "roles": [{"role_id": "r", "role_name": "operators", "actions": ["read"], "access_type": "direct"},
+                {"role_id": "s", "role_name": "admin", "access_type": "domain", "access_provider_id": "d"}],
             "updated_at": NEVER, "metadata": {"floor": 2}, "something_new": true});
         insta::assert_snapshot!(shown(Reader::Person(None), |out| out.one(&SHAPE, &client)));
     }

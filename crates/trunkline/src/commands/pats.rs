@@ -25,6 +25,7 @@ const SHAPE: Shape = Shape {
         ("Name", "/name"),
         ("Description", "/description"),
         ("Token", "/secret"),
+        ("Of", "/user_id"),
         ("Status", "/status"),
         ("Issued", "/issued_at"),
         ("Expires", "/expires_at"),
@@ -145,6 +146,9 @@ pub(crate) enum ScopeCommand {
         /// Ids of the things; `*` for any
         #[arg(value_name = "ON", default_value = "*")]
         on: Vec<String>,
+        /// In every domain; for what belongs to none, for example to create and list domains
+        #[arg(long)]
+        any_domain: bool,
     },
     /// Let a token be used for less
     Remove {
@@ -233,9 +237,9 @@ async fn scope(session: &Session, command: ScopeCommand) -> anyhow::Result<()> {
             let id = id(session, &which.pat).await?;
             session.list(&SCOPES, &paging, async |span: Span| pats.scopes(id, span).await).await
         }
-        ScopeCommand::Add { which, entity_type, operation, on } => {
+        ScopeCommand::Add { which, entity_type, operation, on, any_domain } => {
             let id = id(session, &which.pat).await?;
-            let domain = session.domain().await?.to_string();
+            let domain = if any_domain { "*".to_owned() } else { session.domain().await?.to_string() };
             let scopes = on.into_iter().map(|entity_id| NewScope {
                 domain_id: domain.clone(),
                 entity_type: entity_type.clone(),

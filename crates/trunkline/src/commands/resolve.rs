@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use anyhow::bail;
 use kernel::{DomainId, RoleId, UserId};
-use sdk::{Api, Domain, Query, Roles, Span, UserSearch};
+use sdk::{Api, Domain, Query, Roles, Span, UserQuery, UserRole, UserSearch};
 
 use super::things::Thing;
 
@@ -93,20 +93,24 @@ pub(crate) async fn user(api: &Api, named: &str) -> anyhow::Result<UserId> {
     if let Ok(id) = UserId::from_str(named) {
         return Ok(id);
     }
-    if named.chars().count() >= 3 {
-        let search =
-            UserSearch { username: Some(named.to_owned()), limit: Some(100), ..UserSearch::default() };
-        let page = api.users().search(&search).await?;
-        if let Some(user) = page.items.iter().find(|user| user.credentials.username == named) {
-            return Ok(user.id);
-        }
-    }
-    // The search passes over administrators and the disabled; a profile does not.
     let profile = api.users().profile().await?;
     if profile.credentials.username == named || profile.email == named {
         return Ok(profile.id);
     }
-    bail!("there is no user `{named}`; give an id, or look with `trunkline users search --username {named}`")
+    // The search passes over administrators and the disabled; the list is for administrators.
+    let username = Some(named.to_owned());
+    let page = if profile.role == UserRole::Admin {
+        let status = Some("all".to_owned());
+        api.users().list(&UserQuery { username, status, limit: Some(100), ..UserQuery::default() }).await?
+    } else {
+        api.users().search(&UserSearch { username, limit: Some(100), ..UserSearch::default() }).await?
+    };
+    match page.items.iter().find(|user| user.credentials.username == named) {
+        Some(user) => Ok(user.id),
+        None => bail!(
+            "there is no user `{named}`; `trunkline users search --username {named}` shows who is called like it"
+        ),
+    }
 }
 
 /// The role with this id or name on one thing.

@@ -18,6 +18,8 @@ const SHAPE: Shape = Shape {
         ("ID", "/id"),
         ("Name", "/name"),
         ("On", "/entity_id"),
+        ("Actions", "/optional_actions"),
+        ("Members", "/optional_members"),
         ("Created", "/created_at"),
         ("Created by", "/created_by"),
         ("Updated", "/updated_at"),
@@ -32,13 +34,7 @@ const USERS: Shape = Shape { list: "members", id: "", columns: &[("ID", "")], fi
 const MEMBERS: Shape = Shape {
     list: "members",
     id: "/member_id",
-    columns: &[
-        ("ID", "/member_id"),
-        ("ROLE", "/roles/0/role_name"),
-        ("ACCESS", "/roles/0/access_type"),
-        ("THROUGH", "/roles/0/access_provider_id"),
-        ("MORE", "/roles/1/role_name"),
-    ],
+    columns: &[("ID", "/member_id"), ("ROLES", "/roles")],
     fields: &[],
 };
 

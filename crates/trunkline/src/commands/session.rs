@@ -10,6 +10,7 @@ use sdk::{Answers, Api, Page, Span};
 use serde_json::{Value, json};
 
 use super::address;
+use super::advice;
 use super::listing::Paging;
 use super::output::{Output, Shape};
 use super::resolve;
@@ -103,7 +104,10 @@ impl Session {
         };
         let (proof, token) = match given_token(remote)? {
             Some(token) => (Proof::Given, Some(token)),
-            None => (Proof::Stored, token::stored(&api, &session.url).await?),
+            None => {
+                let stored = token::stored(&api, &session.url).await;
+                (Proof::Stored, stored.map_err(|error| advice::of_renewal(error, &session.url))?)
+            }
         };
         if let Some(token) = token {
             session.proof = proof;

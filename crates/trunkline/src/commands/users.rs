@@ -37,6 +37,7 @@ pub(crate) const SHAPE: Shape = Shape {
         ("Private metadata", "/private_metadata"),
         ("Created", "/created_at"),
         ("Updated", "/updated_at"),
+        ("Updated by", "/updated_by"),
     ],
 };
 

@@ -5,10 +5,12 @@
 //! What is wrong is collected, so that one run shows all of it. Names of older generations and the form of values
 //! follow reference 07 §1; unknown names are errors with the nearest known one.
 
+mod callouts;
 mod environment;
 mod error;
 mod example;
 mod file;
+mod grpc;
 mod resolve;
 mod setting;
 mod settings;
@@ -21,19 +23,23 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use callouts::{
+    ChannelCalloutSettings, ClientCalloutSettings, DomainCalloutSettings, GroupCalloutSettings,
+};
 pub use environment::Environment;
 pub use error::Problems;
 pub use example::example;
+pub use grpc::{Host, Pem};
 pub(crate) use setting::{Section, Setting};
 pub use settings::{
-    AdminSettings, AuthSettings, CompatPortSettings, LogSettings, MailSettings, MessagingSettings,
-    NodeSettings, OAuthSettings, UserSettings, WebSettings,
+    AdminSettings, AuthSettings, CompatPortSettings, GrpcSettings, LogSettings, MailSettings,
+    MessagingSettings, NodeSettings, OAuthSettings, UserSettings, WebSettings,
 };
 pub use show::show;
 pub use source::Source;
 pub use value::{
-    Address, ByteSize, Capability, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat, LogLevel,
-    MailTls, MasterKey, Only, Pattern, Ports, Words,
+    Address, ByteSize, CalloutMethod, Capability, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat,
+    LogLevel, MailTls, MasterKey, Only, Pattern, Ports, Words,
 };
 
 use environment::EnvironmentLayer;
@@ -54,6 +60,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// Ports of the separate services.
     pub compat_ports: CompatPortSettings,
+    /// gRPC.
+    pub grpc: GrpcSettings,
     /// Tokens and permissions.
     pub auth: AuthSettings,
     /// Users.
@@ -66,6 +74,14 @@ pub struct Settings {
     pub web: WebSettings,
     /// The message engine.
     pub messaging: MessagingSettings,
+    /// The callout of domains.
+    pub domains_callout: DomainCalloutSettings,
+    /// The callout of groups.
+    pub groups_callout: GroupCalloutSettings,
+    /// The callout of clients.
+    pub clients_callout: ClientCalloutSettings,
+    /// The callout of channels.
+    pub channels_callout: ChannelCalloutSettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -75,12 +91,17 @@ pub(crate) const SECTIONS: &[Section] = &[
     NodeSettings::SECTION,
     AdminSettings::SECTION,
     CompatPortSettings::SECTION,
+    GrpcSettings::SECTION,
     AuthSettings::SECTION,
     UserSettings::SECTION,
     MailSettings::SECTION,
     OAuthSettings::SECTION,
     WebSettings::SECTION,
     MessagingSettings::SECTION,
+    DomainCalloutSettings::SECTION,
+    GroupCalloutSettings::SECTION,
+    ClientCalloutSettings::SECTION,
+    ChannelCalloutSettings::SECTION,
     LogSettings::SECTION,
 ];
 
@@ -95,12 +116,17 @@ impl Settings {
             node: Group::read(values)?,
             admin: Group::read(values)?,
             compat_ports: Group::read(values)?,
+            grpc: Group::read(values)?,
             auth: Group::read(values)?,
             users: Group::read(values)?,
             mail: Group::read(values)?,
             oauth: Group::read(values)?,
             web: Group::read(values)?,
             messaging: Group::read(values)?,
+            domains_callout: Group::read(values)?,
+            groups_callout: Group::read(values)?,
+            clients_callout: Group::read(values)?,
+            channels_callout: Group::read(values)?,
             log: Group::read(values)?,
         };
         settings.fit_together(values)?;
@@ -119,12 +145,41 @@ impl Settings {
                 "is needed with `mail.host`: set the address that mails come from",
             );
         }
+        if self.grpc.server_cert.is_some() != self.grpc.server_key.is_some() {
+            return conflict("grpc.server_key", "belongs together with `grpc.server_cert`; give both");
+        }
+        if self.grpc.client_ca_certs.is_some() && self.grpc.server_cert.is_none() {
+            return conflict("grpc.client_ca_certs", "needs `grpc.server_cert` and `grpc.server_key` too");
+        }
+        let (user, token) = (&self.auth.standalone_id, &self.auth.standalone_token);
+        if user.is_some() && token.is_none() {
+            return conflict(
+                "auth.standalone_id",
+                "is set without `auth.standalone_token`; set both, or neither",
+            );
+        }
+        if token.is_some() && user.is_none() {
+            return conflict(
+                "auth.standalone_token",
+                "is set without `auth.standalone_id`; set both, or neither",
+            );
+        }
         let rule = self.users.password_regex.as_str();
         let given = self.admin.password.as_ref().map(kernel::Secret::expose);
         if given.is_some_and(|password| !regex::Regex::new(rule).is_ok_and(|rule| rule.is_match(password))) {
             return conflict("admin.password", "does not match `users.password_regex`; choose another");
         }
         Ok(())
+    }
+
+    /// The callouts, each with the service that asks it.
+    pub fn callouts(&self) -> Vec<(&'static str, access::callouts::Settings)> {
+        vec![
+            ("domains", self.domains_callout.hook()),
+            ("groups", self.groups_callout.hook()),
+            ("clients", self.clients_callout.hook()),
+            ("channels", self.channels_callout.hook()),
+        ]
     }
 
     /// The database: the one that was named, else SQLite in the data directory.
@@ -211,7 +266,18 @@ pub fn load(layers: &Layers) -> Result<Loaded, Problems> {
     let settings = Settings::read(&values)?;
     let mut warnings = environment.warnings;
     warnings.extend(weak_password(&settings));
+    warnings.extend(weak_token(&settings));
     Ok(Loaded { settings, warnings, notes: environment.notes, effective: values.into_effective(&table) })
+}
+
+/// A token of stand-alone mode that can be guessed, on a node that others can reach: it opens everything.
+fn weak_token(settings: &Settings) -> Option<String> {
+    let short = settings.auth.standalone_token.as_ref().is_some_and(|token| token.expose().len() < 20);
+    (short && !settings.node.http.is_loopback()).then(|| {
+        "`auth.standalone_token` is shorter than 20 characters, opens everything and this node is reachable from other \
+         machines; choose a longer one"
+            .to_owned()
+    })
 }
 
 /// The administrator's password that all documents print, on a node that others can reach (reference 07 §14.4).

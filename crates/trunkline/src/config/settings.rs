@@ -10,10 +10,11 @@ use std::time::Duration;
 use kernel::Secret;
 use users::model::{Email, PersonName, Username};
 
+use super::grpc::{Host, Pem};
 use super::setting::settings;
 use super::value::{
     Address, ByteSize, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat, LogLevel, MailTls,
-    MasterKey, Only, Pattern, Ports, Words,
+    MasterKey, Only, Pattern, Ports, StandaloneUser, Words,
 };
 
 settings! {
@@ -103,6 +104,64 @@ settings! {
 }
 
 settings! {
+    /// gRPC, by which other people's adapters and services ask this platform. Whoever reaches these ports can
+    /// act as any user: they open on loopback addresses alone, unless client certificates are required. On a
+    /// machine whose other users are not trusted, require them too, or switch gRPC off.
+    GrpcSettings in "grpc.";
+
+    /// Whether to serve gRPC.
+    enabled: bool = "true";
+
+    /// Address of all services on one port, such as `127.0.0.1:7010`. Without it only the ports below are open.
+    address: Option<Address> = "";
+
+    /// Where the ports below are opened. All services answer on each; a port that is taken is only a warning.
+    host: Host = "127.0.0.1";
+
+    /// Authentication and tokens.
+    auth: Ports = "7001,8181" ["AUTH_GRPC_PORT"];
+
+    /// Users.
+    users: Ports = "7002" ["USERS_GRPC_PORT"];
+
+    /// Domains.
+    domains: Ports = "7003" ["DOMAINS_GRPC_PORT"];
+
+    /// Groups.
+    groups: Ports = "7004" ["GROUPS_GRPC_PORT"];
+
+    /// Channels.
+    channels: Ports = "7005" ["CHANNELS_GRPC_PORT"];
+
+    /// Clients.
+    clients: Ports = "7006" ["CLIENTS_GRPC_PORT"] also "Clients_AUTH_GRPC_PORT";
+
+    /// Certificate of the server with those between it and its authority: PEM, or the path of a PEM file. Files that
+    /// change are read again.
+    server_cert: Option<Pem> = ""
+        ["AUTH_GRPC_SERVER_CERT", "USERS_GRPC_SERVER_CERT", "DOMAINS_GRPC_SERVER_CERT", "GROUPS_GRPC_SERVER_CERT",
+         "CHANNELS_GRPC_SERVER_CERT", "CLIENTS_GRPC_SERVER_CERT"]
+        also "Clients_AUTH_GRPC_SERVER_CERT";
+
+    /// Private key of the server, likewise.
+    server_key: Option<Pem> = ""
+        ["AUTH_GRPC_SERVER_KEY", "USERS_GRPC_SERVER_KEY", "DOMAINS_GRPC_SERVER_KEY", "GROUPS_GRPC_SERVER_KEY",
+         "CHANNELS_GRPC_SERVER_KEY", "CLIENTS_GRPC_SERVER_KEY"]
+        also "Clients_AUTH_GRPC_SERVER_KEY";
+
+    /// Authorities of clients' certificates, likewise. With them a client without certificate is refused.
+    client_ca_certs: Option<Pem> = ""
+        ["AUTH_GRPC_CLIENT_CA_CERTS", "USERS_GRPC_CLIENT_CA_CERTS", "DOMAINS_GRPC_CLIENT_CA_CERTS",
+         "GROUPS_GRPC_CLIENT_CA_CERTS", "CHANNELS_GRPC_CLIENT_CA_CERTS", "CLIENTS_GRPC_CLIENT_CA_CERTS"];
+
+    /// Serve other machines without client certificates: only where the network itself lets nobody else in.
+    insecure: bool = "false";
+
+    /// Most open connections of one port; further ones wait.
+    max_connections: Count = "1000";
+}
+
+settings! {
     /// Tokens and who may do what.
     AuthSettings in "auth.";
 
@@ -114,6 +173,14 @@ settings! {
 
     /// How tokens are signed: `EdDSA`; the key is made at the first start and its public half is published.
     keys_algorithm: KeysAlgorithm = "EdDSA" ["AUTH_KEYS_ALGORITHM"];
+
+    /// Stand-alone mode: the user id or address of the one fixed user, in place of logins. Needs the token.
+    standalone_id: Option<StandaloneUser> = "" ["CLIENTS_STANDALONE_ID", "CLIENTS_STANDALONE_EMAIL"]
+        also "CLIENTS_STANDALONE_ID", "CLIENTS_STANDALONE_EMAIL", "Clients_STANDALONE_ID", "Clients_STANDALONE_EMAIL";
+
+    /// The fixed user's token: whoever comes with it may do everything, and every other token is refused.
+    standalone_token: Option<Secret<String>> = "" ["CLIENTS_STANDALONE_TOKEN"]
+        also "CLIENTS_STANDALONE_TOKEN", "Clients_STANDALONE_TOKEN";
 
     /// File that replaces the built-in table of operations and the permission that each needs.
     permissions_file: Option<PathBuf> = "" ["PERMISSIONS_FILE"];

@@ -327,3 +327,22 @@ fn addresses_are_read_with_host_port_and_brackets() {
         assert_eq!(shown(wrong), None, "{wrong}");
     }
 }
+
+#[test]
+fn stand_alone_mode_is_both_settings_or_neither_in_all_their_older_names() {
+    let loaded = load(&Layers::new(environment(&[
+        ("Clients_STANDALONE_EMAIL", "edge@example.com"),
+        ("SMQ_CLIENTS_STANDALONE_TOKEN", "a token that nobody guesses"),
+    ])))
+    .unwrap();
+    assert!(loaded.settings.auth.standalone_id.is_some() && loaded.settings.auth.standalone_token.is_some());
+    assert_eq!(loaded.warnings, [""; 0]);
+    let halves = [
+        ("CLIENTS_STANDALONE_ID", "auth.standalone_id"),
+        ("CLIENTS_STANDALONE_TOKEN", "auth.standalone_token"),
+    ];
+    for (name, key) in halves {
+        let problems = problems_of(&[(name, "x")]);
+        assert!(problems.contains(key) && problems.contains("set both, or neither"), "{problems}");
+    }
+}

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use kernel::{Secret, duration};
+use access::identity::standalone::Standalone;
+use kernel::{Secret, UserId, duration};
 use users::model::{Email, PersonName, Username};
 
 /// How a value is written in the file.
@@ -81,6 +82,19 @@ registry_types! {
     Username, "1 to 32 letters, digits, `_` or `-`, beginning with a letter or digit, without `__` or `--`";
     Email, "an e-mail address";
     PersonName, "at most 254 bytes without control characters";
+}
+
+/// The one user of stand-alone mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StandaloneUser(pub UserId);
+
+impl Value for StandaloneUser {
+    const EXPECTED: &'static str = "a user id or an e-mail address of at most 254 bytes";
+
+    fn parse(text: &str) -> Option<Self> {
+        let fits = text.len() <= 254 && !text.chars().any(char::is_control);
+        fits.then(|| Standalone::user_named(text).ok().map(Self)).flatten()
+    }
 }
 
 impl Value for PathBuf {
@@ -338,6 +352,16 @@ words! {
         HttpAdapter = "http-adapter" | "http_adapter" | "http";
         /// MQTT over TCP.
         Mqtt = "mqtt" | "mqtt-adapter";
+    }
+}
+
+words! {
+    /// How a callout is asked.
+    CalloutMethod, "`POST` or `GET`" {
+        /// The question is JSON in the body.
+        Post = "post";
+        /// The question is the query.
+        Get = "get";
     }
 }
 

@@ -1,4 +1,4 @@
-use db::{both_databases, params, testing::TestDb};
+use db::{both_databases, testing::TestDb};
 use serde_json::{Value, json};
 
 use crate::plant::{Caller, LATER, Plant, at_once};
@@ -22,7 +22,8 @@ impl Scene {
         plant.events().await;
         let domain = ann.domain("ann-1").await;
         let admin_role = plant.events().await[0].1["roles_provisioned"][0]["id"].as_str().unwrap().to_owned();
-        let reader = role(&plant, &domain, "reader", json!(["read", "client_read"])).await;
+        let reader = role(&ann, &domain, "reader", json!(["read", "client_read"])).await;
+        plant.events().await;
         Self { plant, ann, bob, domain, admin_role, reader }
     }
 
@@ -48,26 +49,10 @@ impl Scene {
 }
 
 /// A role of a domain; its id.
-async fn role(plant: &Plant, domain: &str, name: &str, actions: Value) -> String {
-    let (id, domain, name) = (format!("domain_{name}{}", &domain[..8]), domain.to_owned(), name.to_owned());
-    let made = id.clone();
-    plant
-        .access()
-        .db()
-        .write(move |tx| {
-            Box::pin(async move {
-                tx.execute(
-                    "INSERT INTO roles (id, name, entity_kind, entity_id, domain_id, actions, built_in, created_by,
-                                        created_at)
-                     VALUES ($1, $2, 'domain', $3, $3, $4, 0, '', 0)",
-                    params![id, name, domain, actions],
-                )
-                .await
-            })
-        })
-        .await
-        .unwrap();
-    made
+async fn role(owner: &Caller, domain: &str, name: &str, actions: Value) -> String {
+    let body = json!({"role_name": name, "optional_actions": actions});
+    let role = owner.post(&format!("/domains/{domain}/roles"), body).await.expect(201);
+    role["id"].as_str().unwrap().to_owned()
 }
 
 both_databases! {
@@ -149,7 +134,7 @@ both_databases! {
 
     async fn only_administrators_of_the_domain_invite(db: TestDb) {
         let scene = Scene::new(db).await;
-        let steward = role(&scene.plant, &scene.domain, "steward", json!(["read", "manage_role"])).await;
+        let steward = role(&scene.ann, &scene.domain, "steward", json!(["read", "manage_role"])).await;
         let carl = scene.plant.user("carl").await;
         let body = json!({"invitee_user_id": carl.id, "role_id": scene.reader});
         carl.post(&scene.path(), body.clone()).await.refused(403);
@@ -168,7 +153,7 @@ both_databases! {
         let scene = Scene::new(db).await;
         let carl = scene.plant.user("carl").await;
         let foreign = carl.domain("carl-1").await;
-        let foreign = role(&scene.plant, &foreign, "foreign", json!(["read"])).await;
+        let foreign = role(&carl, &foreign, "foreign", json!(["read"])).await;
         let (bob, reader) = (&scene.bob.id, &scene.reader);
         for (body, status) in [
             (json!({"role_id": reader}), 400),
@@ -202,8 +187,7 @@ both_databases! {
         scene.ann.post(&format!("/domains/{}/disable", scene.domain), json!({})).await.expect(200);
         scene.answer("accept").await.refused(422);
         scene.ann.post(&format!("/domains/{}/enable", scene.domain), json!({})).await.expect(200);
-        let sql = format!("DELETE FROM roles WHERE id = '{}'", scene.reader);
-        scene.plant.access().db().write(move |tx| Box::pin(async move { tx.execute(&sql, params![]).await })).await.unwrap();
+        scene.ann.delete(&format!("/domains/{}/roles/{}", scene.domain, scene.reader)).await.expect(204);
         assert!(scene.answer("accept").await.refused(404).contains("ask for a new invitation"));
         assert_eq!(scene.own().await["invitations"][0]["role_name"], Value::Null);
         scene.answer("reject").await.expect(204);

@@ -10,11 +10,15 @@
 )]
 
 mod at_once;
+mod callouts;
 mod channels;
 mod clients;
 mod domains;
+mod explain;
 mod groups;
+mod grpc;
 mod invitations;
+mod keys;
 mod mailbox;
 mod oauth_provider;
 mod parents;
@@ -24,6 +28,7 @@ mod plant;
 mod reach;
 mod roles;
 mod rules;
+mod standalone;
 mod users;
 mod users_mail;
 mod users_oauth;

@@ -2,7 +2,7 @@
 
 use std::{ops::Index, sync::Arc, time::Duration};
 
-use access::{Access, Ground, crypto::MasterKey};
+use access::{Access, Ground, crypto::MasterKey, identity::standalone::Standalone};
 use axum::body::Body;
 use db::{BoxFuture, Tx, params, testing::TestDb};
 use events::Outbox;
@@ -59,12 +59,33 @@ impl Plant {
         Self::with_settings(db, settings, |_| {}).await
     }
 
+    /// A platform in stand-alone mode, and its one user.
+    pub(crate) async fn standalone(db: TestDb, user: &str, token: &str) -> (Self, Caller) {
+        let standalone = Standalone { user: user.parse().unwrap(), token: Secret::new(token.to_owned()) };
+        let settings = access::Settings { standalone: Some(standalone), ..access::Settings::default() };
+        let (app, db, clock, registry) = Self::open(db, settings, |_| {}).await;
+        let nobody = Caller { app: app.clone(), token: None, id: user.to_owned() };
+        let admin = nobody.with_token(token);
+        (Self { app, db, clock, registry, admin: admin.clone() }, admin)
+    }
+
     /// A platform with other settings.
     pub(crate) async fn with_settings(
         db: TestDb,
         settings: access::Settings,
         change: impl FnOnce(&mut users::Settings),
     ) -> Self {
+        let (app, db, clock, registry) = Self::open(db, settings, change).await;
+        let nobody = Caller { app: app.clone(), token: None, id: String::new() };
+        let admin = nobody.logged_in("admin").await;
+        Self { app, db, clock, registry, admin }
+    }
+
+    async fn open(
+        db: TestDb,
+        settings: access::Settings,
+        change: impl FnOnce(&mut users::Settings),
+    ) -> (App, TestDb, Clock, Registry) {
         let clock = Clock::manual(START);
         let ground = Ground {
             db: db.db(),
@@ -95,9 +116,7 @@ impl Plant {
             instance_id: "test".into(),
         };
         let app = App::new(registry.routes(|_| true), info);
-        let nobody = Caller { app: app.clone(), token: None, id: String::new() };
-        let admin = nobody.logged_in("admin").await;
-        Self { app, db, clock, registry, admin }
+        (app, db, clock, registry)
     }
 
     /// A caller without credentials.

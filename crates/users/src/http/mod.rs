@@ -7,14 +7,11 @@ mod registry;
 mod sessions;
 mod views;
 
-use access::{Access, Context, identity::keys::KeySet};
-use axum::{
-    extract::{FromRef, FromRequestParts, State},
-    response::{IntoResponse, Response},
-};
-use http::{HeaderValue, header, request::Parts};
+use access::{Access, Context};
+use axum::extract::{FromRef, FromRequestParts};
+use http::{header, request::Parts};
 use kernel::{Error, Result};
-use web::{Json, Route, Routes, Rule};
+use web::Routes;
 
 use crate::Users;
 
@@ -26,21 +23,6 @@ pub fn routes(users: Users) -> Routes {
         .merge(recovery::routes())
         .merge(oauth::routes())
         .with(users)
-}
-
-/// The keys that verify tokens.
-pub fn key_routes(users: Users) -> Routes {
-    keys().with(users)
-}
-
-fn keys() -> Routes<Users> {
-    Routes::new("auth").add(
-        Route::get("/keys/.well-known/jwks.json", public_keys)
-            .named("retrieve_jwks")
-            .rule(Rule::Public("public keys"))
-            .summary("The public keys that verify tokens")
-            .answers::<KeySet>(200),
-    )
 }
 
 fn required(text: &str, message: &'static str) -> Result<()> {
@@ -62,10 +44,4 @@ where
         }
         Context::from_request_parts(parts, state).await.map(Some).map(Self)
     }
-}
-
-async fn public_keys(State(users): State<Users>) -> Response {
-    // Others may keep the keys for a while (reference 01 §2.3): a retiring key verifies longer than that.
-    let cached = HeaderValue::from_static("public, max-age=900, stale-while-revalidate=60");
-    ([(header::CACHE_CONTROL, cached)], Json(users.access.tokens().public_keys())).into_response()
 }

@@ -63,7 +63,8 @@ impl Users {
                 Box::pin(async move {
                     Accounts::hold(tx, id, generation).await?;
                     let mut user = store::get_enabled(tx, id).await?.ok_or_else(Error::unauthenticated)?;
-                    if shown.is_none_or(|shown| shown != token_id(&access, &user.email)) {
+                    // A token that a user has made for itself, logged in, was not sent to an address.
+                    if shown.is_some_and(|shown| shown != token_id(&access, &user.email)) {
                         return Err(Error::unauthenticated());
                     }
                     is_ours(&user)?;

@@ -1,0 +1,74 @@
+//! What the settings of gRPC have of their own: hosts, certificates, and which ports are open.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use super::settings::{CompatPortSettings, GrpcSettings, NodeSettings};
+use super::value::{Address, Capability, Value};
+
+/// A name or an IP address to listen on; an IPv6 address without brackets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host(String);
+
+impl Host {
+    /// With a port.
+    pub fn with_port(&self, port: u16) -> Address {
+        Address { host: self.0.clone(), port }
+    }
+}
+
+impl Value for Host {
+    const EXPECTED: &'static str = "a host such as `127.0.0.1`, `::1` or `localhost`";
+
+    fn parse(text: &str) -> Option<Self> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let is_ip = text.parse::<IpAddr>().is_ok();
+        (is_ip || (!text.is_empty() && text.chars().all(plain))).then(|| Self(text.to_owned()))
+    }
+}
+
+/// Certificates or a key: PEM, or the path of a PEM file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pem(::grpc::tls::Pem);
+
+impl Pem {
+    /// As listeners take it.
+    pub fn source(&self) -> &::grpc::tls::Pem {
+        &self.0
+    }
+}
+
+/// How every text in PEM begins.
+const PEM_BEGINS: &str = "-----BEGIN ";
+
+impl Value for Pem {
+    const EXPECTED: &'static str = "the path of a PEM file, or PEM itself";
+
+    fn parse(text: &str) -> Option<Self> {
+        if text.contains(PEM_BEGINS) {
+            return Some(Self(::grpc::tls::Pem::Text(text.to_owned())));
+        }
+        (!text.contains('\n')).then(|| Self(::grpc::tls::Pem::File(PathBuf::from(text))))
+    }
+
+    /// A key must not be shown, the path of one may.
+    fn shown(text: &str) -> String {
+        if text.contains(PEM_BEGINS) { "(PEM)".to_owned() } else { text.to_owned() }
+    }
+}
+
+impl GrpcSettings {
+    /// The ports of the separate services, each with the service's name; none when switched off.
+    pub fn ports(&self, node: &NodeSettings, compat: &CompatPortSettings) -> Vec<(&'static str, u16)> {
+        let services = [
+            ("auth", &self.auth, node.only.serves(Capability::Auth)),
+            ("users", &self.users, node.only.serves(Capability::Users)),
+            ("domains", &self.domains, node.only.serves(Capability::Domains)),
+            ("groups", &self.groups, node.only.serves_all()),
+            ("channels", &self.channels, node.only.serves(Capability::Channels)),
+            ("clients", &self.clients, node.only.serves(Capability::Clients)),
+        ];
+        let open = services.into_iter().filter(|(.., serves)| self.enabled && compat.enabled && *serves);
+        open.flat_map(|(name, ports, _)| ports.0.iter().map(move |&port| (name, port))).collect()
+    }
+}

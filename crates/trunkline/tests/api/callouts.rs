@@ -1,0 +1,187 @@
+//! Callouts: endpoints of the operator's own, here a server of the test.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use access::callouts;
+use axum::{Router, extract::State, response::IntoResponse};
+use db::{both_databases, testing::TestDb};
+use http::{Method, StatusCode, Uri};
+use serde_json::{Value, json};
+
+use crate::plant::{Caller, Plant};
+
+/// What the endpoint was asked, and what it answers.
+#[derive(Clone)]
+struct Endpoint {
+    url: String,
+    asked: Arc<Mutex<Vec<(Method, String, String)>>>,
+    answer: Arc<Mutex<(StatusCode, String)>>,
+}
+
+impl Endpoint {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/check", listener.local_addr().unwrap());
+        let answer = Arc::new(Mutex::new((StatusCode::OK, String::new())));
+        let endpoint = Self { url, asked: Arc::default(), answer };
+        let router = Router::new().fallback(answer_as_told).with_state(endpoint.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        endpoint
+    }
+
+    fn answers(&self, status: u16, text: &str) {
+        *self.answer.lock().unwrap() = (StatusCode::from_u16(status).unwrap(), text.to_owned());
+    }
+
+    fn asked(&self) -> Vec<(Method, String, String)> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+
+    /// The bodies of the questions since the last call.
+    fn bodies(&self) -> Vec<Value> {
+        self.asked().iter().map(|(_, _, body)| serde_json::from_str(body).unwrap()).collect()
+    }
+}
+
+async fn answer_as_told(
+    State(endpoint): State<Endpoint>,
+    method: Method,
+    uri: Uri,
+    body: String,
+) -> impl IntoResponse {
+    endpoint.asked.lock().unwrap().push((method, uri.to_string(), body));
+    let (status, text) = endpoint.answer.lock().unwrap().clone();
+    // A redirect would lead here again.
+    (status, [("location", "/check?redirected=true")], text)
+}
+
+fn hook(urls: &[&str], operations: &[&str]) -> callouts::Settings {
+    callouts::Settings {
+        urls: urls.iter().map(|url| (*url).to_owned()).collect(),
+        get: false,
+        timeout: Duration::from_secs(5),
+        tls_verification: true,
+        ca_cert: None,
+        cert: None,
+        key: None,
+        operations: operations.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+async fn plant(db: TestDb, hooks: Vec<(&'static str, callouts::Settings)>) -> (Plant, Caller) {
+    let settings = access::Settings { callouts: hooks, ..access::Settings::default() };
+    let plant = Plant::with_settings(db, settings, |_| {}).await;
+    let ann = plant.user("ann").await;
+    (plant, ann)
+}
+
+both_databases! {
+    async fn an_endpoint_is_told_who_does_what_and_never_a_secret(db: TestDb) {
+        let endpoint = Endpoint::start().await;
+        let domains = hook(&[&endpoint.url], &["create", "update", "list", "send_invitation"]);
+        let clients = hook(&[&endpoint.url], &["create_clients", "update_secret"]);
+        let (_plant, ann) = plant(db, vec![("domains", domains), ("clients", clients)]).await;
+        let domain = ann.domain("ann-1").await;
+        assert_eq!(
+            endpoint.bodies(),
+            [json!({
+                "operation": "create", "entity_type": "domain", "caller_id": ann.id, "caller_type": "user",
+                "time": "2026-01-02T03:04:05Z", "payload": {"entity_id": null},
+            })]
+        );
+
+        ann.patch(&format!("/domains/{domain}"), json!({"name": "new"})).await.expect(200);
+        ann.get(&format!("/domains/{domain}")).await.expect(200);
+        let asked = endpoint.bodies();
+        assert_eq!(asked.len(), 1, "an operation that is not named is not asked about");
+        assert_eq!(asked[0]["entity_id"], domain.as_str());
+        assert_eq!(asked[0]["domain_id"], domain.as_str());
+        assert_eq!(asked[0]["payload"]["domain_req"]["name"], "new");
+
+        let body = json!({"name": "sensor", "credentials": {"secret": "very-secret-indeed"}});
+        let client = ann.post(&format!("/{domain}/clients"), body).await.expect(201);
+        let path = format!("/{domain}/clients/{}/secret", client["id"].as_str().unwrap());
+        ann.patch(&path, json!({"secret": "another-secret-of-mine"})).await.expect(200);
+        let asked = endpoint.asked();
+        assert_eq!(asked.len(), 2);
+        assert!(asked.iter().all(|(.., body)| !body.contains("secret-")), "{asked:?}");
+        let created: Value = serde_json::from_str(&asked[0].2).unwrap();
+        assert_eq!((&created["operation"], &created["entity_type"]), (&json!("create_clients"), &json!("domain")));
+    }
+
+    async fn a_refusal_is_passed_on_and_nothing_is_done(db: TestDb) {
+        let endpoint = Endpoint::start().await;
+        let (plant, ann) = plant(db, vec![("domains", hook(&[&endpoint.url], &["update"]))]).await;
+        let domain = ann.domain("ann-1").await;
+        let path = format!("/domains/{domain}");
+        plant.events().await;
+        let large = "x".repeat(100_000);
+        for (answered, text, status, message) in [
+            (403, "not on a Sunday", 403, "not on a Sunday"),
+            (409, "twice", 409, "twice"),
+            (422, "", 422, "refused by a callout of this installation"),
+            (418, "tea", 403, "tea"),
+            (204, "", 403, "refused by a callout of this installation"),
+            (302, "", 403, "refused by a callout of this installation"),
+            (400, "\u{1}\u{2}", 400, "refused by a callout of this installation"),
+            (400, large.as_str(), 400, "refused by a callout of this installation"),
+            (500, "secret details", 503, "the service is not available right now, try again in a moment"),
+        ] {
+            endpoint.answers(answered, text);
+            assert_eq!(ann.patch(&path, json!({"name": "new"})).await.refused(status), message);
+        }
+        assert_eq!(endpoint.asked().len(), 9, "a redirect is not followed");
+        assert!(plant.events().await.is_empty());
+        assert_eq!(ann.get(&path).await.expect(200)["name"], "ann-1");
+    }
+
+    async fn an_endpoint_is_asked_only_about_what_our_own_rules_allow(db: TestDb) {
+        let endpoint = Endpoint::start().await;
+        let (plant, ann) = plant(db, vec![("domains", hook(&[&endpoint.url], &["update", "freeze"]))]).await;
+        let domain = ann.domain("ann-1").await;
+        let bob = plant.user("bob").await;
+        bob.patch(&format!("/domains/{domain}"), json!({"name": "mine"})).await.refused(403);
+        ann.post(&format!("/domains/{domain}/freeze"), json!({})).await.refused(403);
+        assert!(endpoint.asked().is_empty());
+        plant.admin.post(&format!("/domains/{domain}/freeze"), json!({})).await.expect(200);
+        assert_eq!(endpoint.bodies()[0]["operation"], "freeze");
+    }
+
+    async fn an_endpoint_that_cannot_be_reached_refuses(db: TestDb) {
+        let endpoint = Endpoint::start().await;
+        let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let urls = [endpoint.url.as_str(), &format!("http://{nobody}/")];
+        let (_plant, ann) = plant(db, vec![("domains", hook(&urls, &["update"]))]).await;
+        let domain = ann.domain("ann-1").await;
+        ann.patch(&format!("/domains/{domain}"), json!({"name": "new"})).await.refused(503);
+        assert_eq!(endpoint.asked().len(), 1, "each is asked in turn");
+    }
+
+    async fn a_get_carries_the_question_in_its_query(db: TestDb) {
+        let endpoint = Endpoint::start().await;
+        let asked_by_get = callouts::Settings { get: true, ..hook(&[&endpoint.url], &["view"]) };
+        let (_plant, ann) = plant(db, vec![("clients", asked_by_get)]).await;
+        let domain = ann.domain("ann-1").await;
+        let client = ann.client(&domain, "sensor").await;
+        ann.get(&format!("/{domain}/clients/{client}")).await.expect(200);
+        let asked = endpoint.asked();
+        assert_eq!(asked[0].0, Method::GET);
+        for part in ["operation=view", "entity_type=client", "caller_type=user", &format!("entity_id={client}")] {
+            assert!(asked[0].1.contains(part), "{part} in {}", asked[0].1);
+        }
+        assert_eq!(asked[0].2, "");
+    }
+}
+
+#[test]
+fn what_is_no_callout_is_refused_at_the_start() {
+    let open = |settings| callouts::Callouts::open(&[("domains", settings)]).unwrap_err().to_string();
+    assert!(open(hook(&["ftp://x"], &[])).contains("`http://`"));
+    let missing = callouts::Settings { ca_cert: Some("/nowhere.pem".into()), ..hook(&["https://x"], &[]) };
+    assert!(open(missing).contains("`/nowhere.pem` cannot be read"));
+    let half = callouts::Settings { key: Some("/nowhere.pem".into()), ..hook(&["https://x"], &[]) };
+    assert!(open(half).contains("set both"));
+}

@@ -1,0 +1,91 @@
+//! `token.v1`, and what no service takes.
+
+use db::testing::TestDb;
+use grpc::pb::{
+    auth::v1::AuthNReq,
+    token::v1::{IssueReq, ListUserRefreshTokensReq, RefreshReq, RevokeReq, Token},
+};
+use serde_json::json;
+use tonic::Code;
+
+use super::{Grpc, code, refused};
+use crate::plant::Plant;
+
+fn issue(user: &str, role: u32) -> IssueReq {
+    IssueReq {
+        user_id: user.to_owned(),
+        user_role: role,
+        description: "adapter".to_owned(),
+        ..IssueReq::default()
+    }
+}
+
+fn refresh(token: &Token) -> RefreshReq {
+    RefreshReq { refresh_token: token.refresh_token.clone().unwrap(), verified: true }
+}
+
+async fn sessions(grpc: &Grpc, user: &str) -> Vec<(String, String)> {
+    let ask = ListUserRefreshTokensReq { user_id: user.to_owned() };
+    let answer = grpc.tokens().list_user_refresh_tokens(ask).await.unwrap().into_inner();
+    answer.refresh_tokens.into_iter().map(|token| (token.id, token.description)).collect()
+}
+
+db::both_databases! {
+    async fn a_session_is_made_goes_on_and_is_ended(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (grpc, user) = (Grpc::of(&plant).await, plant.user("ada").await);
+        plant.events().await;
+
+        let first = grpc.tokens().issue(issue(&user.id, 1)).await.unwrap().into_inner();
+        assert_eq!(plant.events().await[0].0, "user.issue_token");
+        assert_eq!(user.with_token(&first.access_token).get("/users/profile").await.expect(200)["id"], user.id);
+        let second = grpc.tokens().refresh(refresh(&first)).await.unwrap().into_inner();
+        assert_ne!(second.refresh_token, first.refresh_token);
+        let open = sessions(&grpc, &user.id).await;
+        let (id, _) = open.iter().find(|(_, description)| description == "adapter").unwrap();
+        plant.events().await;
+
+        let revoke = |user: &str| RevokeReq { token_id: id.clone(), user_id: user.to_owned() };
+        grpc.tokens().revoke(revoke(&plant.admin.id)).await.unwrap();
+        assert_eq!(sessions(&grpc, &user.id).await, open, "another user's session is not ended");
+        assert_eq!(plant.events().await, []);
+        grpc.tokens().revoke(revoke(&user.id)).await.unwrap();
+        grpc.tokens().revoke(revoke(&user.id)).await.unwrap();
+        let events = plant.events().await;
+        assert_eq!(events, [(
+            "user.revoke_refresh_token".to_owned(),
+            json!({"user_id": user.id, "token_id": id, "token_type": "service"}),
+        )]);
+        assert_eq!(code(grpc.tokens().refresh(refresh(&second)).await), Code::Unauthenticated);
+    }
+
+    async fn no_token_is_made_for_who_may_not_work_or_is_no_administrator(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (grpc, user) = (Grpc::of(&plant).await, plant.user("ada").await);
+
+        let admin = grpc.tokens().issue(issue(&plant.admin.id, 2)).await.unwrap().into_inner();
+        let known = grpc.auth().authenticate(AuthNReq { token: admin.access_token }).await.unwrap();
+        assert_eq!(known.into_inner().user_role, 2);
+        let lesser = grpc.tokens().issue(issue(&plant.admin.id, 1)).await.unwrap().into_inner();
+        let known = grpc.auth().authenticate(AuthNReq { token: lesser.access_token }).await.unwrap();
+        assert_eq!(known.into_inner().user_role, 1);
+
+        assert_eq!(code(grpc.tokens().issue(issue(&user.id, 2)).await), Code::PermissionDenied);
+        let nobody = "5f0b4e1c-7c3a-4a8e-9d53-0d8b9f3c2a11";
+        assert_eq!(code(grpc.tokens().issue(issue(nobody, 1)).await), Code::NotFound);
+        for bad in [issue(&user.id, 0), issue("", 1), IssueReq { r#type: 3, ..issue(&user.id, 1) }] {
+            assert_eq!(code(grpc.tokens().issue(bad).await), Code::InvalidArgument);
+        }
+        plant.admin.post(&format!("/users/{}/disable", user.id), json!({})).await.expect(200);
+        assert_eq!(code(grpc.tokens().issue(issue(&user.id, 1)).await), Code::PermissionDenied);
+    }
+
+    async fn a_message_over_the_limit_is_refused_and_the_connection_lives_on(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let grpc = Grpc::of(&plant).await;
+        let token = "x".repeat(1 << 20);
+        let (code, message) = refused(grpc.auth().authenticate(AuthNReq { token }).await);
+        assert_eq!(code, Code::OutOfRange, "{message}");
+        assert_eq!(sessions(&grpc, &plant.admin.id).await.len(), 1);
+    }
+}

@@ -1,0 +1,188 @@
+use std::time::Duration;
+
+use access::identity::{
+    Role,
+    tokens::{Grant, Purpose},
+};
+use db::{both_databases, testing::TestDb};
+use http::Method;
+use kernel::Secret;
+use serde_json::{Value, json};
+
+use crate::plant::{Caller, PASSWORD, Plant};
+
+/// An API key of the caller's: its id, and whoever comes with it.
+async fn key(owner: &Caller, duration: u64) -> (String, Caller) {
+    let made = owner.post("/keys", json!({"type": 3, "duration": duration})).await.expect(201);
+    (made["id"].as_str().unwrap().to_owned(), owner.with_token(made["value"].as_str().unwrap()))
+}
+
+both_databases! {
+    async fn an_api_key_does_what_its_owner_may_until_it_expires(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let made = ann.post("/keys", json!({"type": 3, "duration": 7200})).await.expect(201);
+        let id = made["id"].as_str().unwrap();
+        assert_eq!(
+            made,
+            json!({
+                "id": id, "value": made["value"], "issued_at": "2026-01-02T03:04:05Z",
+                "expires_at": "2026-01-02T05:04:05Z",
+            })
+        );
+        let viewed = ann.get(&format!("/keys/{id}")).await.expect(200);
+        assert_eq!(
+            viewed,
+            json!({
+                "id": id, "issuer_id": ann.id, "subject": ann.id, "type": 3, "issued_at": "2026-01-02T03:04:05Z",
+                "expires_at": "2026-01-02T05:04:05Z",
+            })
+        );
+        let holder = ann.with_token(made["value"].as_str().unwrap());
+        holder.domain("home").await;
+        plant.clock.advance(Duration::from_secs(7199));
+        holder.get("/domains").await.expect(200);
+        plant.clock.advance(Duration::from_secs(1));
+        holder.get("/domains").await.refused(401);
+    }
+
+    async fn a_key_without_an_end_works_until_it_is_revoked(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let (id, holder) = key(&ann, 0).await;
+        assert!(ann.get(&format!("/keys/{id}")).await.expect(200).get("expires_at").is_none());
+        plant.clock.advance(Duration::from_secs(10 * 365 * 86_400));
+        holder.get("/domains").await.expect(200);
+        let ann = plant.nobody().logged_in("ann").await;
+        plant.events().await;
+        ann.delete(&format!("/keys/{id}")).await.expect(204);
+        holder.get("/domains").await.refused(401);
+        let announced = plant.events().await;
+        assert_eq!(
+            announced,
+            [("key.revoke".to_owned(), json!({"id": id, "user_id": ann.id, "token_type": "access token"}))]
+        );
+        ann.get(&format!("/keys/{id}")).await.refused(404);
+        ann.delete(&format!("/keys/{id}")).await.refused(404);
+    }
+
+    async fn nobody_sees_or_revokes_anothers_key(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let (id, holder) = key(&ann, 0).await;
+        for thief in [plant.user("eve").await, plant.admin.clone()] {
+            thief.get(&format!("/keys/{id}")).await.refused(404);
+            thief.delete(&format!("/keys/{id}")).await.refused(404);
+        }
+        holder.get("/domains").await.expect(200);
+    }
+
+    async fn an_administrators_key_is_an_administrators_while_the_owner_is_one(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (_, holder) = key(&plant.admin, 0).await;
+        holder.get("/users").await.expect(200);
+        let (_, ordinary) = key(&plant.user("ann").await, 0).await;
+        ordinary.get("/users").await.refused(403);
+    }
+
+    async fn what_acts_for_a_user_makes_no_more_of_its_kind(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let (id, holder) = key(&ann, 0).await;
+        let pat = ann.post("/pats", json!({"name": "ci", "duration": "1d"})).await.expect(201);
+        for caller in [&holder, &ann.with_token(pat["secret"].as_str().unwrap())] {
+            for body in [json!({"type": 3}), json!({}), json!({"type": 2})] {
+                caller.post("/keys", body).await.refused(401);
+            }
+            caller.get(&format!("/keys/{id}")).await.refused(401);
+            caller.delete(&format!("/keys/{id}")).await.refused(401);
+        }
+        holder.post("/pats", json!({"name": "x", "duration": "1d"})).await.refused(401);
+        for bad in [1, 4, 5, 6] {
+            let refused = ann.post("/keys", json!({"type": bad})).await.refused(400);
+            assert_eq!(refused, "invalid api key type");
+        }
+        ann.post("/keys", json!({"type": 3, "duration": u64::MAX})).await.refused(400);
+    }
+
+    async fn a_key_rests_with_its_owner_and_ends_with_the_password(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let (_, holder) = key(&ann, 0).await;
+        plant.admin.post(&format!("/users/{}/disable", ann.id), json!({})).await.expect(200);
+        holder.get("/domains").await.refused(401);
+        plant.admin.post(&format!("/users/{}/enable", ann.id), json!({})).await.expect(200);
+        holder.get("/domains").await.expect(200);
+        let ann = plant.nobody().logged_in("ann").await;
+        let change = json!({"old_secret": PASSWORD, "new_secret": "another horse"});
+        ann.patch("/users/secret", change).await.expect(200);
+        holder.get("/domains").await.refused(401);
+    }
+
+    async fn a_further_access_token_ends_with_the_one_it_was_made_with(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        plant.clock.advance(Duration::from_secs(1800));
+        let made = ann.post("/keys", json!({})).await.expect(201);
+        assert_eq!(made["expires_at"], "2026-01-02T04:04:05Z");
+        assert!(made.get("id").is_none());
+        let holder = ann.with_token(made["value"].as_str().unwrap());
+        holder.get("/users/profile").await.expect(200);
+        plant.clock.advance(Duration::from_secs(1800));
+        holder.get("/users/profile").await.refused(401);
+    }
+
+    async fn a_recovery_token_sets_one_new_password_and_no_other_token_does(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let made = ann.post("/keys", json!({"type": 2})).await.expect(201);
+        let (_, key) = key(&ann, 0).await;
+        let body = json!({"password": "another horse", "confirm_password": "another horse"});
+        let pat = ann.post("/pats", json!({"name": "ci", "duration": "1d"})).await.expect(201);
+        for other in [&ann, &key, &ann.with_token(pat["secret"].as_str().unwrap())] {
+            other.send(Method::PUT, "/password/reset", Some(body.clone())).await.refused(401);
+        }
+        let recovery = ann.with_token(made["value"].as_str().unwrap());
+        recovery.get("/users/profile").await.refused(401);
+        recovery.send(Method::PUT, "/password/reset", Some(body.clone())).await.expect(201);
+        recovery.send(Method::PUT, "/password/reset", Some(body)).await.refused(401);
+        ann.get("/users/profile").await.refused(401);
+    }
+
+    async fn each_token_is_good_for_its_one_purpose_only(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let recovery = ann.post("/keys", json!({"type": 2})).await.expect(201);
+        assert_eq!(recovery["expires_at"], "2026-01-02T03:09:05Z");
+        let access = plant.access();
+        let now = access.clock().now();
+        let grant = Grant { user: ann.id.parse().unwrap(), role: Role::User, verified: true, generation: 0, id: None };
+        let life = Duration::from_secs(60);
+        let issue = |purpose| access.tokens().issue(purpose, grant, now, life).unwrap();
+        let (_, key) = key(&ann, 0).await;
+        let pat = ann.post("/pats", json!({"name": "ci", "duration": "1d"})).await.expect(201);
+        let text = |value: &Value| Secret::new(value.as_str().unwrap().to_owned());
+        let tokens = [
+            (issue(Purpose::Access), vec![Purpose::Access]),
+            (issue(Purpose::Refresh), vec![Purpose::Refresh]),
+            (text(&recovery["value"]), vec![Purpose::Recovery]),
+            (Secret::new(key.token.clone().unwrap()), vec![Purpose::Access, Purpose::ApiKey]),
+            (issue(Purpose::Invitation), vec![Purpose::Invitation]),
+            (text(&pat["secret"]), vec![Purpose::Access]),
+        ];
+        let purposes =
+            [Purpose::Access, Purpose::Refresh, Purpose::Recovery, Purpose::ApiKey, Purpose::Invitation];
+        for (n, (token, good_for)) in tokens.iter().enumerate() {
+            for purpose in purposes {
+                let verified = access.verify(token, purpose, now).await;
+                assert_eq!(verified.is_ok(), good_for.contains(&purpose), "token {n} as {purpose:?}");
+            }
+            let call = ann.with_token(token.expose()).get("/domains").await.status;
+            let expected = if n == 5 { 403 } else if good_for.contains(&Purpose::Access) { 200 } else { 401 };
+            assert_eq!(call.as_u16(), expected, "token {n}");
+        }
+        // A key that was never stored is none, whoever has signed it.
+        let unstored = access.tokens().issue_api_key(Grant { id: Some(&ann.id), ..grant }, now, None).unwrap();
+        assert!(access.verify(&unstored, Purpose::Access, now).await.is_err());
+    }
+}

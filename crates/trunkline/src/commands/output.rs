@@ -72,7 +72,7 @@ impl<W: Write> Output<W> {
                 for row in rows {
                     table.add_row(shape.columns.iter().map(|(_, pointer)| at(row, pointer)));
                 }
-                keep_ids_whole(&mut table, shape.columns.iter().map(|(title, _)| *title));
+                keep_whole(&mut table, shape.columns.iter().map(|(title, _)| *title));
                 self.table(table, width.is_some())?;
                 self.note_rest(answer, rows.len())?;
             }
@@ -85,12 +85,13 @@ impl<W: Write> Output<W> {
         match self.reader {
             Reader::Program => return self.json(answer),
             Reader::Script => writeln!(self.out, "{}", at(answer, shape.id))?,
-            Reader::Person(width) => {
-                let mut table = table(width);
+            Reader::Person(_) => {
+                // Without a box: a token is longer than a line, and has to be copied in one piece.
+                let mut table = table(None);
                 for (title, value) in fields(shape, answer) {
                     table.add_row([title, value]);
                 }
-                self.table(table, width.is_some())?;
+                self.table(table, false)?;
             }
         }
         self.out.flush()
@@ -165,10 +166,10 @@ fn table(width: Option<u16>) -> Table {
     table
 }
 
-/// Half an id in each of two lines cannot be copied.
-fn keep_ids_whole<'a>(table: &mut Table, titles: impl Iterator<Item = &'a str>) {
+/// Half an id or a secret in each of two lines cannot be copied.
+fn keep_whole<'a>(table: &mut Table, titles: impl Iterator<Item = &'a str>) {
     for (index, title) in titles.enumerate() {
-        if let (true, Some(column)) = (title == "ID", table.column_mut(index)) {
+        if let (true, Some(column)) = (matches!(title, "ID" | "SECRET"), table.column_mut(index)) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
@@ -299,6 +300,14 @@ mod tests {
                 {"role_id": "s", "role_name": "admin", "access_type": "domain", "access_provider_id": "d"}],
             "updated_at": NEVER, "metadata": {"floor": 2}, "something_new": true});
         insta::assert_snapshot!(shown(Reader::Person(None), |out| out.one(&SHAPE, &client)));
+    }
+
+    #[test]
+    fn a_token_can_be_copied_from_a_terminal_in_one_piece() {
+        let token = "x".repeat(149);
+        let shown =
+            shown(Reader::Person(Some(60)), |out| out.one(&SHAPE, &json!({"id": "p", "secret": token})));
+        assert!(shown.contains(&token), "{shown}");
     }
 
     #[test]

@@ -151,4 +151,20 @@ mod tests {
             assert_eq!(taken_away(operation), [Revocation::Channel(ID.parse().unwrap())], "{operation}");
         }
     }
+
+    #[test]
+    fn a_group_that_moves_or_goes_is_a_question_to_the_users_of_its_domain() {
+        let users = [Revocation::UsersIn(DOMAIN.parse().unwrap())];
+        for operation in [
+            "group.add_parent_group",
+            "group.remove_parent_group",
+            "group.add_children_groups",
+            "group.remove_children_groups",
+            "group.remove_all_children_groups",
+            "group.remove",
+        ] {
+            assert_eq!(taken_away(operation), users, "{operation}");
+        }
+        assert_eq!(taken_away("group.update"), [], "nothing has moved");
+    }
 }

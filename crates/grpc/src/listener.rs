@@ -129,21 +129,20 @@ impl Listener {
     /// Serves until `shutdown`. Then the port closes, health says no, calls in flight end within the grace period, and
     /// what is still open after it is cut.
     pub async fn serve(self, services: Services, shutdown: CancellationToken) {
+        match services.routes() {
+            Ok(routes) => self.serve_routes(routes, shutdown).await,
+            Err(error) => tracing::error!(causes = error.chain(), "gRPC cannot serve: {error}"),
+        }
+    }
+
+    async fn serve_routes(self, routes: Routes, shutdown: CancellationToken) {
         let (service, address) = (self.options.service, self.address);
         tracing::info!("{service} service gRPC server listening at {address} {}", self.options.mode());
         let grace = self.options.grace;
         let (serving, cut) = (TaskTracker::new(), CancellationToken::new());
         let (reporter, health) = health_reporter();
         report(&reporter, ServingStatus::Serving).await;
-        match services.routes() {
-            Ok(routes) => self.run(routes, health, &serving, &shutdown, &cut).await,
-            Err(error) => {
-                tracing::error!(
-                    causes = error.chain(),
-                    "the {service} service gRPC server cannot serve: {error}"
-                );
-            }
-        }
+        self.run(routes, health, &serving, &shutdown, &cut).await;
         report(&reporter, ServingStatus::NotServing).await;
         serving.close();
         if timeout(grace, serving.wait()).await.is_err() {
@@ -255,3 +254,6 @@ fn server(options: &ListenerOptions, loaded: Option<&Loaded>) -> Result<Server> 
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,7 @@ mod invitations;
 mod keys;
 mod mailbox;
 mod oauth_provider;
+mod operations;
 mod parents;
 mod pats;
 mod plane;

@@ -39,7 +39,7 @@ pub(crate) struct Caller {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    text: String,
+    pub(crate) text: String,
 }
 
 impl Plant {

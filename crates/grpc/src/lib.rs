@@ -2,9 +2,9 @@
 //! (reference 01 §6, 02 §7, 03 §7).
 //!
 //! These interfaces are between services: a caller has authorized by itself, and nothing it shows is checked but, where
-//! that is demanded, its certificate. **Whoever reaches a port can have tokens made for any user.** So the listener
-//! serves loopback addresses alone, unless client certificates are required ([`listener::Listener::bind`] refuses the
-//! rest, or an operator insists).
+//! that is demanded, its certificate. **Whoever reaches a port can have tokens made for any user.** So no port is
+//! open until an operator says so, and the listener serves loopback addresses alone, unless client certificates are
+//! required ([`listener::Listener::bind`] refuses the rest, or the operator insists).
 //!
 //! One walk through it: [`listener`] accepts and bounds a connection; tonic decodes the call by the code of [`pb`], which
 //! the build generates from `proto/`; one file per service ([`auth`], [`clients`], …) reads the ids, calls one plain

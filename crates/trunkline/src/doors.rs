@@ -84,6 +84,9 @@ pub(crate) async fn open_grpc(settings: &Settings) -> anyhow::Result<Vec<grpc::L
             ),
         }
     }
+    if grpc.enabled && listeners.is_empty() {
+        tracing::warn!("gRPC is on, but none of its ports is open; name one with `grpc.address`");
+    }
     Ok(listeners)
 }
 

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::resolve::Values;
+use super::setting::Group;
 use super::settings::{CompatPortSettings, GrpcSettings, NodeSettings};
+use super::source::Source;
 use super::value::{Address, Capability, Value};
 
 /// A name or an IP address to listen on; an IPv6 address without brackets.
@@ -58,6 +61,21 @@ impl Value for Pem {
 }
 
 impl GrpcSettings {
+    /// What to say where gRPC was set up but nobody has decided whether it is on: the names of older generations, which
+    /// every installation of them has set, do not open a port by which one can be any user.
+    pub(super) fn set_but_off(values: &Values) -> Option<String> {
+        let given = |key: &str| Some(values.source(key)).filter(|source| *source != Source::Default);
+        if given("grpc.enabled").is_some() {
+            return None;
+        }
+        let (key, source) =
+            Self::TABLE.iter().find_map(|setting| Some((setting.key, given(setting.key)?)))?;
+        Some(format!(
+            "{source}: `{key}` is set, but gRPC is off; whoever reaches its ports can act as any user, so set \
+             `grpc.enabled = true` (TRUNKLINE_GRPC_ENABLED=true) to open them, or `false` to hear no more of it"
+        ))
+    }
+
     /// The ports of the separate services, each with the service's name; none when switched off.
     pub fn ports(&self, node: &NodeSettings, compat: &CompatPortSettings) -> Vec<(&'static str, u16)> {
         let services = [

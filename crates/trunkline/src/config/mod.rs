@@ -267,6 +267,7 @@ pub fn load(layers: &Layers) -> Result<Loaded, Problems> {
     let mut warnings = environment.warnings;
     warnings.extend(weak_password(&settings));
     warnings.extend(weak_token(&settings));
+    warnings.extend(GrpcSettings::set_but_off(&values));
     Ok(Loaded { settings, warnings, notes: environment.notes, effective: values.into_effective(&table) })
 }
 

@@ -104,13 +104,14 @@ settings! {
 }
 
 settings! {
-    /// gRPC, by which other people's adapters and services ask this platform. Whoever reaches these ports can
-    /// act as any user: they open on loopback addresses alone, unless client certificates are required. On a
-    /// machine whose other users are not trusted, require them too, or switch gRPC off.
+    /// gRPC, by which other people's adapters and services ask this platform. Off, because its callers show no
+    /// token: whoever reaches these ports can act as any user, administrators included. They open on loopback
+    /// addresses alone, unless client certificates are required; where not all users of the machine may be
+    /// administrators of the platform, require certificates there too.
     GrpcSettings in "grpc.";
 
-    /// Whether to serve gRPC.
-    enabled: bool = "true";
+    /// Whether to serve gRPC. The other settings alone do not open a port.
+    enabled: bool = "false";
 
     /// Address of all services on one port, such as `127.0.0.1:7010`. Without it only the ports below are open.
     address: Option<Address> = "";

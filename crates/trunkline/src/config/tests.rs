@@ -329,6 +329,35 @@ fn addresses_are_read_with_host_port_and_brackets() {
 }
 
 #[test]
+fn grpc_is_off_until_somebody_says_so_and_older_names_alone_only_draw_a_line_that_tells_how() {
+    let of = |variables: &[(&str, &str)]| {
+        let loaded = load(&Layers::new(environment(variables))).unwrap();
+        let settings = &loaded.settings;
+        (settings.grpc.ports(&settings.node, &settings.compat_ports), loaded.warnings)
+    };
+    assert_eq!(of(&[]), (vec![], vec![]));
+    for name in ["MG_AUTH_GRPC_PORT", "SMQ_USERS_GRPC_PORT", "Clients_AUTH_GRPC_PORT"] {
+        let (ports, warnings) = of(&[(name, "7010"), ("MG_DOMAINS_GRPC_PORT", "7011")]);
+        assert_eq!((ports, warnings.len()), (vec![], 1), "{name}");
+        assert!(warnings[0].contains("TRUNKLINE_GRPC_ENABLED=true"), "{warnings:?}");
+    }
+    let pair = [("MG_AUTH_GRPC_SERVER_CERT", "auth.crt"), ("MG_AUTH_GRPC_SERVER_KEY", "auth.key")];
+    assert_eq!(
+        of(&pair).1,
+        [
+            "environment MG_AUTH_GRPC_SERVER_CERT: `grpc.server_cert` is set, but gRPC is off; whoever reaches its \
+             ports can act as any user, so set `grpc.enabled = true` (TRUNKLINE_GRPC_ENABLED=true) to open them, or \
+             `false` to hear no more of it"
+        ]
+    );
+    let (port, no) = (("MG_AUTH_GRPC_PORT", "7010"), ("TRUNKLINE_GRPC_ENABLED", "false"));
+    assert_eq!(of(&[port, no]), (vec![], vec![]));
+    let (ports, warnings) = of(&[port, ("TRUNKLINE_GRPC_ENABLED", "true")]);
+    assert_eq!(warnings, [""; 0]);
+    assert!(ports.contains(&("auth", 7010)) && ports.contains(&("clients", 7006)), "{ports:?}");
+}
+
+#[test]
 fn stand_alone_mode_is_both_settings_or_neither_in_all_their_older_names() {
     let loaded = load(&Layers::new(environment(&[
         ("Clients_STANDALONE_EMAIL", "edge@example.com"),

@@ -274,3 +274,50 @@ impl Tokens {
 const fn seconds(seconds: i64) -> Timestamp {
     Timestamp::from_micros(seconds.saturating_mul(1_000_000))
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    use db::testing::TestDb;
+    use jsonwebtoken::{EncodingKey, Header};
+    use kernel::{Clock, Rng};
+
+    use super::*;
+    use crate::crypto::{MasterKey, Sealer};
+
+    /// What is signed is ours only with our own algorithm: neither without a signature, nor with the public key as the
+    /// secret of an HMAC.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_token_with_another_algorithm_is_refused() {
+        let db = TestDb::sqlite().await;
+        db.migrate(crate::MIGRATIONS).await.unwrap();
+        let now = Timestamp::from_micros(1_767_323_045_000_000);
+        let (clock, rng) = (Clock::manual(now), Rng::seeded(1));
+        let sealer = Arc::new(Sealer::new(&MasterKey::ephemeral().unwrap()).unwrap());
+        let tokens = Tokens::new(Keys::load(&db, &sealer, &clock, &rng).await.unwrap(), true);
+        let user = UserId::generate(&rng);
+        let grant = Grant { user, role: Role::Admin, verified: true, generation: 0, id: None };
+        let good = tokens.issue(Purpose::Access, grant, now, Duration::from_secs(60)).unwrap();
+        assert_eq!(tokens.read(&good, Purpose::Access, now).unwrap().caller.user, user);
+
+        let parts: Vec<&str> = good.expose().split('.').collect();
+        let claims: serde_json::Value =
+            serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
+        let public = tokens.public_keys().keys.remove(0);
+        let mut forged = Vec::new();
+        for secret in [public.x.as_bytes().to_vec(), BASE64_URL_SAFE_NO_PAD.decode(&public.x).unwrap()] {
+            for algorithm in [Algorithm::HS256, Algorithm::HS512] {
+                let header = Header { kid: Some(public.kid.clone()), ..Header::new(algorithm) };
+                forged.push(
+                    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&secret)).unwrap(),
+                );
+            }
+        }
+        let none = serde_json::json!({"alg": "none", "typ": "JWT", "kid": public.kid}).to_string();
+        forged.push(format!("{}.{}.", BASE64_URL_SAFE_NO_PAD.encode(none), parts[1]));
+        forged.push(format!("{}.{}.", parts[0], parts[1]));
+        for token in forged {
+            assert!(tokens.read(&Secret::new(token.clone()), Purpose::Access, now).is_err(), "{token}");
+        }
+    }
+}

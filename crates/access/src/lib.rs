@@ -82,6 +82,8 @@ pub struct Settings {
     pub access_token_life: Duration,
     /// How long a session can be refreshed.
     pub refresh_token_life: Duration,
+    /// How long an invitation token is valid.
+    pub invitation_life: Duration,
     /// Whether users whose e-mail address is not verified may work.
     pub allow_unverified_users: bool,
     /// One fixed user instead of logins.
@@ -97,6 +99,7 @@ impl Default for Settings {
         Self {
             access_token_life: Duration::from_secs(3600),
             refresh_token_life: Duration::from_secs(24 * 3600),
+            invitation_life: Duration::from_secs(168 * 3600),
             allow_unverified_users: true,
             standalone: None,
             permissions_file: None,

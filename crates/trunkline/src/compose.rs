@@ -273,6 +273,7 @@ fn access_settings(settings: &Settings) -> access::Settings {
     access::Settings {
         access_token_life: settings.auth.access_token_duration,
         refresh_token_life: settings.auth.refresh_token_duration,
+        invitation_life: settings.auth.invitation_duration,
         allow_unverified_users: settings.users.allow_unverified,
         standalone: standalone(settings),
         permissions_file: settings.auth.permissions_file.clone(),

@@ -17,6 +17,9 @@ const ISSUER: &str = "magistrala.auth";
 /// How far another node's clock may be ahead (reference 01 §13 item 21).
 const SKEW: Duration = Duration::from_secs(5);
 
+/// How long a recovery token is valid (reference 01 §2.1).
+pub const RECOVERY_LIFE: Duration = Duration::from_secs(5 * 60);
+
 /// How many verified tokens are remembered; about 200 bytes each.
 const REMEMBERED: usize = 20_000;
 

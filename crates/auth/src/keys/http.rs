@@ -31,8 +31,8 @@ pub(crate) fn routes() -> Routes<Auth> {
                 .summary("Make an API key, or a further token of your own")
                 .description(
                     "Type 3 is an API key: it does all that you may until it is revoked, expires or you change your \
-                     password. Type 0 is an access token that ends with the present one, type 2 a recovery token that \
-                     sets a new password once within five minutes.",
+                     password. Type 0 is an access token that ends with the present one. Recovery tokens (type 2) come \
+                     by mail only, so that whoever has stolen an access token cannot set a password with it.",
                 )
                 .takes::<NewKey>()
                 .answers::<IssuedKey>(201),
@@ -63,7 +63,7 @@ pub(crate) fn routes() -> Routes<Auth> {
 /// What it takes to make a key.
 #[derive(Debug, Deserialize, ToSchema)]
 struct NewKey {
-    /// 3 for an API key, 0 for an access token (the default), 2 for a recovery token.
+    /// 3 for an API key, 0 for an access token (the default).
     #[serde(default)]
     r#type: u32,
     /// How long an API key is valid, in seconds; 0 is until it is revoked. Other tokens have their own lives.
@@ -129,9 +129,18 @@ async fn create(
 ) -> web::Result<Json<IssuedKey>> {
     let issued = match body.r#type {
         0 => auth.issue_access(&cx).await?,
-        2 => auth.issue_recovery(&cx).await?,
+        2 => {
+            return Err(Error::invalid(
+                "invalid api key type, recovery tokens come by mail: ask for one with `POST /password/reset-request`",
+            )
+            .into());
+        }
         3 => auth.create_key(&cx, body.life()?).await?,
-        _ => return Err(Error::invalid("invalid api key type").into()),
+        _ => {
+            return Err(
+                Error::invalid("invalid api key type, give 3 (API key) or 0 (further access token)").into()
+            );
+        }
     };
     Ok(Json(issued.into()))
 }

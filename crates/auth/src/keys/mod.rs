@@ -1,7 +1,8 @@
-//! API keys, and tokens of other kinds for the caller itself: one function per use case (reference 01 §3).
+//! API keys, and further access tokens for the caller itself: one function per use case (reference 01 §3).
 //!
 //! An API key does all that its owner may until it expires, is revoked, or its owner's password changes. A further
-//! access token does not outlive the one it was made with, so that a stolen one cannot be kept alive.
+//! access token does not outlive the one it was made with, so that a stolen one cannot be kept alive. Recovery tokens are not
+//! made here: one for the asking would turn a stolen access token into a new password.
 
 mod events;
 pub mod http;
@@ -22,9 +23,6 @@ use crate::{Auth, logged_in, pats::held_generation};
 
 /// The most API keys that one user has.
 pub const MOST_KEYS: u64 = 1000;
-
-/// How long a recovery token is valid (reference 01 §2.1).
-const RECOVERY_LIFE: Duration = Duration::from_secs(5 * 60);
 
 /// A token that was made, and what is known of it.
 #[derive(Debug)]
@@ -72,20 +70,10 @@ impl Auth {
 
     /// A further access token for the caller; it ends when the caller's own does.
     pub async fn issue_access(&self, cx: &Context) -> Result<Issued> {
-        let (now, ends) = (cx.now(), cx.verified().expires_at);
-        let life = self.access.settings().access_token_life.min(ends.since(now));
-        self.issue(cx, Purpose::Access, life).await
-    }
-
-    /// A token with which the caller sets a new password, once.
-    pub async fn issue_recovery(&self, cx: &Context) -> Result<Issued> {
-        self.issue(cx, Purpose::Recovery, RECOVERY_LIFE).await
-    }
-
-    async fn issue(&self, cx: &Context, purpose: Purpose, life: Duration) -> Result<Issued> {
         let permit = logged_in(cx)?;
+        let life = self.access.settings().access_token_life.min(cx.verified().expires_at.since(permit.at()));
         let grant = self.grant(cx, permit.actor(), cx.verified().generation, None).await?;
-        let token = self.access.tokens().issue(purpose, grant, permit.at(), life)?;
+        let token = self.access.tokens().issue(Purpose::Access, grant, permit.at(), life)?;
         Ok(Issued { id: None, token, issued_at: permit.at(), expires_at: Some(permit.at().after(life)) })
     }
 

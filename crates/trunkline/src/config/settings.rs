@@ -172,6 +172,9 @@ settings! {
     /// Life of a refresh token.
     refresh_token_duration: Duration = "24h" ["AUTH_REFRESH_TOKEN_DURATION"];
 
+    /// Life of a token that invites somebody; other services have them made over gRPC.
+    invitation_duration: Duration = "168h" ["AUTH_INVITATION_DURATION"];
+
     /// How tokens are signed: `EdDSA`; the key is made at the first start and its public half is published.
     keys_algorithm: KeysAlgorithm = "EdDSA" ["AUTH_KEYS_ALGORITHM"];
 

@@ -22,6 +22,7 @@ mod probe;
 mod quickstart;
 mod refusals;
 mod revocation;
+mod seeds;
 mod shell;
 mod startup;
 mod tour;

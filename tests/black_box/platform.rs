@@ -39,7 +39,12 @@ impl Platform {
     /// The domain belongs to an ordinary user, who may do only what relations allow.
     #[track_caller]
     pub(crate) fn start_for_a_user(storage: Storage) -> Self {
-        let server = Server::start(storage);
+        Self::of_a_user(Server::start(storage))
+    }
+
+    /// The same on a server that runs already.
+    #[track_caller]
+    pub(crate) fn of_a_user(server: Server) -> Self {
         let owner = Owner { username: "owner", password: "a-long-password" };
         let user = json!({
             "first_name": "Olga", "last_name": "Owner", "email": "owner@example.com",

@@ -1,4 +1,4 @@
-//! HTTP with curl, a client that others wrote.
+//! HTTP with curl, a client that others wrote: requests that tests build, and command lines as documents have them.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -127,6 +127,46 @@ impl Request {
     }
 }
 
+/// A command line with curl in it, as a document has it, run by a shell.
+#[derive(Clone, Debug)]
+pub struct CommandLine {
+    text: String,
+    /// Options that each curl in the text gets.
+    options: String,
+}
+
+impl CommandLine {
+    /// The text as it is.
+    pub fn new(text: &str) -> Self {
+        let options =
+            "--silent --show-error --dump-header /dev/stderr --max-time 60 --noproxy '*'".to_owned();
+        Self { text: text.to_owned(), options }
+    }
+
+    /// What goes to the first port of each pair on localhost reaches the second.
+    #[must_use]
+    pub fn leading(mut self, ports: &[(u16, u16)]) -> Self {
+        for (written, real) in ports {
+            self.options.push_str(&format!(" --connect-to localhost:{written}:127.0.0.1:{real}"));
+        }
+        self
+    }
+
+    /// Runs it to its end. The answer's body is what the command line prints.
+    ///
+    /// # Panics
+    /// When there is no answer: the shell's or curl's own words say why.
+    #[track_caller]
+    pub fn run(&self) -> Response {
+        let script = format!("curl() {{ command curl {} \"$@\"; }}\n{}", self.options, self.text);
+        let output = Command::new("bash").args(["-c", &script]).stdin(Stdio::null()).output();
+        let output = output.unwrap_or_else(|error| panic!("cannot start `bash`: {error}"));
+        let (printed, heads) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        parse(&format!("{heads}{printed}")).unwrap_or_else(|| panic!("{}: {heads}", self.text))
+    }
+}
+
 /// Takes the last head (there may be `100 Continue` before it) and the body apart.
 fn parse(answer: &str) -> Option<Response> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
@@ -142,6 +182,8 @@ fn parse(answer: &str) -> Option<Response> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::BufRead as _;
+
     use super::*;
 
     #[test]
@@ -150,6 +192,24 @@ mod tests {
         let response = parse(answer).unwrap();
         assert_eq!((response.status, response.header("x-request-id")), (201, Some("7")));
         assert_eq!(response.body, "{\"a\":\"\r\n\r\n\"}");
+    }
+
+    #[test]
+    fn a_command_line_is_led_to_another_port_and_may_pipe_what_it_gets() {
+        let (listener, port) = crate::ports::taken();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            std::io::BufReader::new(&stream).read_line(&mut line).unwrap();
+            stream.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 3\r\n\r\nabc").unwrap();
+            line
+        });
+        let line = CommandLine::new("curl -X PUT http://localhost:9/x \\\n | tr a-c A-C");
+        let answer = line.leading(&[(9, port)]).run();
+        assert_eq!(
+            (answer.status, &*answer.body, &*server.join().unwrap()),
+            (201, "ABC", "PUT /x HTTP/1.1\r\n")
+        );
     }
 
     #[test]

@@ -96,7 +96,7 @@ both_databases! {
         }
         let answer = login("ann", PASSWORD).await;
         assert!(!answer.header("retry-after").is_empty());
-        assert!(answer.refused(429).contains("try again in a minute"));
+        assert!(answer.refused(429).contains("try again in 60 seconds"));
         login("admin", PASSWORD).await.expect(201);
         plant.clock.advance(LATER);
         login("ann", PASSWORD).await.expect(201);

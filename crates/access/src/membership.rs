@@ -5,14 +5,19 @@ use std::collections::HashMap;
 use db::{Filter, Tx, Val, params};
 use kernel::{Result, RoleId, UserId};
 
-use crate::Object;
+use crate::{Object, roles};
+
+/// Whether there is such a user, who then stays until the transaction ends.
+pub async fn is_registered(tx: &mut Tx, user: UserId) -> Result<bool> {
+    Ok(roles::store::registered(tx, &[user]).await? == 1)
+}
 
 /// Whether a user holds a role on a thing.
 pub async fn holds_role(tx: &mut Tx, object: Object, user: UserId) -> Result<bool> {
     let row = tx
         .one_or_none(
-            "SELECT 1 AS held FROM role_members WHERE member_id = $1 AND entity_id = $2",
-            params![user, object.id_text()],
+            "SELECT 1 AS held FROM role_members WHERE member_id = $1 AND entity_kind = $2 AND entity_id = $3",
+            params![user, object.kind(), object.id_text()],
         )
         .await?;
     Ok(row.is_some())

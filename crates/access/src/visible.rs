@@ -23,7 +23,7 @@ pub enum Visible {
         /// The schema's word for the kind: `client`, `channel`, `group`.
         kind: &'static str,
     },
-    /// The domains in which the user holds a role.
+    /// The domains in which the user holds a role that allows anything (reference 02 §1.4).
     DomainsOf(UserId),
 }
 
@@ -35,7 +35,8 @@ impl Visible {
             Self::To { user, domain, kind } => Ways { user, domain, kind }.any().holds(filter, column),
             Self::DomainsOf(user) => filter.and(
                 &format!(
-                    "{column} IN (SELECT entity_id FROM role_members WHERE member_id = ? AND entity_kind = 'domain')"
+                    "{column} IN (SELECT m.entity_id FROM role_members m JOIN roles o ON o.id = m.role_id
+                      WHERE m.member_id = ? AND m.entity_kind = 'domain' AND CAST(o.actions AS text) <> '[]')"
                 ),
                 user,
             ),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use access::{Object, Permit, RequestInfo, roles};
 use kernel::{Result, UserId};
 
-use crate::Domains;
+use crate::{Domains, invitations};
 
 impl Domains {
-    /// Takes a user out of every domain, with all of its roles and invitations there. Emits `domain.members.remove` for
+    /// Takes a user out of every domain, with all of its roles there and all of its invitations. Emits `domain.members.remove` for
     /// each. A domain whose only administrator this was is left to the administrators of the platform.
     pub async fn let_go(&self, request: &RequestInfo, user: UserId) -> Result<()> {
         let access = self.access.clone();
@@ -23,7 +23,7 @@ impl Domains {
                             roles::events::members_removed(entity, object, &[user], &permit, &request);
                         access.emit(tx, event).await?;
                     }
-                    Ok(())
+                    invitations::on_purge(tx, user).await
                 })
             })
             .await

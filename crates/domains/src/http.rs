@@ -1,14 +1,20 @@
 //! The domains' routes and wire shapes (reference 02 §1).
 
-use access::Context;
+use access::{
+    Context,
+    standing::{MemberRole, RoleFilter, Standing},
+};
 use axum::extract::State;
 use http::StatusCode;
-use kernel::{DomainId, Listing, Metadata, Name, Page, Tags, Timestamp, UserId};
+use kernel::{DomainId, Listing, Metadata, Name, Page, RoleId, Tags, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use web::{Empty, Json, List, Path, Query, Route, Routes, Rule};
 
 use crate::{Domains, invitations, model, operations};
+
+/// The most domains on a page: consoles ask for all of a user's at once (reference 02 §13 item 17).
+const LIMIT_MAX: u64 = 1000;
 
 /// The table.
 pub fn routes(domains: Domains) -> Routes {
@@ -35,7 +41,8 @@ pub fn routes(domains: Domains) -> Routes {
                 .named("retrieve_domain")
                 .rule(Rule::Operations(&[operations::READ]))
                 .summary("View a domain")
-                .answers::<DomainView>(200),
+                .queries::<Viewing>()
+                .answers::<ViewedView>(200),
         )
         .add(
             Route::patch("/domains/{domain}", update)
@@ -135,17 +142,60 @@ impl From<model::Domain> for DomainView {
     }
 }
 
+/// A domain in a list.
+#[derive(Debug, Serialize, ToSchema)]
+struct ListedView {
+    #[serde(flatten)]
+    domain: DomainView,
+    #[serde(flatten)]
+    standing: Standing,
+}
+
+impl From<model::Listed> for ListedView {
+    fn from(model::Listed { domain, standing }: model::Listed) -> Self {
+        Self { domain: domain.into(), standing }
+    }
+}
+
+/// What a view may be asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+struct Viewing {
+    /// Also the roles by which you come to it.
+    #[serde(default)]
+    roles: bool,
+}
+
+/// A domain, and the caller's roles if they were asked for.
+#[derive(Debug, Serialize, ToSchema)]
+struct ViewedView {
+    #[serde(flatten)]
+    domain: DomainView,
+    /// With `roles=true`: you.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member_id: Option<UserId>,
+    /// With `roles=true`: the roles by which you come to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<Vec<MemberRole>>,
+}
+
+impl From<model::Viewed> for ViewedView {
+    fn from(viewed: model::Viewed) -> Self {
+        let (member_id, roles) = viewed.member.unzip();
+        Self { domain: viewed.domain.into(), member_id, roles }
+    }
+}
+
 /// A page of domains.
 #[derive(Debug, Serialize, ToSchema)]
 struct DomainPage {
     total: u64,
     offset: u64,
     limit: u64,
-    domains: Vec<DomainView>,
+    domains: Vec<ListedView>,
 }
 
-impl From<Page<model::Domain>> for DomainPage {
-    fn from(page: Page<model::Domain>) -> Self {
+impl From<Page<model::Listed>> for DomainPage {
+    fn from(page: Page<model::Listed>) -> Self {
         Self {
             total: page.total,
             offset: page.request.offset,
@@ -164,11 +214,33 @@ struct Filter {
     status: Option<model::StatusFilter>,
     /// Exactly this domain.
     id: Option<DomainId>,
+    /// Made at this time (RFC 3339) or later.
+    created_from: Option<Timestamp>,
+    /// Made at this time (RFC 3339) or earlier.
+    created_to: Option<Timestamp>,
+    /// Only domains in which you hold this role. Administrators of the platform need none and see all.
+    role_id: Option<RoleId>,
+    /// Only domains in which you hold a role of this name.
+    role_name: Option<String>,
+    /// Only domains in which you hold a role with all of these actions: `read,update`.
+    actions: Option<String>,
 }
 
 impl Filter {
     fn of(self, listing: Listing) -> model::Query {
-        model::Query { listing, status: self.status.unwrap_or_default(), id: self.id }
+        model::Query {
+            listing,
+            status: self.status.unwrap_or_default(),
+            id: self.id,
+            created_from: self.created_from,
+            created_to: self.created_to,
+            role: RoleFilter {
+                role_id: self.role_id,
+                role_name: self.role_name,
+                actions: self.actions,
+                ..RoleFilter::default()
+            },
+        }
     }
 }
 
@@ -194,7 +266,7 @@ async fn create(
 async fn list(
     State(domains): State<Domains>,
     cx: Context,
-    List(listing): List,
+    List(listing): List<LIMIT_MAX>,
     Query(filter): Query<Filter>,
 ) -> web::Result<Json<DomainPage>> {
     Ok(Json(domains.list(&cx, filter.of(listing)).await?.into()))
@@ -204,8 +276,9 @@ async fn view(
     State(domains): State<Domains>,
     cx: Context,
     Path(id): Path<DomainId>,
-) -> web::Result<Json<DomainView>> {
-    Ok(Json(domains.view(&cx, id).await?.into()))
+    Query(asked): Query<Viewing>,
+) -> web::Result<Json<ViewedView>> {
+    Ok(Json(domains.view(&cx, id, asked.roles).await?.into()))
 }
 
 async fn update(

@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
-use access::gates::Gate;
+use access::{
+    gates::Gate,
+    standing::{MemberRole, RoleFilter, Standing},
+};
 use kernel::{DomainId, Error, Listing, Metadata, Name, Result, Route, Tags, Timestamp, UserId};
 use serde::{Serialize, Serializer};
 
@@ -93,6 +96,31 @@ pub struct NewDomain {
     pub metadata: Metadata,
 }
 
+/// The longest name of a domain in characters (reference 02 §1.3).
+const NAME_MAX: usize = 254;
+
+fn checked_name(name: Name) -> Result<Name> {
+    if name.as_str().chars().count() > NAME_MAX {
+        return Err(Error::invalid("invalid name size"));
+    }
+    Ok(name)
+}
+
+impl NewDomain {
+    /// Fails where there is no name, or something is too large.
+    pub fn checked(self) -> Result<Self> {
+        if self.name.is_empty() {
+            return Err(Error::invalid("missing identity name"));
+        }
+        Ok(Self {
+            name: checked_name(self.name)?,
+            tags: self.tags.checked()?,
+            metadata: self.metadata.checked()?,
+            ..self
+        })
+    }
+}
+
 /// What a caller changes; what is absent stays.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
@@ -105,11 +133,12 @@ pub struct Change {
 }
 
 impl Change {
-    /// Fails where tags or metadata are too large.
+    /// Fails where name, tags or metadata are too large.
     pub fn checked(self) -> Result<Self> {
+        let name = self.name.map(checked_name).transpose()?;
         let tags = self.tags.map(Tags::checked).transpose()?;
         let metadata = self.metadata.map(Metadata::checked).transpose()?;
-        Ok(Self { tags, metadata, ..self })
+        Ok(Self { name, tags, metadata })
     }
 
     /// What callouts are told of it (reference 02 §6).
@@ -142,4 +171,28 @@ pub struct Query {
     pub status: StatusFilter,
     /// Exactly this one.
     pub id: Option<DomainId>,
+    /// Made at this time or later.
+    pub created_from: Option<Timestamp>,
+    /// Made at this time or earlier.
+    pub created_to: Option<Timestamp>,
+    /// Which role the caller holds on it; passed over for administrators of the platform, who need none.
+    pub role: RoleFilter,
+}
+
+/// A row of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The domain.
+    pub domain: Domain,
+    /// The role by which the caller comes to it; empty for an administrator of the platform.
+    pub standing: Standing,
+}
+
+/// A domain as one caller views it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Viewed {
+    /// The domain.
+    pub domain: Domain,
+    /// Who views it, and by which roles, if that was asked for; an administrator of the platform needs none.
+    pub member: Option<(UserId, Vec<MemberRole>)>,
 }

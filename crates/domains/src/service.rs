@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use access::{Access, Context, Object, Permit, callouts, gates::Gate, roles};
+use access::{Access, Context, Object, Permit, callouts, gates::Gate, roles, standing};
 use db::Tx;
 use kernel::{DomainId, Error, Page, Result, Route};
 use serde_json::json;
 
 use crate::{
     events,
-    model::{Change, Domain, NewDomain, Query, Status},
+    model::{Change, Domain, Listed, NewDomain, Query, Status, Viewed},
     operations, store,
 };
 
@@ -37,15 +37,13 @@ impl Domains {
     pub async fn create(&self, cx: &Context, new: NewDomain) -> Result<Domain> {
         let payload = || json!({ "entity_id": new.id });
         let permit = cx.authorize_own_with(operations::CREATE, None, payload).await?;
-        if new.name.is_empty() {
-            return Err(Error::invalid("missing identity name"));
-        }
+        let new = new.checked()?;
         let domain = Domain {
             id: new.id.unwrap_or_else(|| DomainId::generate(self.access.rng())),
             name: new.name,
             route: new.route,
-            tags: new.tags.checked()?,
-            metadata: new.metadata.checked()?,
+            tags: new.tags,
+            metadata: new.metadata,
             status: Status(Gate::Enabled),
             created_by: permit.actor(),
             created_at: permit.at(),
@@ -65,17 +63,28 @@ impl Domains {
         .await
     }
 
-    /// One domain. Denied without `read` on it.
-    pub async fn view(&self, cx: &Context, id: DomainId) -> Result<Domain> {
-        let payload = || json!({ "entity_id": id, "with_roles": false });
-        cx.authorize_with(operations::READ, Object::domain(id), payload).await?;
-        cx.read(move |tx| Box::pin(async move { store::get(tx, id).await }))
-            .await?
-            .ok_or_else(Error::not_found)
+    /// One domain, and the roles by which the caller comes to it if they are asked for. Denied without `read` on it.
+    pub async fn view(&self, cx: &Context, id: DomainId, with_roles: bool) -> Result<Viewed> {
+        let payload = || json!({ "entity_id": id, "with_roles": with_roles });
+        let permit = cx.authorize_with(operations::READ, Object::domain(id), payload).await?;
+        cx.read(move |tx| {
+            Box::pin(async move {
+                let domain = store::get(tx, id).await?.ok_or_else(Error::not_found)?;
+                let member = match with_roles {
+                    true => {
+                        let user = permit.actor();
+                        Some((user, standing::roles_of(tx, user, Object::domain(id)).await?))
+                    }
+                    false => None,
+                };
+                Ok(Viewed { domain, member })
+            })
+        })
+        .await
     }
 
-    /// The domains in which the caller holds a role; all of them for an administrator of the platform.
-    pub async fn list(&self, cx: &Context, query: Query) -> Result<Page<Domain>> {
+    /// The domains in which the caller holds a role that allows anything, each with that role; all of them for an administrator of the platform.
+    pub async fn list(&self, cx: &Context, query: Query) -> Result<Page<Listed>> {
         let payload = || callouts::page_of("page", &query.listing);
         let visible = cx.visible_domains(operations::LIST, payload).await?;
         cx.scan(move |tx| Box::pin(async move { store::list(tx, &query, visible).await })).await

@@ -1,10 +1,16 @@
 //! The domains table.
 
-use access::{Visible, gates::Gate};
+use std::collections::HashMap;
+
+use access::{
+    Visible,
+    gates::Gate,
+    standing::{self, Standing},
+};
 use db::{Filter, List, Row, Tx, params};
 use kernel::{DomainId, Error, Page, Result, Route};
 
-use crate::model::{Domain, Query, Status};
+use crate::model::{Domain, Listed, Query, Status};
 
 const COLUMNS: &str =
     "id, name, route, tags, metadata, status, created_by, created_at, updated_by, updated_at";
@@ -95,12 +101,33 @@ pub(crate) async fn update(tx: &mut Tx, domain: &Domain) -> Result<()> {
 }
 
 /// A page of the domains that match, of those that are visible.
-pub(crate) async fn list(tx: &mut Tx, query: &Query, visible: Visible) -> Result<Page<Domain>> {
-    let filter = visible
+pub(crate) async fn list(tx: &mut Tx, query: &Query, visible: Visible) -> Result<Page<Listed>> {
+    let mut filter = visible
         .restrict(Filter::new(), "id")
         .and_opt("status = ?", query.status.0.map(Gate::code))
         .and_opt("id = ?", query.id)
+        .and_opt("created_at >= ?", query.created_from)
+        .and_opt("created_at <= ?", query.created_to)
         .and_listing(&query.listing);
+    let member = match visible {
+        Visible::DomainsOf(user) => Some(user),
+        Visible::All | Visible::To { .. } => None,
+    };
+    if let Some(user) = member {
+        filter = query.role.restrict_to_held(filter, "id", user, DomainId::KIND);
+    }
     let list = List::ordered("domains", COLUMNS, &query.listing);
-    list.page(tx, filter, query.listing.page, None, read).await
+    let page = list.page(tx, filter, query.listing.page, None, read).await?;
+    let mut held = match member {
+        Some(user) => {
+            let ids: Vec<_> = page.items.iter().map(|domain| domain.id.uuid()).collect();
+            standing::held(tx, user, DomainId::KIND, &ids).await?
+        }
+        None => HashMap::new(),
+    };
+    Ok(page.map(|domain| {
+        let standing = held.remove(&domain.id.uuid()).unwrap_or_default();
+        // A right to a domain comes from a role on it and from nowhere else, so that there is nothing to tell apart.
+        Listed { domain, standing: Standing { access_type: None, ..standing } }
+    }))
 }

@@ -9,7 +9,7 @@ use crate::{Error, Metadata, Result, metadata::TagFilter};
 pub struct PageRequest {
     /// How many rows to pass over.
     pub offset: u64,
-    /// How many rows at the most, 1 to [`PageRequest::MAX_LIMIT`].
+    /// How many rows at the most, 1 to [`PageRequest::MAX_LIMIT`] in most lists.
     pub limit: u64,
     /// Count only, return no rows.
     pub only_total: bool,
@@ -23,8 +23,13 @@ impl PageRequest {
 
     /// The page at `offset` with `limit` rows.
     pub fn new(offset: Option<u64>, limit: Option<u64>, only_total: bool) -> Result<Self> {
+        Self::up_to(Self::MAX_LIMIT, offset, limit, only_total)
+    }
+
+    /// As [`PageRequest::new`], for a list of which a page may have up to `most` rows.
+    pub fn up_to(most: u64, offset: Option<u64>, limit: Option<u64>, only_total: bool) -> Result<Self> {
         let limit = limit.unwrap_or(Self::DEFAULT_LIMIT);
-        if limit == 0 || limit > Self::MAX_LIMIT {
+        if limit == 0 || limit > most {
             return Err(Error::invalid("invalid limit size"));
         }
         // Both databases count in signed 64-bit numbers.
@@ -142,5 +147,7 @@ mod tests {
             );
         }
         assert!(PageRequest::new(Some(u64::MAX), None, false).is_err());
+        assert_eq!(PageRequest::up_to(1000, None, Some(1000), false).unwrap().limit, 1000);
+        assert!(PageRequest::up_to(1000, None, Some(1001), false).is_err());
     }
 }

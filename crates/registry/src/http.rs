@@ -169,7 +169,7 @@ impl<I: EntryId, S: Sync> FromRequestParts<S> for Asked<I> {
     type Rejection = web::Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, web::Error> {
-        let List(listing) = List::from_request_parts(parts, state).await?;
+        let List(listing) = <List>::from_request_parts(parts, state).await?;
         let web::Query(asked) = web::Query::<Parameters>::from_request_parts(parts, state).await?;
         let web::Query(access) = web::Query::<RoleFilter>::from_request_parts(parts, state).await?;
         let id = asked.id.filter(|id| !id.is_empty());

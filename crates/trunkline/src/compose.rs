@@ -82,7 +82,7 @@ impl Registry {
         access.on_leave(domains::invitations::on_leave)?;
         Ok(Self {
             auth: Auth::new(access.clone()),
-            users: Users::new(access.clone(), rules),
+            users: Users::new(access.clone(), rules).on_purge(domains::invitations::on_purge),
             domains: Domains::new(access.clone()),
             groups: Groups::new(access.clone()),
             clients: Clients::new(access.clone()),

@@ -46,8 +46,7 @@ pub async fn remove_from_all(
     users: &[UserId],
 ) -> Result<()> {
     held(tx, object).await?;
-    let named =
-        Filter::new().and("entity_id = ?", object.id_text()).and_in("member_id", users.iter().map(Val::from));
+    let named = store::on(object).and_in("member_id", users.iter().map(Val::from));
     take_out(tx, access, object, named).await?;
     keep_a_member(tx, object).await
 }

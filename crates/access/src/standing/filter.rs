@@ -45,6 +45,11 @@ impl RoleFilter {
             Some(access_type) => of_type(filter, column, ways, access_type),
             None => filter,
         };
+        self.restrict_to_held(filter, column, user, kind)
+    }
+
+    /// And on the thing of `kind` whose id is in `column` the user holds a role as was asked.
+    pub fn restrict_to_held(&self, filter: Filter, column: &str, user: UserId, kind: &'static str) -> Filter {
         if self.role_id.is_none() && self.role_name.is_none() && self.actions.is_none() {
             return filter;
         }

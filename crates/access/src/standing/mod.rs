@@ -147,7 +147,7 @@ pub async fn of_page(
     kind: &'static str,
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Standing>> {
-    let mut known = direct(tx, user, kind, ids).await?;
+    let mut known = held(tx, user, kind, ids).await?;
     let rest: Vec<Uuid> = ids.iter().filter(|id| !known.contains_key(id)).copied().collect();
     if !rest.is_empty() {
         known.extend(through_groups(tx, user, kind, &rest).await?);
@@ -171,7 +171,9 @@ fn uuid(row: &Row, column: &str) -> Result<Uuid> {
     row.get::<String>(column)?.parse().map_err(Error::internal)
 }
 
-async fn direct(
+/// The roles that the user holds on these things of one kind themselves; a thing on which none is held is not in the
+/// answer.
+pub async fn held(
     tx: &mut Tx,
     user: UserId,
     kind: &'static str,
@@ -237,9 +239,6 @@ async fn through_domain(
     domain: DomainId,
     kind: &'static str,
 ) -> Result<Option<Standing>> {
-    if kind == DomainId::KIND {
-        return Ok(None);
-    }
     let row = tx
         .one_or_none(
             "SELECT o.id AS role_id, o.name AS role_name, o.actions

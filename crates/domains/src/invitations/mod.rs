@@ -11,4 +11,4 @@ pub mod model;
 mod service;
 pub(crate) mod store;
 
-pub use service::on_leave;
+pub use service::{on_leave, on_purge};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use access::{
     Context, Object,
     gates::Gate,
-    identity::accounts::Accounts,
     membership,
     roles::{self, members},
 };
@@ -40,7 +39,7 @@ impl Domains {
             Box::pin(async move {
                 let object = Object::domain(domain);
                 roles::get(tx, object, &new.role).await?.ok_or_else(Error::not_found)?;
-                if Accounts::read(tx, new.invitee).await?.is_none() {
+                if !membership::is_registered(tx, new.invitee).await? {
                     return Err(Error::unprocessable("there is no user with the id `invitee_user_id`"));
                 }
                 if new.resend {
@@ -181,6 +180,11 @@ impl Domains {
 /// Removes the invitations of users who leave a domain, in the transaction in which they leave (reference 02 §4.3).
 pub fn on_leave<'t>(tx: &'t mut Tx, domain: DomainId, users: &'t [UserId]) -> BoxFuture<'t, Result<()>> {
     Box::pin(async move { store::delete(tx, domain, users).await })
+}
+
+/// Removes the invitations of a user who is removed, also those to domains that the user never joined.
+pub fn on_purge(tx: &mut Tx, user: UserId) -> BoxFuture<'_, Result<()>> {
+    Box::pin(async move { store::delete_of(tx, user).await })
 }
 
 /// Fails unless the domain is open to its members, and keeps it so until the transaction ends.

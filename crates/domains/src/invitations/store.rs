@@ -96,6 +96,11 @@ pub(crate) async fn delete(tx: &mut Tx, domain: DomainId, invitees: &[UserId]) -
     tx.execute_later(&format!("DELETE FROM invitations{}", filter.sql()), filter.params()).await
 }
 
+/// Removes all invitations of a user.
+pub(crate) async fn delete_of(tx: &mut Tx, invitee: UserId) -> Result<()> {
+    tx.execute_later("DELETE FROM invitations WHERE invitee_id = $1", params![invitee]).await
+}
+
 /// A page of the invitations that match, newest first.
 pub(crate) async fn list(tx: &mut Tx, query: &Query) -> Result<Page<Named>> {
     let state = match query.state.0 {

@@ -1,7 +1,7 @@
 use db::{both_databases, testing::TestDb};
 use serde_json::json;
 
-use crate::plant::Plant;
+use crate::plant::{Caller, Plant};
 
 both_databases! {
     async fn whoever_makes_a_domain_holds_every_right_in_it(db: TestDb) {
@@ -143,7 +143,7 @@ both_databases! {
         assert_eq!(names, ["Näme 10", "Näme 11"]);
         for (query, message) in [
             ("limit=0", "invalid limit size"),
-            ("limit=101", "invalid limit size"),
+            ("limit=1001", "invalid limit size"),
             ("limit=x", "invalid query parameters"),
             ("limit=1&limit=2", "invalid query parameters"),
             ("order=secret", "invalid list order provided"),
@@ -177,6 +177,140 @@ both_databases! {
             assert_eq!(plant.admin.get(&format!("/domains/{id}")).await.expect(200)["status"], "freezed");
             plant.admin.post(&format!("/domains/{id}/enable"), json!({})).await.expect(200);
         }
+    }
+
+    async fn a_list_says_which_role_one_holds_and_is_filtered_by_it(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (ann, bob) = (plant.user("ann").await, plant.user("bob").await);
+        let (one, two, three) = (ann.domain("one").await, ann.domain("two").await, ann.domain("three").await);
+        let own = bob.domain("bobs").await;
+        ann.grants(&format!("/domains/{one}"), "reader", &["read"], &bob).await;
+        ann.grants(&format!("/domains/{two}"), "editor", &["update", "read"], &bob).await;
+        // A role that allows nothing opens no domain.
+        ann.grants(&format!("/domains/{three}"), "idle", &[], &bob).await;
+        let names = async |caller: &Caller, query: &str| {
+            let page = caller.get(&format!("/domains?order=created_at&dir=asc&{query}")).await.expect(200);
+            let domains = page["domains"].as_array().unwrap().clone();
+            assert_eq!(page["total"], domains.len());
+            domains.iter().map(|domain| domain["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let mut all = names(&bob, "").await;
+        all.sort();
+        assert_eq!(all, ["bobs", "one", "two"]);
+
+        let page = bob.get("/domains?role_name=editor").await.expect(200);
+        let row = &page["domains"][0];
+        assert_eq!((&row["id"], &row["role_name"]), (&json!(two), &json!("editor")));
+        assert_eq!(row["actions"], json!(["update", "read"]));
+        let shown: Vec<_> = row.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut expected = [
+            "actions", "created_at", "created_by", "id", "name", "role_id", "role_name", "route", "status", "updated_at",
+        ];
+        expected.sort_unstable();
+        assert_eq!(shown, expected);
+        let role = row["role_id"].as_str().unwrap();
+        for (query, expected) in [
+            (format!("role_id={role}"), vec!["two"]),
+            (format!("role_id={role}&role_name=reader"), vec![]),
+            ("role_name=admin".to_owned(), vec!["bobs"]),
+            ("role_name=%27".to_owned(), vec![]),
+            ("actions=read,update&status=all".to_owned(), vec!["two"]),
+            (format!("actions=read&id={one}"), vec!["one"]),
+            ("actions=fly".to_owned(), vec![]),
+        ] {
+            let mut found = names(&bob, &query).await;
+            found.retain(|name| name != "bobs" || query.contains("admin"));
+            assert_eq!(found, expected, "{query}");
+        }
+        // Administrators of the platform need no role: they see all, and nothing is said of roles.
+        assert_eq!(names(&plant.admin, "role_name=nobody&actions=fly").await.len(), 4);
+        let page = plant.admin.get(&format!("/domains?id={own}")).await.expect(200);
+        assert!(page["domains"][0].get("role_id").is_none());
+        assert!(page["domains"][0].get("actions").is_none());
+        assert_eq!(bob.get("/domains?role_id=").await.refused(400), bob.get("/domains?role_id=x%00").await.refused(400));
+    }
+
+    async fn a_list_without_domains_is_empty_and_pages_may_be_long(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let bob = plant.user("bob").await;
+        assert_eq!(
+            bob.get("/domains?limit=1000").await.expect(200),
+            json!({"total": 0, "offset": 0, "limit": 1000, "domains": []})
+        );
+        assert_eq!(bob.get("/domains?limit=1001").await.refused(400), "invalid limit size");
+        bob.domain("one").await;
+        assert_eq!(
+            bob.get("/domains?only_total=true").await.expect(200),
+            json!({"total": 1, "offset": 0, "limit": 10, "domains": []})
+        );
+    }
+
+    async fn a_list_is_limited_to_a_time(db: TestDb) {
+        let plant = Plant::new(db).await;
+        plant.admin.domain("one").await;
+        plant.clock.advance(crate::plant::LATER);
+        plant.admin.domain("two").await;
+        for (query, total) in [
+            ("created_from=2026-01-02T03:04:05Z", 2),
+            ("created_from=2026-01-02T03:04:06Z", 1),
+            ("created_to=2026-01-02T03:04:05Z", 1),
+            ("created_to=2026-01-02T03:04:04Z", 0),
+            ("created_from=2026-01-02T03:04:06Z&created_to=2026-01-02T03:05:05Z", 1),
+        ] {
+            assert_eq!(plant.admin.get(&format!("/domains?{query}")).await.expect(200)["total"], total, "{query}");
+        }
+        assert_eq!(plant.admin.get("/domains?created_from=now").await.refused(400), "invalid query parameters");
+    }
+
+    async fn a_view_says_by_which_roles_one_comes_to_the_domain(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (ann, bob) = (plant.user("ann").await, plant.user("bob").await);
+        let path = format!("/domains/{}", ann.domain("one").await);
+        ann.grants(&path, "reader", &["read", "client_read"], &bob).await;
+        let viewed = bob.get(&format!("{path}?roles=true")).await.expect(200);
+        assert_eq!(viewed["member_id"], bob.id);
+        let role = viewed["roles"][0]["role_id"].as_str().unwrap();
+        assert_eq!(
+            viewed["roles"],
+            json!([{"role_id": role, "role_name": "reader", "actions": ["read", "client_read"], "access_type": "direct"}])
+        );
+        let plain = bob.get(&format!("{path}?roles=false")).await.expect(200);
+        assert!(plain.get("roles").is_none() && plain.get("member_id").is_none());
+        // An administrator of the platform needs no role.
+        let viewed = plant.admin.get(&format!("{path}?roles=true")).await.expect(200);
+        assert_eq!((&viewed["member_id"], &viewed["roles"]), (&json!(plant.admin.id), &json!([])));
+        assert_eq!(bob.get(&format!("{path}?roles=perhaps")).await.refused(400), "invalid query parameters");
+    }
+
+    async fn names_are_bounded_when_a_domain_is_made_and_when_it_is_changed(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let id = plant.admin.domain("one").await;
+        let (long, longest) = ("ü".repeat(255), "ü".repeat(254));
+        let body = json!({"name": long, "route": "two"});
+        assert_eq!(plant.admin.post("/domains", body).await.refused(400), "invalid name size");
+        let path = format!("/domains/{id}");
+        assert_eq!(plant.admin.patch(&path, json!({"name": long})).await.refused(400), "invalid name size");
+        assert_eq!(plant.admin.get(&path).await.expect(200)["name"], "one");
+        let changed = plant.admin.patch(&path, json!({"name": longest})).await.expect(200);
+        assert_eq!((&changed["name"], &changed["updated_by"]), (&json!(longest), &json!(plant.admin.id)));
+        plant.admin.post("/domains", json!({"name": longest, "route": "two"})).await.expect(201);
+    }
+
+    async fn a_domain_with_an_id_of_ones_own_needs_a_name_and_a_route_as_well(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let id = "5f0b4e1c-7c3a-4a8e-9d53-0d8b9f3c2a11";
+        for (body, message) in [
+            (json!({"id": id, "route": "x"}), "missing identity name"),
+            (json!({"id": id, "name": "x"}), "missing route"),
+            (json!({"id": id, "name": "x", "route": "a__b"}), "invalid route format"),
+        ] {
+            assert_eq!(plant.admin.post("/domains", body).await.refused(400), message);
+        }
+        assert_eq!(plant.count("domains").await, 0);
+        let body = json!({"id": id, "name": "x", "route": "x"});
+        assert_eq!(plant.admin.post("/domains", body).await.expect(201)["id"], id);
+        let again = plant.admin.post("/domains", json!({"id": id, "name": "x", "route": "y"})).await;
+        assert_eq!(again.refused(409), "domain already exists");
     }
 
     async fn enabling_an_enabled_domain_changes_nothing(db: TestDb) {

@@ -56,6 +56,14 @@ async fn role(owner: &Caller, domain: &str, name: &str, actions: Value) -> Strin
 }
 
 both_databases! {
+    async fn a_role_on_a_client_with_the_id_of_the_domain_makes_nobody_a_member(db: TestDb) {
+        let scene = Scene::new(db).await;
+        let elsewhere = scene.bob.domain("bobs").await;
+        let twin = json!({"id": scene.domain, "name": "twin"});
+        scene.bob.post(&format!("/{elsewhere}/clients"), twin).await.expect(201);
+        scene.invite().await.expect(201);
+    }
+
     async fn an_invited_user_accepts_and_holds_the_role(db: TestDb) {
         let scene = Scene::new(db).await;
         let (ann, bob, domain) = (&scene.ann, &scene.bob, &scene.domain);

@@ -23,6 +23,7 @@ mod mailbox;
 mod oauth_provider;
 mod operations;
 mod parents;
+mod pat_scopes;
 mod pats;
 mod plane;
 mod plant;

@@ -41,6 +41,27 @@ both_databases! {
         plant.register_by("ann", &admin).await;
     }
 
+    async fn invitations_of_a_removed_user_go_also_to_domains_that_it_never_joined(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (ann, bob, carl) = (plant.user("ann").await, plant.user("bob").await, plant.user("carl").await);
+        let domain = ann.domain("plant").await;
+        let role = json!({"role_name": "reader", "optional_actions": ["read"]});
+        let role = ann.post(&format!("/domains/{domain}/roles"), role).await.expect(201)["id"].clone();
+        let path = format!("/domains/{domain}/invitations");
+        for user in [&bob, &carl] {
+            ann.post(&path, json!({"invitee_user_id": user.id, "role_id": role})).await.expect(201);
+        }
+        plant.admin.delete(&format!("/users/{}", bob.id)).await.expect(204);
+        assert_eq!(ann.get(&path).await.expect(200)["total"], 2);
+        plant.clock.advance(DAY * 30);
+        assert_eq!(plant.registry.users.purge().await.unwrap(), 1);
+        let ann = plant.nobody().logged_in("ann").await;
+        let left = ann.get(&path).await.expect(200);
+        assert_eq!((&left["total"], &left["invitations"][0]["invitee_user_id"]), (&json!(1), &json!(carl.id)));
+        let again = ann.post(&path, json!({"invitee_user_id": bob.id, "role_id": role})).await;
+        assert_eq!(again.refused(422), "there is no user with the id `invitee_user_id`");
+    }
+
     async fn one_who_cannot_be_removed_does_not_keep_the_others(db: TestDb) {
         let mut plant = Plant::new(db).await;
         let (ann, bob) = (plant.user("ann").await, plant.user("bob").await);

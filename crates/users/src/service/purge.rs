@@ -63,11 +63,12 @@ impl Users {
                     });
                     let Some(user) = user else { return Ok(false) };
                     let permit = Permit::of_oneself(id, now);
+                    roles::members::leave_everywhere(tx, &access, &permit, id).await?;
+                    platform::expel(tx, &access, &permit, id).await?;
+                    // From here on nothing new can be made for the user: whoever does so holds that it is registered.
                     for hook in hooks.iter() {
                         hook(tx, id).await?;
                     }
-                    roles::members::leave_everywhere(tx, &access, &permit, id).await?;
-                    platform::expel(tx, &access, &permit, id).await?;
                     pats::forget_user(tx, id).await?;
                     access.accounts().remove(tx, id).await?;
                     verifications::delete_of(tx, id).await?;

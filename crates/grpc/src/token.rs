@@ -1,6 +1,6 @@
 //! `token.v1.TokenService`: tokens are made, exchanged and revoked (reference 01 §6.3).
 
-use access::identity::Role;
+use access::identity::{Role, tokens::Purpose};
 use kernel::{Error, Kind, Result, Secret, UserId};
 use tonic::{Request, Response, Status};
 use users::login::TokenPair;
@@ -17,8 +17,11 @@ use crate::{
 /// The service.
 pub(crate) struct Token(pub(crate) Services);
 
-/// The kind of token that calls the API (reference 01 §2.1).
-const ACCESS: u32 = 0;
+/// The kinds of tokens, by number (reference 01 §2.1).
+const ACCESS: u8 = Purpose::Access.claim();
+const RECOVERY: u8 = Purpose::Recovery.claim();
+const API_KEY: u8 = Purpose::ApiKey.claim();
+const INVITATION: u8 = Purpose::Invitation.claim();
 
 #[tonic::async_trait]
 impl TokenService for Token {
@@ -29,9 +32,16 @@ impl TokenService for Token {
             let role = u8::try_from(ask.user_role).ok().and_then(Role::from_claim);
             let role =
                 role.ok_or_else(|| Error::invalid("invalid role, expected 1 (user) or 2 (administrator)"))?;
-            match ask.r#type {
-                ACCESS => users.issue(&call, user, role, ask.description).await.map(|made| pair(&made)),
-                _ => Err(Error::invalid("invalid type of token, expected 0 (access)")),
+            match u8::try_from(ask.r#type) {
+                Ok(ACCESS) => users.issue(&call, user, role, ask.description).await.map(|made| pair(&made)),
+                Ok(RECOVERY) => users.issue_recovery(&call, user, role).await.map(|made| single(&made)),
+                Ok(INVITATION) => users.issue_invitation(&call, user, role).await.map(|made| single(&made)),
+                Ok(API_KEY) => Err(Error::invalid(
+                    "an API key is made with its owner's access token, use `POST /keys` of the HTTP API",
+                )),
+                _ => Err(Error::invalid(
+                    "invalid type of token, expected 0 (access), 2 (recovery) or 5 (invitation)",
+                )),
             }
         };
         self.0.call(request, job).await
@@ -74,6 +84,15 @@ impl TokenService for Token {
             Ok(ListUserRefreshTokensRes { refresh_tokens })
         };
         self.0.call(request, job).await
+    }
+}
+
+/// A token that is not refreshed.
+fn single(token: &Secret<String>) -> pb::Token {
+    pb::Token {
+        access_token: token.expose().clone(),
+        refresh_token: Some(String::new()),
+        access_type: String::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use access::{
         self,
         accounts::{Account, Accounts},
         sessions::{self, Exchange, Session, TokenId},
-        tokens::{Grant, Purpose},
+        tokens::{Grant, Purpose, RECOVERY_LIFE},
     },
 };
 use db::Tx;
@@ -17,6 +17,7 @@ use kernel::{Error, Kind, Result, Secret, Status, Timestamp, UserId};
 use crate::{
     Users, events,
     model::{Role, User, WithPassword},
+    service::{is_ours, recovery},
     store,
 };
 
@@ -143,15 +144,51 @@ impl Users {
         if description.len() > DESCRIPTION_MAX_LEN {
             return Err(Error::invalid("invalid description, at most 254 bytes"));
         }
+        let (user, account) = self.in_role(user, role).await?;
+        self.start_session(request, user, account, description).await
+    }
+
+    /// A token that sets a new password once, as the mails have it: bound to the user's address, good for five minutes.
+    /// For other services of the installation, which mail it by themselves.
+    ///
+    /// Errors as [`Self::issue`] has them, and Unprocessable for a user who logs in with another provider.
+    pub async fn issue_recovery(
+        &self,
+        request: &RequestInfo,
+        user: UserId,
+        role: identity::Role,
+    ) -> Result<Secret<String>> {
+        let (user, account) = self.in_role(user, role).await?;
+        is_ours(&user)?;
+        let id = recovery::token_id(&self.access, &user.email);
+        let grant = self.grant(&user, account, Some(&id)).await?;
+        self.access.tokens().issue(Purpose::Recovery, grant, request.at, RECOVERY_LIFE)
+    }
+
+    /// A token that invites a user, for other services of the installation: nothing here takes it. Errors as
+    /// [`Self::issue`] has them.
+    pub async fn issue_invitation(
+        &self,
+        request: &RequestInfo,
+        user: UserId,
+        role: identity::Role,
+    ) -> Result<Secret<String>> {
+        let (user, account) = self.in_role(user, role).await?;
+        let grant = self.grant(&user, account, None).await?;
+        let life = self.access.settings().invitation_life;
+        self.access.tokens().issue(Purpose::Invitation, grant, request.at, life)
+    }
+
+    /// A user who may work, in a role of theirs: who asks for less gets less.
+    async fn in_role(&self, user: UserId, role: identity::Role) -> Result<(User, Account)> {
         let known = self.access.db().read(move |tx| Box::pin(async move { by_id(tx, user).await })).await?;
         let (user, account) = known.ok_or_else(Error::not_found)?;
         let claimed = self.claimed_role(user.id, user.role).await?;
         if user.status != Status::Enabled || (role == identity::Role::Admin && claimed != role) {
             return Err(Error::denied());
         }
-        // Who asks for less gets less.
         let user = if role == identity::Role::User { User { role: Role::User, ..user } } else { user };
-        self.start_session(request, user, account, description).await
+        Ok((user, account))
     }
 
     /// Ends a session of a user; one that is not there is passed over. For other services of the installation. Emits
@@ -210,18 +247,23 @@ impl Users {
         session_ends: Timestamp,
     ) -> Result<TokenPair> {
         let id = id.to_string();
-        let grant = Grant {
-            user: user.id,
-            role: self.claimed_role(user.id, user.role).await?,
-            verified: account.verified,
-            generation: account.generation,
-            id: None,
-        };
+        let grant = self.grant(user, account, None).await?;
         let (tokens, life) = (self.access.tokens(), self.access.settings().access_token_life);
         let refresh = Grant { id: Some(&id), ..grant };
         Ok(TokenPair {
             access: tokens.issue(Purpose::Access, grant, now, life)?,
             refresh: tokens.issue(Purpose::Refresh, refresh, now, session_ends.since(now))?,
+        })
+    }
+
+    /// What a token of this user says; `id` is the token's own.
+    async fn grant<'a>(&self, user: &User, account: Account, id: Option<&'a str>) -> Result<Grant<'a>> {
+        Ok(Grant {
+            user: user.id,
+            role: self.claimed_role(user.id, user.role).await?,
+            verified: account.verified,
+            generation: account.generation,
+            id,
         })
     }
 

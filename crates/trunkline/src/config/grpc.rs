@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::environment::Environment;
 use super::resolve::Values;
 use super::setting::Group;
 use super::settings::{CompatPortSettings, GrpcSettings, NodeSettings};
@@ -73,6 +74,24 @@ impl GrpcSettings {
         Some(format!(
             "{source}: `{key}` is set, but gRPC is off; whoever reaches its ports can act as any user, so set \
              `grpc.enabled = true` (TRUNKLINE_GRPC_ENABLED=true) to open them, or `false` to hear no more of it"
+        ))
+    }
+
+    /// What to say where certificates of clients seem to be wanted, by a name that upstream's servers took for that; here
+    /// it names, as for upstream's callers, who has signed the server's certificate (reference 07 §6).
+    pub(super) fn authorities_of_the_other_side(&self, environment: &Environment) -> Option<String> {
+        if !self.enabled || self.client_ca_certs.is_some() {
+            return None;
+        }
+        let services = ["AUTH", "USERS", "DOMAINS", "GROUPS", "CHANNELS", "CLIENTS"];
+        let names = ["MG", "SMQ"].into_iter().flat_map(|generation| {
+            services.map(|service| format!("{generation}_{service}_GRPC_SERVER_CA_CERTS"))
+        });
+        let name = names.into_iter().find(|name| environment.text(name).is_some())?;
+        Some(format!(
+            "environment {name} does not make gRPC clients show certificates; `grpc.client_ca_certs` \
+             ({}) does",
+            name.replace("_SERVER_CA_", "_CLIENT_CA_")
         ))
     }
 

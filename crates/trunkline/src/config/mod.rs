@@ -268,6 +268,7 @@ pub fn load(layers: &Layers) -> Result<Loaded, Problems> {
     warnings.extend(weak_password(&settings));
     warnings.extend(weak_token(&settings));
     warnings.extend(GrpcSettings::set_but_off(&values));
+    warnings.extend(settings.grpc.authorities_of_the_other_side(&layers.environment));
     Ok(Loaded { settings, warnings, notes: environment.notes, effective: values.into_effective(&table) })
 }
 

@@ -117,7 +117,10 @@ settings! {
     address: Option<Address> = "";
 
     /// Where the ports below are opened. All services answer on each; a port that is taken is only a warning.
-    host: Host = "127.0.0.1";
+    host: Host = "127.0.0.1"
+        ["AUTH_GRPC_HOST", "USERS_GRPC_HOST", "DOMAINS_GRPC_HOST", "GROUPS_GRPC_HOST", "CHANNELS_GRPC_HOST",
+         "CLIENTS_GRPC_HOST"]
+        also "Clients_AUTH_GRPC_HOST";
 
     /// Authentication and tokens.
     auth: Ports = "7001,8181" ["AUTH_GRPC_PORT"];

@@ -358,6 +358,39 @@ fn grpc_is_off_until_somebody_says_so_and_older_names_alone_only_draw_a_line_tha
 }
 
 #[test]
+fn older_names_of_grpc_set_host_and_certificates_and_authorities_of_servers_only_draw_a_line() {
+    let of = |variables: &[(&str, &str)]| {
+        let on = [("TRUNKLINE_GRPC_ENABLED", "true")];
+        load(&Layers::new(environment(&[&on, variables].concat()))).unwrap()
+    };
+    for name in ["MG_AUTH_GRPC_HOST", "SMQ_CLIENTS_GRPC_HOST", "Clients_AUTH_GRPC_HOST"] {
+        let loaded = of(&[(name, "localhost")]);
+        assert_eq!(loaded.settings.grpc.host.with_port(1).to_string(), "localhost:1");
+        assert_eq!(loaded.warnings, [""; 0]);
+    }
+    let two = of(&[("MG_AUTH_GRPC_HOST", "auth"), ("MG_USERS_GRPC_HOST", "users")]).warnings;
+    assert!(two.len() == 1 && two[0].contains("different values for `grpc.host`"), "{two:?}");
+
+    let authority = ("MG_USERS_GRPC_SERVER_CA_CERTS", "ca.crt");
+    let loaded = of(&[authority]);
+    assert!(loaded.settings.grpc.client_ca_certs.is_none());
+    assert_eq!(
+        loaded.warnings,
+        ["environment MG_USERS_GRPC_SERVER_CA_CERTS does not make gRPC clients show certificates; \
+             `grpc.client_ca_certs` (MG_USERS_GRPC_CLIENT_CA_CERTS) does"]
+    );
+    let demanding = [
+        authority,
+        ("MG_USERS_GRPC_CLIENT_CA_CERTS", "ca.crt"),
+        ("MG_USERS_GRPC_SERVER_CERT", "users.crt"),
+        ("MG_USERS_GRPC_SERVER_KEY", "users.key"),
+    ];
+    let loaded = of(&demanding);
+    assert!(loaded.settings.grpc.client_ca_certs.is_some());
+    assert_eq!(loaded.warnings, [""; 0]);
+}
+
+#[test]
 fn stand_alone_mode_is_both_settings_or_neither_in_all_their_older_names() {
     let loaded = load(&Layers::new(environment(&[
         ("Clients_STANDALONE_EMAIL", "edge@example.com"),

@@ -2,7 +2,7 @@
 
 use db::testing::TestDb;
 use grpc::pb::{
-    auth::v1::{AuthNReq, AuthZReq, PatReq, PolicyReq},
+    auth::v1::{AuthNReq, AuthZPatReq, AuthZReq, PatReq, PolicyReq},
     common::v1::{RetrieveEntityReq, RetrieveIdByRouteReq},
     users::v1::RetrieveUsersReq,
 };
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{Grpc, code, refused};
-use crate::plant::Plant;
+use crate::plant::{Caller, Plant};
 
 const NOBODY: &str = "5f0b4e1c-7c3a-4a8e-9d53-0d8b9f3c2a11";
 
@@ -32,6 +32,17 @@ fn policy(subject: &str, permission: &str, object_type: &str, object: &str) -> A
 
 fn id(id: &str) -> RetrieveEntityReq {
     RetrieveEntityReq { id: id.to_owned() }
+}
+
+/// A personal access token with these scopes (domain, kind, entity, operation): its id and its secret.
+async fn pat(owner: &Caller, scopes: &[[&str; 4]]) -> (String, String) {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let made = owner.post("/pats", json!({"name": "adapter", "duration": "30d"})).await.expect(201);
+    let scope = |[domain, kind, entity, operation]: &[&str; 4]| json!({"domain_id": domain, "entity_type": kind, "entity_id": entity, "operation": operation});
+    let scopes: Vec<_> = scopes.iter().map(scope).collect();
+    let id = text(&made["id"]);
+    owner.patch(&format!("/pats/{id}/scope/add"), json!({"scopes": scopes})).await.expect(200);
+    (id, text(&made["secret"]))
 }
 
 db::both_databases! {
@@ -95,6 +106,80 @@ db::both_databases! {
         ];
         for (ask, message) in asks {
             assert_eq!(refused(grpc.auth().authorize(ask).await), (Code::InvalidArgument, message.to_owned()));
+        }
+    }
+
+    async fn a_personal_access_token_opens_what_its_scopes_name_until_it_is_revoked(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (grpc, ada) = (Grpc::of(&plant).await, plant.user("ada").await);
+        let home = ada.domain("home").await;
+        let (one, two) = (ada.client(&home, "one").await, ada.client(&home, "two").await);
+        let (pat, secret) = pat(&ada, &[[&home, "clients", &one, "view"], [&home, "domains", "*", "read"]]).await;
+
+        let known = grpc.auth().authenticate(token(&secret)).await.unwrap().into_inner();
+        assert_eq!((&known.id, &known.user_id, known.user_role, known.token_type), (&pat, &ada.id, 1, 4));
+        let older = grpc.auth().authenticate_pat(token(&secret)).await.unwrap().into_inner();
+        assert_eq!(older, known);
+
+        let ask = |client: &str, operation: &str| {
+            let mut ask = policy(&format!("{home}_{}", ada.id), "read_permission", "client", client);
+            ask.pat_req = Some(PatReq {
+                pat_id: pat.clone(),
+                user_id: ada.id.clone(),
+                domain: home.clone(),
+                operation: operation.to_owned(),
+                entity_id: client.to_owned(),
+                entity_type: "clients".to_owned(),
+            });
+            ask
+        };
+        assert!(grpc.auth().authorize(ask(&one, "view")).await.unwrap().into_inner().authorized);
+        assert_eq!(code(grpc.auth().authorize(ask(&two, "view")).await), Code::PermissionDenied);
+        assert_eq!(code(grpc.auth().authorize(ask(&one, "update")).await), Code::PermissionDenied);
+
+        // The older numbers: clients 2, domains 3; read 1, update 3.
+        let older = |entity_type, operation, entity: &str| AuthZPatReq {
+            user_id: ada.id.clone(),
+            pat_id: pat.clone(),
+            entity_type,
+            optional_domain_id: home.clone(),
+            operation,
+            entity_id: entity.to_owned(),
+        };
+        for ask in [older(2, 1, &one), older(3, 1, &home)] {
+            assert!(grpc.auth().authorize_pat(ask).await.unwrap().into_inner().authorized);
+        }
+        let foreign = AuthZPatReq { user_id: plant.admin.id.clone(), ..older(2, 1, &one) };
+        for ask in [older(2, 1, &two), older(2, 3, &one), older(3, 3, &home), foreign] {
+            assert_eq!(code(grpc.auth().authorize_pat(ask).await), Code::PermissionDenied);
+        }
+
+        ada.patch(&format!("/pats/{pat}/secret/revoke"), Value::Null).await.expect(204);
+        assert_eq!(code(grpc.auth().authenticate(token(&secret)).await), Code::Unauthenticated);
+        assert_eq!(code(grpc.auth().authorize(ask(&one, "view")).await), Code::PermissionDenied);
+        assert_eq!(code(grpc.auth().authorize_pat(older(2, 1, &one)).await), Code::PermissionDenied);
+    }
+
+    async fn a_scope_opens_nothing_that_its_owner_may_not(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (grpc, ada, eve) = (Grpc::of(&plant).await, plant.user("ada").await, plant.user("eve").await);
+        let home = ada.domain("home").await;
+        let client = ada.client(&home, "one").await;
+        let (pat, _) = pat(&eve, &[[&home, "clients", "*", "view"]]).await;
+        let ask = |user: &str| {
+            let mut ask = policy(&format!("{home}_{user}"), "read_permission", "client", &client);
+            ask.pat_req = Some(PatReq {
+                pat_id: pat.clone(),
+                user_id: eve.id.clone(),
+                domain: home.clone(),
+                operation: "view".to_owned(),
+                entity_id: client.clone(),
+                entity_type: "clients".to_owned(),
+            });
+            ask
+        };
+        for user in [&eve.id, &ada.id] {
+            assert_eq!(code(grpc.auth().authorize(ask(user)).await), Code::PermissionDenied);
         }
     }
 

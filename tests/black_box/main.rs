@@ -1,5 +1,5 @@
 //! Black-box tests of the whole program, over real sockets, with clients that others wrote: curl, Mosquitto's,
-//! Eclipse Paho and mqtt.js. One file per promise.
+//! Eclipse Paho, mqtt.js and grpcio. One file per promise.
 //!
 //! [`platform::Platform`] is the common ground: a running server with a tenant in it.
 #![expect(
@@ -14,6 +14,7 @@ mod cli;
 mod cli_people;
 mod clients;
 mod crash;
+mod grpc;
 mod http_publish;
 mod locked_out;
 mod mail;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::curl::{Request, Response};
 use testkit::mosquitto::{Login, Version};
-use testkit::{ADMIN, Server, Storage};
+use testkit::{ADMIN, Launch, Server, Storage};
 
 /// A server with a domain, `plant`, and the one who made it.
 pub(crate) struct Platform {
@@ -33,7 +33,13 @@ impl Platform {
     /// The domain belongs to the administrator, who may do everything.
     #[track_caller]
     pub(crate) fn start(storage: Storage) -> Self {
-        Self::of(Owner { username: ADMIN.0, password: ADMIN.2 }, Server::start(storage))
+        Self::start_as(Launch::on(storage))
+    }
+
+    /// As [`Platform::start`], on a server that is started in this way.
+    #[track_caller]
+    pub(crate) fn start_as(launch: Launch) -> Self {
+        Self::of(Owner { username: ADMIN.0, password: ADMIN.2 }, launch.start())
     }
 
     /// The domain belongs to an ordinary user, who may do only what relations allow.

@@ -6,6 +6,7 @@ use access::{Access, RequestInfo};
 use kernel::{Error, Result, Route};
 use registry::{EntryId, Located};
 use tonic::{Request, Response, Status, service::Routes};
+use tonic_reflection::pb as described;
 
 use crate::{
     auth::Auth,
@@ -62,8 +63,15 @@ impl Services {
                 .register_encoded_file_descriptor_set(DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        let v1 = reflection().build_v1().map_err(Error::internal)?;
-        let v1alpha = reflection().build_v1alpha().map_err(Error::internal)?;
+        // Each of the two brings its own description, and tells of the other.
+        let v1 = reflection()
+            .register_encoded_file_descriptor_set(described::v1alpha::FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .map_err(Error::internal)?;
+        let v1alpha = reflection()
+            .register_encoded_file_descriptor_set(described::v1::FILE_DESCRIPTOR_SET)
+            .build_v1alpha()
+            .map_err(Error::internal)?;
         Ok(Routes::new(bounded!(AuthServiceServer, Auth(self.clone())))
             .add_service(bounded!(TokenServiceServer, Token(self.clone())))
             .add_service(bounded!(UsersServiceServer, UsersApi(self.clone())))

@@ -58,9 +58,9 @@ use identity::{
     Caller, Credential, Role,
     accounts::Accounts,
     api_keys::ApiKeys,
-    keys::Keys,
+    keys::{KeySettings, Keys},
     standalone::Standalone,
-    tokens::{Purpose, Tokens, Verified},
+    tokens::{Purpose, RECOVERY_LIFE, Tokens, Verified},
 };
 use limits::FailureLimit;
 use pats::Pats;
@@ -73,6 +73,7 @@ pub const MIGRATIONS: &[db::Migration] = &[
     db::Migration { id: "access/0002", sql: include_str!("../migrations/0002_pats.sql") },
     db::Migration { id: "access/0003", sql: include_str!("../migrations/0003_role_members.sql") },
     db::Migration { id: "access/0004", sql: include_str!("../migrations/0004_api_keys.sql") },
+    db::Migration { id: "access/0005", sql: include_str!("../migrations/0005_signing_keys.sql") },
 ];
 
 /// What an operator can set.
@@ -84,6 +85,10 @@ pub struct Settings {
     pub refresh_token_life: Duration,
     /// How long an invitation token is valid.
     pub invitation_life: Duration,
+    /// What signs tokens.
+    pub keys: KeySettings,
+    /// How long others may keep the public keys, and how much longer while they fetch them anew.
+    pub jwks_cache: (Duration, Duration),
     /// Whether users whose e-mail address is not verified may work.
     pub allow_unverified_users: bool,
     /// One fixed user instead of logins.
@@ -94,12 +99,23 @@ pub struct Settings {
     pub callouts: Vec<(&'static str, callouts::Settings)>,
 }
 
+impl Settings {
+    /// The longest life of a token that is no API key.
+    fn longest_life(&self) -> Duration {
+        [self.access_token_life, self.refresh_token_life, self.invitation_life]
+            .into_iter()
+            .fold(RECOVERY_LIFE, Duration::max)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             access_token_life: Duration::from_secs(3600),
             refresh_token_life: Duration::from_secs(24 * 3600),
             invitation_life: Duration::from_secs(168 * 3600),
+            keys: KeySettings::default(),
+            jwks_cache: (Duration::from_secs(900), Duration::from_secs(60)),
             allow_unverified_users: true,
             standalone: None,
             permissions_file: None,
@@ -155,7 +171,9 @@ impl Access {
         let permissions =
             Permissions::load(settings.permissions_file.as_deref(), graph.schema(), operations)?;
         let sealer = Arc::new(Sealer::new(&master)?);
-        let keys = Keys::load(&db, &sealer, &clock, &rng).await?;
+        let keys =
+            Keys::open(&db, &sealer, &rng, settings.keys.clone(), settings.longest_life(), clock.now())
+                .await?;
         Ok(Self(Arc::new(Inner {
             digester: Digester::new(&master)?,
             passwords: Passwords::new(),

@@ -44,6 +44,22 @@ pub struct Key {
     pub expires_at: Option<Timestamp>,
 }
 
+/// The public keys that verify tokens, the one that signs first.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SigningKeys {
+    /// They.
+    pub keys: Vec<SigningKey>,
+}
+
+/// A key that verifies tokens.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SigningKey {
+    /// Its id.
+    pub kid: String,
+    /// How it signs: `EdDSA`, `ES256` or `RS256`.
+    pub alg: String,
+}
+
 impl Keys<'_> {
     /// Issues a key that is good for so many seconds; 0 until it is revoked.
     pub async fn issue(&self, seconds: u64) -> Result<NewKey> {
@@ -58,6 +74,11 @@ impl Keys<'_> {
     /// Ends one of the caller's.
     pub async fn revoke(&self, id: &str) -> Result<()> {
         self.request(Method::DELETE, &format!("/{id}")).done().await
+    }
+
+    /// Lets another key sign tokens; for administrators of the platform. Gives the public keys, the new one first.
+    pub async fn rotate(&self) -> Result<SigningKeys> {
+        self.request(Method::POST, "/rotate").answer().await
     }
 
     fn request(&self, method: Method, below: &str) -> Request {

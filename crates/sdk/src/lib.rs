@@ -48,7 +48,7 @@ pub use error::{Error, Result};
 pub use groups::{ChildrenQuery, Group, GroupChange, Groups, Hierarchy, HierarchyQuery, NewGroup};
 pub use health::Health;
 pub use invitations::{Invitation, InvitationQuery, Invitations, NewInvitation};
-pub use keys::{Key, Keys, NewKey};
+pub use keys::{Key, Keys, NewKey, SigningKey, SigningKeys};
 pub use messages::Messages;
 pub use page::{Page, Query, Span};
 pub use pats::{NewPat, NewScope, Pat, PatQuery, PatStatus, Pats, Scope};

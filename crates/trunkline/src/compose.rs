@@ -161,6 +161,8 @@ impl Platform {
         tokio::spawn(revocations::run(bus.subscribe(), engine.clone()));
         let relay = Relay::start(db.clone(), outbox, bus, clock);
         let background = Background::start(&registry.users);
+        let (keys, stop) = (registry.auth.clone().tend_keys_for_ever(), shutdown.clone());
+        tokio::spawn(async move { stop.run_until_cancelled(keys).await });
 
         // The recorder first: routes that are made before it count nothing.
         let options = app_options(settings, &db, &engine, shutdown)?;
@@ -274,6 +276,8 @@ fn access_settings(settings: &Settings) -> access::Settings {
         access_token_life: settings.auth.access_token_duration,
         refresh_token_life: settings.auth.refresh_token_duration,
         invitation_life: settings.auth.invitation_duration,
+        keys: settings.auth.signing(),
+        jwks_cache: (settings.auth.jwks_max_age, settings.auth.jwks_stale),
         allow_unverified_users: settings.users.allow_unverified,
         standalone: standalone(settings),
         permissions_file: settings.auth.permissions_file.clone(),

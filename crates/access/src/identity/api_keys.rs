@@ -22,6 +22,8 @@ pub struct ApiKey {
     pub user: UserId,
     /// The generation of the account's credentials for which it was made.
     pub generation: i64,
+    /// The key that has signed it; none for a secret of the settings.
+    pub kid: Option<String>,
     /// When it was made.
     pub issued_at: Timestamp,
     /// When it ends, if it does.
@@ -47,9 +49,9 @@ impl ApiKeys {
     /// Stores a new key.
     pub async fn insert(&self, tx: &mut Tx, key: &ApiKey) -> Result<()> {
         tx.execute(
-            "INSERT INTO api_keys (id, user_id, credential_generation, issued_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5)",
-            params![key.id, key.user, key.generation, key.issued_at, key.expires_at],
+            "INSERT INTO api_keys (id, user_id, credential_generation, kid, issued_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            params![key.id, key.user, key.generation, key.kid.clone(), key.issued_at, key.expires_at],
         )
         .await?;
         self.forget(tx, key.id);
@@ -74,7 +76,7 @@ impl ApiKeys {
 pub async fn get(tx: &mut Tx, user: UserId, id: KeyId) -> Result<Option<ApiKey>> {
     let row = tx
         .one_or_none(
-            "SELECT id, user_id, credential_generation, issued_at, expires_at FROM api_keys
+            "SELECT id, user_id, credential_generation, kid, issued_at, expires_at FROM api_keys
               WHERE id = $1 AND user_id = $2",
             params![id, user],
         )
@@ -84,6 +86,7 @@ pub async fn get(tx: &mut Tx, user: UserId, id: KeyId) -> Result<Option<ApiKey>>
             id: row.get("id")?,
             user: row.get("user_id")?,
             generation: row.get("credential_generation")?,
+            kid: row.get("kid")?,
             issued_at: row.get("issued_at")?,
             expires_at: row.get("expires_at")?,
         })

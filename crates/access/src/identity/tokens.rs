@@ -2,13 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_lc_rs::digest::{SHA256, digest};
-use jsonwebtoken::{Algorithm, Validation};
+use aws_lc_rs::digest::{Context, SHA256};
 use kernel::{Error, Result, Secret, Timestamp, UserId};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Credential, Role, accounts::Account, keys::Keys, standalone::Standalone};
+use super::{
+    Caller, Credential, Role,
+    accounts::Account,
+    keys::{Keys, Ring},
+    standalone::Standalone,
+};
 use crate::pats::model::Pat;
 
 /// Who issues tokens (reference 01 §1.1).
@@ -166,6 +170,11 @@ impl Tokens {
         Self { keys, issued, remembered: Arc::new(Cache::new(REMEMBERED)) }
     }
 
+    /// The keys that sign.
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// The public keys, for `/keys/.well-known/jwks.json`.
     pub fn public_keys(&self) -> super::keys::KeySet {
         self.keys.public()
@@ -179,42 +188,48 @@ impl Tokens {
         now: Timestamp,
         life: Duration,
     ) -> Result<Secret<String>> {
-        self.sign(purpose, grant, now, Some(now.after(life)))
+        let claims = self.claims(purpose, grant, now, Some(now.after(life)))?;
+        self.keys.sign(&claims).map(Secret::new)
     }
 
-    /// The token of an API key. Whoever calls this stores the key in the same transaction.
+    /// The id of the key that signs at present, for an API key that is about to be stored; none for a secret.
+    pub fn signs_with(&self) -> Result<Option<String>> {
+        self.keys.active()
+    }
+
+    /// The token of an API key, signed with the key that is stored with it.
     pub fn issue_api_key(
         &self,
         grant: Grant<'_>,
+        kid: Option<&str>,
         now: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Result<Secret<String>> {
-        self.sign(Purpose::ApiKey, grant, now, expires_at)
+        let claims = self.claims(Purpose::ApiKey, grant, now, expires_at)?;
+        self.keys.sign_with(kid, &claims).map(Secret::new)
     }
 
-    fn sign(
+    fn claims(
         &self,
         purpose: Purpose,
         grant: Grant<'_>,
         now: Timestamp,
         expires_at: Option<Timestamp>,
-    ) -> Result<Secret<String>> {
+    ) -> Result<Claims> {
         if !self.issued {
             return Err(Error::unprocessable("there are no logins in stand-alone mode, use its token"));
         }
-        self.keys
-            .sign(&Claims {
-                iss: ISSUER.to_owned(),
-                sub: grant.user.to_string(),
-                iat: now.seconds(),
-                exp: expires_at.map(Timestamp::seconds),
-                jti: grant.id.map(str::to_owned),
-                r#type: purpose.claim(),
-                role: grant.role.claim(),
-                verified: grant.verified,
-                generation: grant.generation,
-            })
-            .map(Secret::new)
+        Ok(Claims {
+            iss: ISSUER.to_owned(),
+            sub: grant.user.to_string(),
+            iat: now.seconds(),
+            exp: expires_at.map(Timestamp::seconds),
+            jti: grant.id.map(str::to_owned),
+            r#type: purpose.claim(),
+            role: grant.role.claim(),
+            verified: grant.verified,
+            generation: grant.generation,
+        })
     }
 
     /// Who sent `token`, if it is one of ours for this purpose and has not expired. What the account behind it says to
@@ -237,41 +252,39 @@ impl Tokens {
 
     /// Reads a token; remembers the ones whose signature held, since that check costs more than a whole request.
     fn signed(&self, token: &Secret<String>) -> Result<Arc<Verified>> {
+        let ring = self.keys.ring();
+        // What other keys have verified is not remembered for these.
+        let mut hashed = Context::new(&SHA256);
+        hashed.update(&ring.serial.to_be_bytes());
+        hashed.update(token.expose().as_bytes());
         let mut fingerprint = [0; 32];
-        fingerprint.copy_from_slice(digest(&SHA256, token.expose().as_bytes()).as_ref());
+        fingerprint.copy_from_slice(hashed.finish().as_ref());
         if let Some(known) = self.remembered.get(&fingerprint) {
             return Ok(known);
         }
-        let verified = Arc::new(self.read_signed(token.expose())?);
+        let verified = Arc::new(read_signed(&ring, token.expose())?);
         self.remembered.insert(fingerprint, Arc::clone(&verified));
         Ok(verified)
     }
+}
 
-    fn read_signed(&self, token: &str) -> Result<Verified> {
-        let refused = |e: jsonwebtoken::errors::Error| Error::unauthenticated().cause(e);
-        let header = jsonwebtoken::decode_header(token).map_err(refused)?;
-        let kid = header.kid.ok_or_else(Error::unauthenticated)?;
-        // Expiry is checked by `verify` against our own clock.
-        let mut rules = Validation::new(Algorithm::EdDSA);
-        rules.set_issuer(&[ISSUER]);
-        rules.validate_exp = false;
-        rules.set_required_spec_claims(&["iss", "sub"]);
-        rules.validate_aud = false;
-        let claims = self
-            .keys
-            .with_key(&kid, |key| jsonwebtoken::decode::<Claims>(token, key, &rules).map_err(refused))?
-            .claims;
-        let role = Role::from_claim(claims.role).ok_or_else(Error::unauthenticated)?;
-        let user = claims.sub.parse().map_err(|e: Error| Error::unauthenticated().cause(e))?;
-        Ok(Verified {
-            caller: Caller { user, role, verified: claims.verified, credential: Credential::Session },
-            id: claims.jti,
-            issued_at: seconds(claims.iat),
-            expires_at: claims.exp.filter(|exp| *exp > 0).map_or(NEVER, seconds),
-            purpose: claims.r#type,
-            generation: claims.generation,
-        })
+fn read_signed(ring: &Ring, token: &str) -> Result<Verified> {
+    let (claims, ends_at) = ring.verify::<Claims>(token, ISSUER)?;
+    let role = Role::from_claim(claims.role).ok_or_else(Error::unauthenticated)?;
+    let user = claims.sub.parse().map_err(|e: Error| Error::unauthenticated().cause(e))?;
+    let verified = Verified {
+        caller: Caller { user, role, verified: claims.verified, credential: Credential::Session },
+        id: claims.jti,
+        issued_at: seconds(claims.iat),
+        expires_at: claims.exp.filter(|exp| *exp > 0).map_or(NEVER, seconds),
+        purpose: claims.r#type,
+        generation: claims.generation,
+    };
+    // Whoever has got hold of an old key makes nothing with it that outlives the key.
+    if ends_at.is_some_and(|ends_at| verified.expires_at > ends_at) && !verified.is_api_key() {
+        return Err(Error::unauthenticated());
     }
+    Ok(verified)
 }
 
 const fn seconds(seconds: i64) -> Timestamp {
@@ -282,11 +295,14 @@ const fn seconds(seconds: i64) -> Timestamp {
 mod tests {
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     use db::testing::TestDb;
-    use jsonwebtoken::{EncodingKey, Header};
-    use kernel::{Clock, Rng};
+    use jsonwebtoken::{Algorithm, EncodingKey, Header};
+    use kernel::Rng;
 
     use super::*;
-    use crate::crypto::{MasterKey, Sealer};
+    use crate::{
+        crypto::{MasterKey, Sealer},
+        identity::keys::KeySettings,
+    };
 
     /// What is signed is ours only with our own algorithm: neither without a signature, nor with the public key as the
     /// secret of an HMAC.
@@ -295,9 +311,10 @@ mod tests {
         let db = TestDb::sqlite().await;
         db.migrate(crate::MIGRATIONS).await.unwrap();
         let now = Timestamp::from_micros(1_767_323_045_000_000);
-        let (clock, rng) = (Clock::manual(now), Rng::seeded(1));
+        let rng = Rng::seeded(1);
         let sealer = Arc::new(Sealer::new(&MasterKey::ephemeral().unwrap()).unwrap());
-        let tokens = Tokens::new(Keys::load(&db, &sealer, &clock, &rng).await.unwrap(), true);
+        let keys = Keys::open(&db, &sealer, &rng, KeySettings::default(), Duration::from_secs(60), now);
+        let tokens = Tokens::new(keys.await.unwrap(), true);
         let user = UserId::generate(&rng);
         let grant = Grant { user, role: Role::Admin, verified: true, generation: 0, id: None };
         let good = tokens.issue(Purpose::Access, grant, now, Duration::from_secs(60)).unwrap();
@@ -308,7 +325,8 @@ mod tests {
             serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
         let public = tokens.public_keys().keys.remove(0);
         let mut forged = Vec::new();
-        for secret in [public.x.as_bytes().to_vec(), BASE64_URL_SAFE_NO_PAD.decode(&public.x).unwrap()] {
+        let x = public.x.unwrap();
+        for secret in [x.as_bytes().to_vec(), BASE64_URL_SAFE_NO_PAD.decode(&x).unwrap()] {
             for algorithm in [Algorithm::HS256, Algorithm::HS512] {
                 let header = Header { kid: Some(public.kid.clone()), ..Header::new(algorithm) };
                 forged.push(
@@ -322,5 +340,15 @@ mod tests {
         for token in forged {
             assert!(tokens.read(&Secret::new(token.clone()), Purpose::Access, now).is_err(), "{token}");
         }
+
+        // A key that has been stolen makes nothing that outlives it, once another one signs.
+        let old = tokens.signs_with().unwrap();
+        let change = tokens.keys().rotation(now).await.unwrap();
+        db.write(move |tx| Box::pin(async move { change.apply(tx, now).await })).await.unwrap();
+        tokens.read(&good, Purpose::Access, now).unwrap();
+        let late =
+            tokens.claims(Purpose::Access, grant, now, Some(now.after(Duration::from_secs(61)))).unwrap();
+        let stolen = Secret::new(tokens.keys().sign_with(old.as_deref(), &late).unwrap());
+        assert!(tokens.read(&stolen, Purpose::Access, now).is_err());
     }
 }

@@ -9,3 +9,8 @@ use kernel::KeyId;
 pub(super) fn revoked(id: KeyId, permit: &Permit, request: &str) -> Event {
     access::event("key.revoke", format!("key:{id}"), permit, request).with("id", id)
 }
+
+/// Another key signs tokens from now on.
+pub(super) fn rotated(kid: &str, permit: &Permit, request: &str) -> Event {
+    access::event("key.rotate", format!("signing_key:{kid}"), permit, request).with("id", kid)
+}

@@ -10,7 +10,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use kernel::{Error, KeyId, Result, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -50,6 +50,17 @@ pub(crate) fn routes() -> Routes<Auth> {
                 .rule(OWN)
                 .summary("Revoke an API key")
                 .answers_empty(204),
+        )
+        .add(
+            Route::post("/keys/rotate", rotate)
+                .named("rotate_keys")
+                .rule(Rule::SignedIn("administrators of the platform only"))
+                .summary("Sign tokens with another key")
+                .description(
+                    "The key before it verifies until what it has signed has expired. Answers the public keys, the new \
+                     one first. Only for keys that the platform keeps itself: not for files and secrets.",
+                )
+                .answers::<KeySet>(200),
         )
         .add(
             Route::get("/keys/.well-known/jwks.json", public_keys)
@@ -156,8 +167,13 @@ async fn revoke(State(auth): State<Auth>, cx: Context, Path(key): Path<KeyId>) -
     Ok(Empty(StatusCode::NO_CONTENT))
 }
 
+async fn rotate(State(auth): State<Auth>, cx: Context) -> web::Result<Json<KeySet>> {
+    Ok(Json(auth.rotate_keys(&cx).await?))
+}
+
 async fn public_keys(State(auth): State<Auth>) -> Response {
     // Others may keep the keys for a while: a retiring key verifies longer than that.
-    let cached = HeaderValue::from_static("public, max-age=900, stale-while-revalidate=60");
+    let (fresh, stale) = auth.access.settings().jwks_cache;
+    let cached = format!("public, max-age={}, stale-while-revalidate={}", fresh.as_secs(), stale.as_secs());
     ([(header::CACHE_CONTROL, cached)], Json(auth.access.tokens().public_keys())).into_response()
 }

@@ -6,6 +6,7 @@
 
 mod events;
 pub mod http;
+mod rotation;
 
 use std::time::Duration;
 
@@ -46,6 +47,9 @@ impl Auth {
         let (user, now) = (permit.actor(), permit.at());
         let (access, generation) = (self.access.clone(), cx.verified().generation);
         let id = KeyId::generate(access.rng());
+        // Known before the key is stored, so that the key that signs stays while this one is good.
+        let kid = access.tokens().signs_with()?;
+        let stored_kid = kid.clone();
         let expires_at = life.map(|life| now.after(life));
         let generation = cx
             .write(move |tx| {
@@ -56,7 +60,7 @@ impl Auth {
                             "a user has at most {MOST_KEYS} keys, revoke those that are not needed"
                         )));
                     }
-                    let key = ApiKey { id, user, generation, issued_at: now, expires_at };
+                    let key = ApiKey { id, user, generation, kid: stored_kid, issued_at: now, expires_at };
                     access.api_keys().insert(tx, &key).await?;
                     Ok(generation)
                 })
@@ -64,7 +68,7 @@ impl Auth {
             .await?;
         let jti = id.to_string();
         let grant = self.grant(cx, user, generation, Some(&jti)).await?;
-        let token = self.access.tokens().issue_api_key(grant, now, expires_at)?;
+        let token = self.access.tokens().issue_api_key(grant, kid.as_deref(), now, expires_at)?;
         Ok(Issued { id: Some(id), token, issued_at: now, expires_at })
     }
 

@@ -1,4 +1,4 @@
-//! `trunkline keys`: API keys.
+//! `trunkline keys`: API keys, and the key that signs tokens.
 
 use clap::Subcommand;
 
@@ -17,6 +17,14 @@ const SHAPE: Shape = Shape {
         ("Issued", "/issued_at"),
         ("Expires", "/expires_at"),
     ],
+};
+
+/// The public keys that verify tokens, the one that signs first.
+const SIGNING: Shape = Shape {
+    list: "keys",
+    id: "/kid",
+    columns: &[("ID", "/kid"), ("ALGORITHM", "/alg")],
+    fields: &[("ID", "/kid"), ("Algorithm", "/alg")],
 };
 
 /// What can be done with API keys.
@@ -38,6 +46,8 @@ pub(crate) enum KeysCommand {
         #[arg(value_name = "ID", value_parser = id)]
         id: String,
     },
+    /// Sign tokens with another key; those of the one before stay good
+    Rotate,
     /// End a key
     #[command(visible_alias = "delete")]
     Revoke {
@@ -59,6 +69,10 @@ pub(crate) async fn run(session: &Session, command: KeysCommand) -> anyhow::Resu
         }
         KeysCommand::View { id } => {
             keys.view(&id).await?;
+        }
+        KeysCommand::Rotate => {
+            keys.rotate().await?;
+            return session.many(&SIGNING);
         }
         KeysCommand::Revoke { id, yes } => {
             confirm("key", std::slice::from_ref(&id), yes)?;

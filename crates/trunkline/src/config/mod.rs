@@ -22,6 +22,9 @@ mod value;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use access::identity::keys::{KeySettings, SigningAlgorithm};
 
 pub use callouts::{
     ChannelCalloutSettings, ClientCalloutSettings, DomainCalloutSettings, GroupCalloutSettings,
@@ -151,6 +154,13 @@ impl Settings {
         if self.grpc.client_ca_certs.is_some() && self.grpc.server_cert.is_none() {
             return conflict("grpc.client_ca_certs", "needs `grpc.server_cert` and `grpc.server_key` too");
         }
+        if let Err(wrong) = self.auth.signing().check_secret() {
+            return conflict("auth.secret_key", wrong);
+        }
+        let rotation = self.auth.key_rotation;
+        if !rotation.is_zero() && rotation < Duration::from_secs(86_400) {
+            return conflict("auth.key_rotation", "is shorter than a day; give at least 24h, or 0 for never");
+        }
         let (user, token) = (&self.auth.standalone_id, &self.auth.standalone_token);
         if user.is_some() && token.is_none() {
             return conflict(
@@ -203,6 +213,26 @@ impl Settings {
         ];
         let open = services.into_iter().filter(|(.., serves)| ports.enabled && *serves);
         open.flat_map(|(name, ports, _)| ports.0.iter().map(move |&port| (name, port))).collect()
+    }
+}
+
+impl AuthSettings {
+    /// What signs tokens.
+    pub fn signing(&self) -> KeySettings {
+        KeySettings {
+            algorithm: match self.keys_algorithm {
+                KeysAlgorithm::EdDsa => SigningAlgorithm::EdDsa,
+                KeysAlgorithm::Es256 => SigningAlgorithm::Es256,
+                KeysAlgorithm::Rs256 => SigningAlgorithm::Rs256,
+                KeysAlgorithm::Hs256 => SigningAlgorithm::Hs256,
+                KeysAlgorithm::Hs384 => SigningAlgorithm::Hs384,
+                KeysAlgorithm::Hs512 => SigningAlgorithm::Hs512,
+            },
+            secret: self.secret_key.clone(),
+            active_file: self.active_key_path.clone(),
+            retiring_file: self.retiring_key_path.clone(),
+            rotation: self.key_rotation,
+        }
     }
 }
 

@@ -178,8 +178,28 @@ settings! {
     /// Life of a token that invites somebody; other services have them made over gRPC.
     invitation_duration: Duration = "168h" ["AUTH_INVITATION_DURATION"];
 
-    /// How tokens are signed: `EdDSA`; the key is made at the first start and its public half is published.
+    /// How tokens are signed: `EdDSA`, `ES256` or `RS256`, whose public keys are published, or `HS256`, `HS384` or `HS512`
+    /// with a secret.
     keys_algorithm: KeysAlgorithm = "EdDSA" ["AUTH_KEYS_ALGORITHM"];
+
+    /// Secret of `HS256`, `HS384` and `HS512`, at least 32 bytes. Whoever knows it can act as any user.
+    secret_key: Option<Secret<String>> = "" ["AUTH_SECRET_KEY"];
+
+    /// File with the private key that signs: PKCS#8 in PEM, or 64 raw bytes of Ed25519. Its name without extension is the
+    /// key's id. It is read again when it changes. Without it the key is made at the first start and kept in the database.
+    active_key_path: Option<PathBuf> = "" ["AUTH_KEYS_ACTIVE_KEY_PATH"];
+
+    /// File with a key that signs no more but still verifies.
+    retiring_key_path: Option<PathBuf> = "" ["AUTH_KEYS_RETIRING_KEY_PATH"];
+
+    /// After how long another key of the database takes over; 0 is never. `trunkline keys rotate` does it at once.
+    key_rotation: Duration = "0";
+
+    /// How long other services may keep the public keys.
+    jwks_max_age: Duration = "900s" ["AUTH_JWKS_CACHE_MAX_AGE"];
+
+    /// How much longer they may use them while they fetch them anew.
+    jwks_stale: Duration = "60s" ["AUTH_JWKS_CACHE_STALE_WHILE_REVALIDATE"];
 
     /// Stand-alone mode: the user id or address of the one fixed user, in place of logins. Needs the token.
     standalone_id: Option<StandaloneUser> = "" ["CLIENTS_STANDALONE_ID", "CLIENTS_STANDALONE_EMAIL"]

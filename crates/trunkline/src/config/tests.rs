@@ -90,7 +90,7 @@ fn names_of_seed_documents_with_a_capital_letter_are_understood() {
     assert_eq!(loaded.settings.compat_ports.clients, Ports(vec![9999]));
     assert_eq!(loaded.settings.log.level, LogLevel::Debug);
     assert_eq!(loaded.settings.auth.access_token_duration, Duration::from_secs(3600));
-    assert_eq!(loaded.settings.auth.keys_algorithm, KeysAlgorithm::EdDsa);
+    assert_eq!(loaded.settings.auth.keys_algorithm, KeysAlgorithm::Rs256);
     assert_eq!(loaded.settings.node.mqtt.to_string(), "0.0.0.0:1884");
     assert_eq!(loaded.warnings, [""; 0]);
     assert_eq!(loaded.notes, ["environment MG_SEND_TELEMETRY is not a setting of this program"]);
@@ -227,9 +227,32 @@ fn lists_may_be_written_as_lists_or_with_commas() {
 #[test]
 fn a_way_of_signing_that_the_platform_does_not_have_is_refused() {
     assert_eq!(
-        problems_of(&[("MG_AUTH_KEYS_ALGORITHM", "HS512")]),
-        "environment MG_AUTH_KEYS_ALGORITHM: `auth.keys_algorithm` is `HS512`, expected `EdDSA`"
+        problems_of(&[("MG_AUTH_KEYS_ALGORITHM", "RS512")]),
+        "environment MG_AUTH_KEYS_ALGORITHM: `auth.keys_algorithm` is `RS512`, expected `EdDSA`, `ES256`, `RS256`, \
+         `HS256`, `HS384` or `HS512`"
     );
+}
+
+#[test]
+fn a_secret_that_others_can_guess_signs_nothing() {
+    let hmac = ("MG_AUTH_KEYS_ALGORITHM", "HS512");
+    for (secret, wrong) in [
+        ("secret", "is the one that everybody knows"),
+        ("0123456789012345678901234567890", "is shorter than 32 bytes"),
+    ] {
+        let said = problems_of(&[hmac, ("MG_AUTH_SECRET_KEY", secret)]);
+        assert!(
+            said.starts_with(&format!("environment MG_AUTH_SECRET_KEY: `auth.secret_key` {wrong}")),
+            "{said}"
+        );
+        assert!(said.contains("openssl rand"), "{said}");
+        // It is not used, so it does no harm.
+        load(&Layers::new(environment(&[("MG_AUTH_SECRET_KEY", secret)]))).unwrap();
+    }
+    let said = problems_of(&[hmac]);
+    assert!(said.starts_with("default: `auth.secret_key` is needed to sign with HS256"), "{said}");
+    let good = ("SMQ_AUTH_SECRET_KEY", "01234567890123456789012345678901");
+    load(&Layers::new(environment(&[hmac, good]))).unwrap();
 }
 
 #[test]
@@ -237,6 +260,11 @@ fn settings_that_do_not_fit_each_other_are_refused() {
     assert_eq!(
         problems_of(&[("TRUNKLINE_AUTH_ACCESS_TOKEN_DURATION", "48h")]),
         "default: `auth.refresh_token_duration` is shorter than `auth.access_token_duration`"
+    );
+    assert_eq!(
+        problems_of(&[("TRUNKLINE_AUTH_KEY_ROTATION", "1h")]),
+        "environment TRUNKLINE_AUTH_KEY_ROTATION: `auth.key_rotation` is shorter than a day; give at least 24h, or 0 for \
+         never"
     );
     assert_eq!(
         problems_of(&[("MG_USERS_ADMIN_PASSWORD", "short")]),

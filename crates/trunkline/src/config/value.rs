@@ -323,13 +323,21 @@ words! {
 }
 
 words! {
-    /// How user tokens are signed.
-    ///
-    /// Upstream's RSA and ECDSA names mean "asymmetric" here: several of its services have `RS256` as a default that
-    /// they refuse themselves (reference 07 §14.1).
-    KeysAlgorithm, "`EdDSA`" {
-        /// Ed25519; the public key is published as JWKS.
-        EdDsa = "eddsa" | "rs256" | "rs384" | "rs512" | "ps256" | "ps384" | "ps512" | "es256" | "es384";
+    /// How user tokens are signed. Each name means what it says: `RS256`, which several of upstream's services have as a
+    /// default that they refuse themselves (reference 07 §14.1), signs with RSA.
+    KeysAlgorithm, "`EdDSA`, `ES256`, `RS256`, `HS256`, `HS384` or `HS512`" {
+        /// Ed25519.
+        EdDsa = "eddsa";
+        /// ECDSA on P-256.
+        Es256 = "es256";
+        /// RSA.
+        Rs256 = "rs256";
+        /// HMAC with SHA-256.
+        Hs256 = "hs256";
+        /// HMAC with SHA-384.
+        Hs384 = "hs384";
+        /// HMAC with SHA-512.
+        Hs512 = "hs512";
     }
 }
 

@@ -192,8 +192,9 @@ both_databases! {
             let expected = if n == 5 { 403 } else if good_for.contains(&Purpose::Access) { 200 } else { 401 };
             assert_eq!(call.as_u16(), expected, "token {n}");
         }
+        let kid = access.tokens().signs_with().unwrap();
         // A key that was never stored is none, whoever has signed it.
-        let unstored = access.tokens().issue_api_key(Grant { id: Some(&ann.id), ..grant }, now, None).unwrap();
+        let unstored = access.tokens().issue_api_key(Grant { id: Some(&ann.id), ..grant }, kid.as_deref(), now, None).unwrap();
         assert!(access.verify(&unstored, Purpose::Access, now).await.is_err());
     }
 }

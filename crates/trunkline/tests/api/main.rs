@@ -19,6 +19,7 @@ mod groups;
 mod grpc;
 mod invitations;
 mod keys;
+mod keys_signing;
 mod mailbox;
 mod oauth_provider;
 mod operations;

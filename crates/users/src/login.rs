@@ -8,7 +8,7 @@ use access::{
         self,
         accounts::{Account, Accounts},
         sessions::{self, Exchange, Session, TokenId},
-        tokens::{Grant, Purpose, RECOVERY_LIFE},
+        tokens::{Grant, Purpose},
     },
 };
 use db::Tx;
@@ -162,7 +162,7 @@ impl Users {
         is_ours(&user)?;
         let id = recovery::token_id(&self.access, &user.email);
         let grant = self.grant(&user, account, Some(&id)).await?;
-        self.access.tokens().issue(Purpose::Recovery, grant, request.at, RECOVERY_LIFE)
+        self.access.tokens().issue(Purpose::Recovery, grant, request.at, recovery::TOKEN_LIFE)
     }
 
     /// A token that invites a user, for other services of the installation: nothing here takes it. Errors as

@@ -14,7 +14,7 @@ use kernel::{DomainId, Error, Kind, Operation, Result, Timestamp, UserId};
 use serde_json::{Value, json};
 
 use crate::{
-    Access, Object, Visible,
+    Access, Object, Sight, Visible,
     callouts::Target,
     gates::Gate,
     graph::Subject,
@@ -23,6 +23,7 @@ use crate::{
         tokens::{Purpose, Verified},
     },
     pats::{self, Ask},
+    standing::{self, MemberRole},
 };
 
 /// The request in which a use case runs.
@@ -183,51 +184,54 @@ impl Context {
         }
     }
 
-    /// Lets the caller list things of `kind` in a domain that is open to the caller, and says which ones it may show.
-    pub async fn visible(
+    /// Lets the caller list things of `kind` in a domain that is open to the caller, and says which ones it may show; to
+    /// an administrator of the platform, and to nobody else, also as `user` sees the list.
+    pub async fn sight(
         &self,
         operation: Operation,
         domain: DomainId,
         kind: &'static str,
+        user: Option<UserId>,
         payload: impl FnOnce() -> Value + Send,
-    ) -> Result<Visible> {
+    ) -> Result<Sight> {
         self.declared(operation)?;
         self.in_scope(&Ask::of(operation, Object::domain(domain))).await?;
         let subject = self.subject(domain).await?;
         self.pass_gate(domain, subject).await?;
-        self.call_out(operation, Target::of(Object::domain(domain)), payload).await?;
-        self.guard.mark_authorized();
-        self.seen_by(subject, domain, kind).await
-    }
-
-    /// Lets an administrator of the platform list what `user` may see; nobody else.
-    pub async fn visible_to(
-        &self,
-        operation: Operation,
-        domain: DomainId,
-        kind: &'static str,
-        user: UserId,
-        payload: impl FnOnce() -> Value + Send,
-    ) -> Result<Visible> {
-        self.visible(operation, domain, kind, payload).await?;
-        if !self.is_platform_admin().await? {
+        if user.is_some() && !subject.is_platform_admin() {
             return Err(Error::new(Kind::Denied, "not authorized to perform admin action"));
         }
-        self.seen_by(Subject::Member(domain, user), domain, kind).await
+        self.call_out(operation, Target::of(Object::domain(domain)), payload).await?;
+        self.guard.mark_authorized();
+        let looks = user.map_or(subject, |user| Subject::Member(domain, user));
+        self.seen_by(looks, domain, kind).await
     }
 
     /// Which things of `kind` may be shown to a caller who was permitted something in this domain.
-    pub async fn shown(&self, _permit: &Permit, domain: DomainId, kind: &'static str) -> Result<Visible> {
+    pub async fn shown(&self, _permit: &Permit, domain: DomainId, kind: &'static str) -> Result<Sight> {
         self.seen_by(self.subject(domain).await?, domain, kind).await
     }
 
-    async fn seen_by(&self, subject: Subject, domain: DomainId, kind: &'static str) -> Result<Visible> {
+    async fn seen_by(&self, subject: Subject, domain: DomainId, kind: &'static str) -> Result<Sight> {
         let user = match subject {
-            Subject::PlatformAdmin(_) => return Ok(Visible::All),
+            Subject::PlatformAdmin(user) => {
+                return Ok(Sight { visible: Visible::All, user, explained: false });
+            }
             Subject::Member(_, user) => user,
         };
         let all = self.access.graph().sees_all(subject, domain, kind).await?;
-        Ok(if all { Visible::All } else { Visible::To { user, domain, kind } })
+        let visible = if all { Visible::All } else { Visible::To { user, domain, kind } };
+        Ok(Sight { visible, user, explained: true })
+    }
+
+    /// The roles by which the caller comes to a thing that the caller was permitted to view, from everywhere; none for an
+    /// administrator of the platform who is no member.
+    pub async fn own_roles(&self, object: Object) -> Result<Vec<MemberRole>> {
+        if !self.guard.holds() {
+            return Err(Error::internal("a use case asked for roles before it was authorized"));
+        }
+        let user = self.caller.user;
+        self.read(move |tx| Box::pin(async move { standing::roles_of(tx, user, object).await })).await
     }
 
     /// Which domains the caller may see; `operation` is what a personal access token must be good for.

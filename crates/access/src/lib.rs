@@ -48,7 +48,7 @@ use kernel::{Clock, Error, Kind, Operation, Result, Rng, Secret, Timestamp};
 
 pub use context::{Context, Permit, RequestInfo};
 pub use object::Object;
-pub use visible::Visible;
+pub use visible::{Sight, Visible};
 
 use callouts::Callouts;
 use crypto::{Digester, MasterKey, Passwords, Sealer};

@@ -4,10 +4,16 @@
 //! others there are three ways to a thing (reference 02 §5.3), each a subquery of ids that starts at the user's own
 //! roles; nothing is loaded to be dropped. `agreement` holds them to what single checks say.
 
-use db::{Filter, Val};
-use kernel::{DomainId, GroupId, UserId};
+use std::collections::HashMap;
 
-use crate::hierarchy;
+use db::{Filter, Tx, Val};
+use kernel::{DomainId, GroupId, Result, UserId};
+use uuid::Uuid;
+
+use crate::{
+    hierarchy,
+    standing::{self, Standing},
+};
 
 /// Which things a list may show to the caller: a condition for the list's own query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +46,33 @@ impl Visible {
                 ),
                 user,
             ),
+        }
+    }
+}
+
+/// Whose list it is, and what it may show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sight {
+    /// Which things.
+    pub visible: Visible,
+    /// Who looks.
+    pub user: UserId,
+    /// Whether the rows say how the user comes to them; for an administrator of the platform there is nothing to say.
+    pub explained: bool,
+}
+
+impl Sight {
+    /// How the user comes to these things of one page; of those that are not in the answer there is nothing to say.
+    pub async fn standings(
+        self,
+        tx: &mut Tx,
+        domain: DomainId,
+        kind: &'static str,
+        ids: &[Uuid],
+    ) -> Result<HashMap<Uuid, Standing>> {
+        match self.explained {
+            true => standing::of_page(tx, self.user, domain, kind, ids).await,
+            false => Ok(HashMap::new()),
         }
     }
 }

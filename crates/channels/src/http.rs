@@ -1,18 +1,19 @@
 //! The channels' routes and wire shapes (reference 03 §6).
 
-use access::{Context, standing::RoleFilter};
+use access::{
+    Context, Object,
+    standing::{RoleFilter, Viewed, Viewing},
+};
 use axum::extract::State;
 use clients::connections::{ConnectionType, Connections};
 use http::StatusCode;
 use kernel::{
-    ChannelId, ClientId, DomainId, GroupId, Metadata, Name, Page, Result, Status, Tags, Timestamp, UserId,
+    Change, ChannelId, ClientId, DomainId, GroupId, Metadata, Name, Page, Result, Status, Tags, Timestamp,
+    UserId,
 };
 use registry::{
-    Change, Entries, NewEntry,
-    http::{
-        self as shared, Asked, EntryView, ListedView, NewParent, NewTags, Parameters, Viewed, Viewing,
-        group_or_none,
-    },
+    Entries, NewEntry,
+    http::{self as shared, Asked, EntryView, ListedView, NewParent, NewTags, Parameters, group_or_none},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -369,7 +370,7 @@ async fn view(
     Query(asked): Query<Viewing>,
 ) -> web::Result<Json<Viewed<ChannelView>>> {
     let view = channels.entries().view(&cx, domain, id).await?.into();
-    Ok(Json(Viewed::of(view, channels.entries(), &cx, domain, id, &asked).await?))
+    Ok(Json(Viewed::of(view, &cx, Object::channel(domain, id), asked).await?))
 }
 
 async fn update(

@@ -1,16 +1,16 @@
 //! The clients' routes and wire shapes (reference 03 §5).
 
-use access::{Context, standing::RoleFilter};
+use access::{
+    Context, Object,
+    standing::{RoleFilter, Viewed, Viewing},
+};
 use axum::extract::State;
 use kernel::{
     ChannelId, ClientId, DomainId, GroupId, Metadata, Name, Page, Result, Secret, Status, Tags, Timestamp,
 };
 use registry::{
     Entries, NewEntry,
-    http::{
-        self as shared, Asked, EntryView, ListedView, NewParent, NewTags, Parameters, Viewed, Viewing,
-        group_or_none,
-    },
+    http::{self as shared, Asked, EntryView, ListedView, NewParent, NewTags, Parameters, group_or_none},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -358,7 +358,7 @@ async fn view(
     Query(asked): Query<Viewing>,
 ) -> web::Result<Json<Viewed<ClientView>>> {
     let view = clients.view(&cx, domain, id).await?.into();
-    Ok(Json(Viewed::of(view, clients.entries(), &cx, domain, id, &asked).await?))
+    Ok(Json(Viewed::of(view, &cx, Object::client(domain, id), asked).await?))
 }
 
 async fn update(
@@ -368,7 +368,7 @@ async fn update(
     Json(body): Json<ClientChange>,
 ) -> web::Result<Json<ClientView>> {
     let change = model::Change {
-        entry: registry::Change { name: body.name, metadata: body.metadata, tags: None },
+        entry: kernel::Change { name: body.name, metadata: body.metadata, tags: None },
         private_metadata: body.private_metadata,
     };
     Ok(Json(clients.update(&cx, domain, id, change).await?.into()))

@@ -142,7 +142,7 @@ pub struct NewClient {
 #[derive(Debug, Clone, Default)]
 pub struct Change {
     /// What clients share with other things.
-    pub entry: registry::Change,
+    pub entry: kernel::Change,
     /// New private data, replacing the whole object.
     pub private_metadata: Option<Metadata>,
 }
@@ -156,7 +156,7 @@ impl Change {
 
     /// Applies the change.
     pub fn apply(self, client: &mut Client) {
-        self.entry.apply(&mut client.entry);
+        client.entry.change(self.entry);
         if let Some(metadata) = self.private_metadata {
             client.private_metadata = metadata;
         }

@@ -2,11 +2,11 @@
 
 use access::{
     Context,
-    standing::{MemberRole, RoleFilter, Standing},
+    standing::{MemberRole, RoleFilter, Standing, Viewing},
 };
 use axum::extract::State;
 use http::StatusCode;
-use kernel::{DomainId, Listing, Metadata, Name, Page, RoleId, Tags, Timestamp, UserId};
+use kernel::{Change, DomainId, Listing, Metadata, Name, Page, RoleId, Tags, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use web::{Empty, Json, List, Path, Query, Route, Routes, Rule};
@@ -157,14 +157,6 @@ impl From<model::Listed> for ListedView {
     }
 }
 
-/// What a view may be asked for.
-#[derive(Debug, Deserialize, IntoParams)]
-struct Viewing {
-    /// Also the roles by which you come to it.
-    #[serde(default)]
-    roles: bool,
-}
-
 /// A domain, and the caller's roles if they were asked for.
 #[derive(Debug, Serialize, ToSchema)]
 struct ViewedView {
@@ -287,7 +279,7 @@ async fn update(
     Path(id): Path<DomainId>,
     Json(body): Json<DomainChange>,
 ) -> web::Result<Json<DomainView>> {
-    let change = model::Change { name: body.name, tags: body.tags, metadata: body.metadata };
+    let change = Change { name: body.name, tags: body.tags, metadata: body.metadata };
     Ok(Json(domains.update(&cx, id, change).await?.into()))
 }
 

@@ -6,7 +6,7 @@ use access::{
     gates::Gate,
     standing::{MemberRole, RoleFilter, Standing},
 };
-use kernel::{DomainId, Error, Listing, Metadata, Name, Result, Route, Tags, Timestamp, UserId};
+use kernel::{Change, DomainId, Error, Listing, Metadata, Name, Result, Route, Tags, Timestamp, UserId};
 use serde::{Serialize, Serializer};
 
 /// A tenant.
@@ -121,45 +121,19 @@ impl NewDomain {
     }
 }
 
-/// What a caller changes; what is absent stays.
-#[derive(Debug, Clone, Default)]
-pub struct Change {
-    /// A new name; an empty one is no change.
-    pub name: Option<Name>,
-    /// New tags, replacing all.
-    pub tags: Option<Tags>,
-    /// New data, replacing the whole object.
-    pub metadata: Option<Metadata>,
+impl Domain {
+    /// Applies a change.
+    pub fn change(&mut self, change: Change, by: UserId, at: Timestamp) {
+        change.apply(&mut self.name, &mut self.tags, &mut self.metadata);
+        self.updated_by = Some(by);
+        self.updated_at = Some(at);
+    }
 }
 
-impl Change {
-    /// Fails where name, tags or metadata are too large.
-    pub fn checked(self) -> Result<Self> {
-        let name = self.name.map(checked_name).transpose()?;
-        let tags = self.tags.map(Tags::checked).transpose()?;
-        let metadata = self.metadata.map(Metadata::checked).transpose()?;
-        Ok(Self { name, tags, metadata })
-    }
-
-    /// What callouts are told of it (reference 02 §6).
-    pub fn told(&self) -> serde_json::Value {
-        serde_json::json!({ "name": self.name, "tags": self.tags, "metadata": self.metadata })
-    }
-
-    /// Applies the change.
-    pub fn apply(self, domain: &mut Domain, by: UserId, at: Timestamp) {
-        if let Some(name) = self.name.filter(|name| !name.is_empty()) {
-            domain.name = name;
-        }
-        if let Some(tags) = self.tags {
-            domain.tags = tags;
-        }
-        if let Some(metadata) = self.metadata {
-            domain.metadata = metadata;
-        }
-        domain.updated_by = Some(by);
-        domain.updated_at = Some(at);
-    }
+/// The change, unless name, tags or metadata are too large.
+pub(crate) fn checked(change: Change) -> Result<Change> {
+    let name = change.name.map(checked_name).transpose()?;
+    Change { name, ..change }.checked()
 }
 
 /// Which domains are asked for, and in which order.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use access::{Access, Context, Object, Permit, callouts, gates::Gate, roles, standing};
 use db::Tx;
-use kernel::{DomainId, Error, Page, Result, Route};
+use kernel::{Change, DomainId, Error, Page, Result, Route};
 use serde_json::json;
 
 use crate::{
     events,
-    model::{Change, Domain, Listed, NewDomain, Query, Status, Viewed},
+    model::{self, Domain, Listed, NewDomain, Query, Status, Viewed},
     operations, store,
 };
 
@@ -92,14 +92,15 @@ impl Domains {
 
     /// Changes name, tags or metadata. Emits `domain.update`.
     pub async fn update(&self, cx: &Context, id: DomainId, change: Change) -> Result<Domain> {
-        let payload = || json!({ "entity_id": id, "domain_req": change.told() });
+        let told = || json!({ "name": change.name, "tags": change.tags, "metadata": change.metadata });
+        let payload = || json!({ "entity_id": id, "domain_req": told() });
         let permit = cx.authorize_with(operations::UPDATE, Object::domain(id), payload).await?;
-        let change = change.checked()?;
+        let change = model::checked(change)?;
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
                 let mut domain = held(tx, id, &permit).await?;
-                change.apply(&mut domain, permit.actor(), permit.at());
+                domain.change(change, permit.actor(), permit.at());
                 store::update(tx, &domain).await?;
                 access.emit(tx, events::updated(&domain, &permit, &request)).await?;
                 Ok(domain)

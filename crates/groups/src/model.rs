@@ -3,7 +3,6 @@
 use std::str::FromStr;
 
 use access::{
-    Visible,
     hierarchy::MAX_DEPTH,
     standing::{RoleFilter, Standing},
 };
@@ -147,37 +146,23 @@ impl NewGroup {
 /// What a caller changes; what is absent stays.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
-    /// A new name; an empty one is no change.
-    pub name: Option<Name>,
+    /// What groups share with other things.
+    pub shared: kernel::Change,
     /// A new description.
     pub description: Option<Description>,
-    /// New tags, replacing all.
-    pub tags: Option<Tags>,
-    /// New data, replacing the whole object.
-    pub metadata: Option<Metadata>,
 }
 
 impl Change {
     /// Fails where tags or metadata are too large.
     pub fn checked(self) -> Result<Self> {
-        let tags = self.tags.map(Tags::checked).transpose()?;
-        let metadata = self.metadata.map(Metadata::checked).transpose()?;
-        Ok(Self { tags, metadata, ..self })
+        Ok(Self { shared: self.shared.checked()?, ..self })
     }
 
     /// Applies the change.
     pub fn apply(self, group: &mut Group) {
-        if let Some(name) = self.name.filter(|name| !name.is_empty()) {
-            group.name = name;
-        }
+        self.shared.apply(&mut group.name, &mut group.tags, &mut group.metadata);
         if let Some(description) = self.description {
             group.description = Some(description);
-        }
-        if let Some(tags) = self.tags {
-            group.tags = tags;
-        }
-        if let Some(metadata) = self.metadata {
-            group.metadata = metadata;
         }
     }
 }
@@ -189,17 +174,6 @@ pub struct Listed {
     pub placed: Placed,
     /// How the user who looks comes to it.
     pub standing: Standing,
-}
-
-/// Whose list it is, and what it may show.
-#[derive(Debug, Clone, Copy)]
-pub struct Sight {
-    /// Which groups.
-    pub visible: Visible,
-    /// Who looks.
-    pub user: UserId,
-    /// Whether the rows say how the user comes to them; for an administrator of the platform there is nothing to say.
-    pub explained: bool,
 }
 
 /// Which groups are asked for, and in which order.

@@ -2,19 +2,14 @@
 
 use std::sync::Arc;
 
-use access::{
-    Access, Context, Object, Permit, callouts, hierarchy,
-    hierarchy::MAX_DEPTH,
-    roles,
-    standing::{self, MemberRole},
-};
+use access::{Access, Context, Object, Permit, callouts, hierarchy, hierarchy::MAX_DEPTH, roles};
 use db::Tx;
 use kernel::{DomainId, Error, GroupId, Page, Result, Status, Tags, UserId};
 use serde_json::json;
 
 use crate::{
     events,
-    model::{Change, Group, Listed, NewGroup, Placed, Query, Sight},
+    model::{Change, Group, Listed, NewGroup, Placed, Query},
     operations, store,
 };
 
@@ -86,14 +81,6 @@ impl Groups {
             .ok_or_else(Error::not_found)
     }
 
-    /// The roles by which the caller comes to a group, from everywhere; none for an administrator of the platform who
-    /// is no member. Denied without `view` on it.
-    pub async fn roles(&self, cx: &Context, domain: DomainId, id: GroupId) -> Result<Vec<MemberRole>> {
-        let object = Object::group(domain, id);
-        let permit = cx.authorize(operations::VIEW, object).await?;
-        cx.read(move |tx| Box::pin(async move { standing::roles_of(tx, permit.actor(), object).await })).await
-    }
-
     /// The groups of a domain that the caller may see, or that `user` may see: others than oneself are for
     /// administrators of the platform to ask about.
     pub async fn list(
@@ -103,7 +90,10 @@ impl Groups {
         user: Option<UserId>,
         query: Query,
     ) -> Result<Page<Listed>> {
-        let sight = sight(cx, domain, user, &query).await?;
+        let payload = || callouts::page_meta(&query.listing);
+        // One's own list is no other's, whoever one is.
+        let other = user.filter(|user| *user != cx.caller().user);
+        let sight = cx.sight(operations::LIST, domain, GroupId::KIND, other, payload).await?;
         cx.scan(move |tx| Box::pin(async move { store::list(tx, domain, &query, sight).await })).await
     }
 
@@ -116,8 +106,10 @@ impl Groups {
         change: Change,
     ) -> Result<Placed> {
         let object = Object::group(domain, id);
-        let group =
-            || json!({ "name": change.name, "description": change.description, "metadata": change.metadata });
+        let group = || {
+            let shared = &change.shared;
+            json!({ "name": shared.name, "description": change.description, "metadata": shared.metadata })
+        };
         let permit = cx
             .authorize_with(operations::UPDATE, object, || json!({ "entity_id": id, "group": group() }))
             .await?;
@@ -139,7 +131,8 @@ impl Groups {
                 || json!({ "entity_id": id, "tags": tags }),
             )
             .await?;
-        let change = Change { tags: Some(tags), ..Change::default() };
+        let shared = kernel::Change { tags: Some(tags), ..kernel::Change::default() };
+        let change = Change { shared, ..Change::default() };
         self.change(cx, domain, id, change, permit, events::UPDATE_TAGS).await
     }
 
@@ -238,21 +231,6 @@ async fn held(tx: &mut Tx, domain: DomainId, id: GroupId) -> Result<Group> {
 fn touch(group: &mut Group, permit: &Permit) {
     group.updated_by = Some(permit.actor());
     group.updated_at = Some(permit.at());
-}
-
-async fn sight(cx: &Context, domain: DomainId, user: Option<UserId>, query: &Query) -> Result<Sight> {
-    let meta = || callouts::page_meta(&query.listing);
-    let caller = cx.caller().user;
-    match user.filter(|user| *user != caller) {
-        Some(user) => {
-            let visible = cx.visible_to(operations::LIST, domain, GroupId::KIND, user, meta).await?;
-            Ok(Sight { visible, user, explained: true })
-        }
-        None => {
-            let visible = cx.visible(operations::LIST, domain, GroupId::KIND, meta).await?;
-            Ok(Sight { visible, user: caller, explained: !cx.is_platform_admin().await? })
-        }
-    }
 }
 
 /// The domain must allow it, and so must the parent.

@@ -1,12 +1,10 @@
 //! The groups table.
 
-use std::collections::HashMap;
-
-use access::{Visible, hierarchy, standing};
+use access::{Sight, Visible, hierarchy};
 use db::{Filter, List, Row, Tx, Val, params, tally};
 use kernel::{DomainId, Error, GroupId, Page, Result, Status};
 
-use crate::model::{Description, Group, Levels, Listed, Placed, Query, Sight};
+use crate::model::{Description, Group, Levels, Listed, Placed, Query};
 
 const COLUMNS: &str =
     "id, domain_id, name, description, tags, metadata, status, created_at, updated_by, updated_at";
@@ -163,13 +161,8 @@ async fn page(
 ) -> Result<Page<Listed>> {
     let list = List::ordered("groups", COLUMNS, &query.listing);
     let Page { total, request, items } = list.page(tx, filter, query.listing.page, total, read).await?;
-    let mut standings = match sight.explained {
-        true => {
-            let ids: Vec<_> = items.iter().map(|group| group.id.uuid()).collect();
-            standing::of_page(tx, sight.user, domain, GroupId::KIND, &ids).await?
-        }
-        false => HashMap::new(),
-    };
+    let ids: Vec<_> = items.iter().map(|group| group.id.uuid()).collect();
+    let mut standings = sight.standings(tx, domain, GroupId::KIND, &ids).await?;
     let listed = |placed: Placed| {
         let standing = standings.remove(&placed.group.id.uuid()).unwrap_or_default();
         Listed { placed, standing }

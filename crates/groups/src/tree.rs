@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     Groups,
-    model::{Levels, Listed, Placed, Query, Sight, Way},
+    model::{Levels, Listed, Placed, Query, Way},
     operations, store,
 };
 
@@ -31,7 +31,7 @@ impl Groups {
             json!({ "entity_id": id, "hierarchy_pagemeta": { "level": levels, "direction": direction } })
         };
         let permit = cx.authorize_with(operations::HIERARCHY, Object::group(domain, id), payload).await?;
-        let visible = cx.shown(&permit, domain, GroupId::KIND).await?;
+        let visible = cx.shown(&permit, domain, GroupId::KIND).await?.visible;
         let levels = if levels == 0 { MAX_DEPTH } else { levels };
         let mut found = cx
             .scan(move |tx| {
@@ -74,9 +74,7 @@ impl Groups {
         };
         let permit = cx.authorize_with(operations::LIST_CHILDREN, Object::group(domain, id), payload).await?;
         let levels = Levels::new(start, end)?;
-        let visible = cx.shown(&permit, domain, GroupId::KIND).await?;
-        let explained = !permit.is_platform_admin();
-        let sight = Sight { visible, user: permit.actor(), explained };
+        let sight = cx.shown(&permit, domain, GroupId::KIND).await?;
         cx.scan(move |tx| {
             Box::pin(async move { store::list_below(tx, (domain, id), levels, &query, sight).await })
         })

@@ -5,6 +5,7 @@
 //!
 //! Start reading at [`error`] (one error for all crates) and [`id`] (one type per kind of thing).
 
+pub mod change;
 pub mod clock;
 pub mod duration;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod secret;
 pub mod status;
 pub mod time;
 
+pub use change::Change;
 pub use clock::{Clock, Rng};
 pub use error::{Error, Kind, Result};
 pub use id::{ChannelId, ClientId, DomainId, EntityId, GroupId, KeyId, PatId, RoleId, UserId};

@@ -9,8 +9,8 @@ use access::{Object, Permit};
 use db::{BoxFuture, FromVal, Row, Tx, Val};
 use events::Event;
 use kernel::{
-    ChannelId, ClientId, DomainId, Error, GroupId, Metadata, Name, Operation, Result, Rng, Status, Tags,
-    Timestamp, UserId,
+    Change, ChannelId, ClientId, DomainId, Error, GroupId, Metadata, Name, Operation, Result, Rng, Status,
+    Tags, Timestamp, UserId,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -99,6 +99,11 @@ pub struct Entry<I> {
 }
 
 impl<I> Entry<I> {
+    /// Applies a change.
+    pub fn change(&mut self, change: Change) {
+        change.apply(&mut self.name, &mut self.tags, &mut self.metadata);
+    }
+
     /// Notes who changes it, and when.
     pub const fn touch(&mut self, permit: &Permit) {
         self.updated_by = Some(permit.actor());
@@ -142,39 +147,6 @@ impl<I: EntryId> NewEntry<I> {
             updated_by: None,
             updated_at: None,
         })
-    }
-}
-
-/// What a caller changes; what is absent stays.
-#[derive(Debug, Clone, Default)]
-pub struct Change {
-    /// A new name; an empty one is no change.
-    pub name: Option<Name>,
-    /// New tags, replacing all.
-    pub tags: Option<Tags>,
-    /// New data, replacing the whole object.
-    pub metadata: Option<Metadata>,
-}
-
-impl Change {
-    /// Fails where tags or metadata are too large.
-    pub fn checked(self) -> Result<Self> {
-        let tags = self.tags.map(Tags::checked).transpose()?;
-        let metadata = self.metadata.map(Metadata::checked).transpose()?;
-        Ok(Self { tags, metadata, ..self })
-    }
-
-    /// Applies the change.
-    pub fn apply<I>(self, entry: &mut Entry<I>) {
-        if let Some(name) = self.name.filter(|name| !name.is_empty()) {
-            entry.name = name;
-        }
-        if let Some(tags) = self.tags {
-            entry.tags = tags;
-        }
-        if let Some(metadata) = self.metadata {
-            entry.metadata = metadata;
-        }
     }
 }
 

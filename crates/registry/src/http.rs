@@ -2,7 +2,7 @@
 
 use access::{
     Access, Context,
-    standing::{MemberRole, RoleFilter, Standing},
+    standing::{RoleFilter, Standing},
 };
 use axum::extract::{FromRef, FromRequestParts, State};
 use http::{StatusCode, request::Parts};
@@ -85,44 +85,18 @@ impl<V> ListedView<V> {
     }
 }
 
-/// What one view may be asked for.
-#[derive(Debug, Deserialize, IntoParams)]
-pub struct Viewing {
-    /// Also the roles by which you come to it.
-    #[serde(default)]
-    roles: bool,
-}
-
-/// One thing, and the caller's roles if they were asked for.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Viewed<V> {
-    #[serde(flatten)]
-    thing: V,
-    /// With `roles=true`: the roles by which you come to it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    roles: Option<Vec<MemberRole>>,
-}
-
-impl<V> Viewed<V> {
-    /// What the caller may view, as asked for.
-    pub async fn of<T: Registered>(
-        thing: V,
-        entries: &Entries<T>,
-        cx: &Context,
-        domain: DomainId,
-        id: T::Id,
-        asked: &Viewing,
-    ) -> kernel::Result<Self> {
-        let roles = if asked.roles { Some(entries.roles(cx, domain, id).await?) } else { None };
-        Ok(Self { thing, roles })
-    }
-}
-
 /// The tags that replace the present ones.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct NewTags {
     #[serde(default)]
     tags: Option<Tags>,
+}
+
+impl NewTags {
+    /// The tags; none where none were sent.
+    pub fn tags(self) -> Tags {
+        self.tags.unwrap_or_default()
+    }
 }
 
 /// The group to put a thing into.
@@ -196,8 +170,7 @@ pub async fn update_tags<S: Service>(
 where
     Access: FromRef<S>,
 {
-    let tags = body.tags.unwrap_or_default();
-    Ok(Json(service.entries().update_tags(&cx, domain, id, tags).await?.into()))
+    Ok(Json(service.entries().update_tags(&cx, domain, id, body.tags()).await?.into()))
 }
 
 /// Puts a thing back into use.

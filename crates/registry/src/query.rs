@@ -2,10 +2,7 @@
 
 use std::str::FromStr;
 
-use access::{
-    Visible,
-    standing::{RoleFilter, Standing},
-};
+use access::standing::{RoleFilter, Standing};
 use kernel::{Error, GroupId, Listing, Timestamp, UserId, status::StatusFilter};
 
 /// Which things are asked for, and in which order; each kind adds its own conditions.
@@ -27,17 +24,6 @@ pub struct Query<I> {
     pub user: Option<UserId>,
     /// How the user comes to it.
     pub access: RoleFilter,
-}
-
-/// Whose list it is, and what it may show.
-#[derive(Debug, Clone, Copy)]
-pub struct Sight {
-    /// Which things.
-    pub visible: Visible,
-    /// Who looks.
-    pub user: UserId,
-    /// Whether the rows say how the user comes to them; for an administrator of the platform there is nothing to say.
-    pub explained: bool,
 }
 
 /// Where in the hierarchy of groups a thing must be.

@@ -2,15 +2,12 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use access::{
-    Access, Context, Object, Permit, callouts, hierarchy, roles,
-    standing::{self, MemberRole},
-};
+use access::{Access, Context, Object, Permit, Sight, callouts, hierarchy, roles};
 use db::{Tx, Val, tally};
-use kernel::{DomainId, Error, GroupId, Kind, Result, Status, Tags};
+use kernel::{Change, DomainId, Error, GroupId, Kind, Result, Status, Tags};
 use serde_json::json;
 
-use crate::{Change, EntryId, Query, Registered, Sight, events, store};
+use crate::{EntryId, Query, Registered, events, store};
 
 /// The most things that one request makes (reference 03 §13 item 18).
 const BULK_MAX: usize = 1000;
@@ -104,35 +101,17 @@ impl<T: Registered> Entries<T> {
             .ok_or_else(Error::not_found)
     }
 
-    /// The roles by which the caller comes to a thing, from everywhere; none for an administrator of the platform who is
-    /// no member. Denied without `view` on it.
-    pub async fn roles(&self, cx: &Context, domain: DomainId, id: T::Id) -> Result<Vec<MemberRole>> {
-        let object = id.object(domain);
-        let permit = cx.authorize(T::OPERATIONS.view, object).await?;
-        cx.read(move |tx| Box::pin(async move { standing::roles_of(tx, permit.actor(), object).await })).await
-    }
-
     /// Which things of a domain a list may show; to an administrator of the platform also as another user sees it.
     pub async fn sight(&self, cx: &Context, domain: DomainId, query: &Query<T::Id>) -> Result<Sight> {
         let payload = || callouts::page_meta(&query.listing);
-        let list = T::OPERATIONS.list;
-        match query.user {
-            Some(user) => {
-                let visible = cx.visible_to(list, domain, T::Id::KIND, user, payload).await?;
-                Ok(Sight { visible, user, explained: true })
-            }
-            None => {
-                let visible = cx.visible(list, domain, T::Id::KIND, payload).await?;
-                Ok(Sight { visible, user: cx.caller().user, explained: !cx.is_platform_admin().await? })
-            }
-        }
+        cx.sight(T::OPERATIONS.list, domain, T::Id::KIND, query.user, payload).await
     }
 
     /// Changes name or metadata of an enabled thing.
     pub async fn update(&self, cx: &Context, domain: DomainId, id: T::Id, change: Change) -> Result<T> {
         let permit = cx.authorize(T::OPERATIONS.update, id.object(domain)).await?;
         let change = change.checked()?;
-        self.change(cx, domain, id, permit, T::WORDS.update, |thing| change.apply(thing.entry_mut())).await
+        self.change(cx, domain, id, permit, T::WORDS.update, |thing| thing.entry_mut().change(change)).await
     }
 
     /// Replaces the tags of an enabled thing.

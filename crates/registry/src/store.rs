@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use access::{hierarchy, standing};
+use access::{Sight, hierarchy};
 use db::{Filter, List, Row, Tx, Val, tally};
 use kernel::{DomainId, Error, GroupId, Page, Result, Status};
 
-use crate::{Entry, EntryId, InGroup, Listed, Query, Registered, Sight};
+use crate::{Entry, EntryId, InGroup, Listed, Query, Registered};
 
 const COLUMNS: &str =
     "id, domain_id, name, tags, metadata, status, created_by, created_at, updated_by, updated_at";
@@ -173,13 +173,8 @@ pub async fn list<T: Registered>(
     let page = list.page(tx, filter, query.listing.page, total, read::<T>).await?;
     let paths = parent_paths(tx, &page.items).await?;
     let uuid = |thing: &T| thing.entry().id.object(domain).id();
-    let mut standings = match sight.explained {
-        true => {
-            let ids: Vec<_> = page.items.iter().map(uuid).collect();
-            standing::of_page(tx, sight.user, domain, T::Id::KIND, &ids).await?
-        }
-        false => HashMap::new(),
-    };
+    let ids: Vec<_> = page.items.iter().map(uuid).collect();
+    let mut standings = sight.standings(tx, domain, T::Id::KIND, &ids).await?;
     Ok(page.map(|item| {
         let path = item.entry().parent.and_then(|parent| paths.get(&parent).cloned());
         let standing = standings.remove(&uuid(&item)).unwrap_or_default();

@@ -6,6 +6,7 @@
 
 mod filter;
 mod sources;
+mod viewed;
 
 use std::{collections::HashMap, fmt, str::FromStr};
 
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 pub use filter::RoleFilter;
 pub use sources::{Member, MemberFilter, MemberOrder, MemberRole, everybody, roles_of};
+pub use viewed::{Viewed, Viewing};
 
 use crate::{
     hierarchy::MAX_DEPTH,

@@ -1,11 +1,15 @@
 //! One group: create, view, change, remove.
 
-use access::{Context, standing::MemberRole};
+use access::{
+    Context, Object,
+    standing::{Viewed, Viewing},
+};
 use axum::extract::State;
 use http::StatusCode;
 use kernel::{DomainId, GroupId, Metadata, Name, Status, Tags, Timestamp, UserId};
+use registry::http::NewTags;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use web::{Created, Empty, Json, Path, Query};
 
 use crate::{
@@ -40,13 +44,6 @@ pub(super) struct GroupChange {
     name: Option<Name>,
     description: Option<Description>,
     metadata: Option<Metadata>,
-}
-
-/// The tags that replace the present ones.
-#[derive(Debug, Deserialize, ToSchema)]
-pub(super) struct NewTags {
-    #[serde(default)]
-    tags: Option<Tags>,
 }
 
 /// A group as it is shown.
@@ -103,24 +100,6 @@ impl From<Placed> for GroupView {
     }
 }
 
-/// What a view may be asked for.
-#[derive(Debug, Deserialize, IntoParams)]
-pub(super) struct Viewing {
-    /// Also the roles by which you come to it.
-    #[serde(default)]
-    roles: bool,
-}
-
-/// A group, and the caller's roles if they were asked for.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Viewed {
-    #[serde(flatten)]
-    group: GroupView,
-    /// With `roles=true`: the roles by which you come to it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    roles: Option<Vec<MemberRole>>,
-}
-
 pub(super) async fn create(
     State(groups): State<Groups>,
     cx: Context,
@@ -144,10 +123,9 @@ pub(super) async fn view(
     cx: Context,
     Path((domain, id)): Path<(DomainId, GroupId)>,
     Query(asked): Query<Viewing>,
-) -> web::Result<Json<Viewed>> {
+) -> web::Result<Json<Viewed<GroupView>>> {
     let group = groups.view(&cx, domain, id).await?.into();
-    let roles = if asked.roles { Some(groups.roles(&cx, domain, id).await?) } else { None };
-    Ok(Json(Viewed { group, roles }))
+    Ok(Json(Viewed::of(group, &cx, Object::group(domain, id), asked).await?))
 }
 
 pub(super) async fn update(
@@ -156,8 +134,8 @@ pub(super) async fn update(
     Path((domain, id)): Path<(DomainId, GroupId)>,
     Json(body): Json<GroupChange>,
 ) -> web::Result<Json<GroupView>> {
-    let change =
-        model::Change { name: body.name, description: body.description, metadata: body.metadata, tags: None };
+    let shared = kernel::Change { name: body.name, metadata: body.metadata, tags: None };
+    let change = model::Change { shared, description: body.description };
     Ok(Json(groups.update(&cx, domain, id, change).await?.into()))
 }
 
@@ -167,7 +145,7 @@ pub(super) async fn update_tags(
     Path((domain, id)): Path<(DomainId, GroupId)>,
     Json(body): Json<NewTags>,
 ) -> web::Result<Json<GroupView>> {
-    Ok(Json(groups.update_tags(&cx, domain, id, body.tags.unwrap_or_default()).await?.into()))
+    Ok(Json(groups.update_tags(&cx, domain, id, body.tags()).await?.into()))
 }
 
 pub(super) async fn enable(

@@ -5,11 +5,12 @@ mod lists;
 mod members;
 mod moves;
 
-use access::standing::RoleFilter;
+use access::standing::{RoleFilter, Viewed, Viewing};
+use registry::http::NewTags;
 use web::{Route, Routes, Rule};
 
 use crate::{Groups, operations};
-use group::{GroupChange, GroupView, NewGroup, NewTags, Viewed, Viewing};
+use group::{GroupChange, GroupView, NewGroup};
 use lists::{ChildrenFilter, Filter, GroupPage, HierarchyFilter, HierarchyView};
 use members::NamedMembers;
 use moves::{NewChildren, NewParent};
@@ -50,7 +51,7 @@ fn of_one_group(routes: Routes<Groups>) -> Routes<Groups> {
                 .rule(Rule::Operations(&[operations::VIEW]))
                 .summary("View a group")
                 .queries::<Viewing>()
-                .answers::<Viewed>(200),
+                .answers::<Viewed<GroupView>>(200),
         )
         .add(
             Route::put("/{domain}/groups/{group}", group::update)

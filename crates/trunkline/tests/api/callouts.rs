@@ -79,6 +79,35 @@ async fn plant(db: TestDb, hooks: Vec<(&'static str, callouts::Settings)>) -> (P
 }
 
 both_databases! {
+    async fn a_view_with_roles_is_one_question(db: TestDb) {
+        let endpoint = Endpoint::start().await;
+        let hooks = ["groups", "clients", "channels"].map(|kind| (kind, hook(&[&endpoint.url], &["view"])));
+        let (_plant, ann) = plant(db, hooks.to_vec()).await;
+        let domain = ann.domain("ann-1").await;
+        let (group, client) = (ann.group(&domain, "hall", None).await, ann.client(&domain, "sensor").await);
+        let channel = ann.channel(&domain, "temperatures").await;
+        for path in [format!("groups/{group}"), format!("clients/{client}"), format!("channels/{channel}")] {
+            let viewed = ann.get(&format!("/{domain}/{path}?roles=true")).await.expect(200);
+            assert_eq!(viewed["roles"][0]["access_type"], "direct", "{path}");
+            assert_eq!(endpoint.asked().len(), 1, "{path}");
+        }
+    }
+
+    async fn a_list_as_another_user_sees_it_is_refused_before_anybody_is_asked(db: TestDb) {
+        let endpoint = Endpoint::start().await;
+        let of = |operation: &str| hook(&[&endpoint.url], &[operation]);
+        let hooks = vec![("clients", of("list_clients")), ("groups", of("list_groups"))];
+        let (plant, ann) = plant(db, hooks).await;
+        let domain = ann.domain("ann-1").await;
+        for kind in ["clients", "groups"] {
+            let path = format!("/{domain}/{kind}?user={}", plant.admin.id);
+            assert_eq!(ann.get(&path).await.refused(403), "not authorized to perform admin action");
+            assert_eq!(endpoint.asked(), []);
+            plant.admin.get(&format!("/{domain}/{kind}?user={}", ann.id)).await.expect(200);
+            assert_eq!(endpoint.asked().len(), 1);
+        }
+    }
+
     async fn an_endpoint_is_told_who_does_what_and_never_a_secret(db: TestDb) {
         let endpoint = Endpoint::start().await;
         let domains = hook(&[&endpoint.url], &["create", "update", "list", "send_invitation"]);

@@ -269,6 +269,18 @@ impl Context {
         Ok(self.permit(false))
     }
 
+    /// As [`Context::authorize_self`], for what decides who the account belongs to and whether it works: no API key
+    /// either, so that whoever has stolen one cannot keep the account.
+    pub fn authorize_in_person(&self) -> Result<Permit> {
+        if self.verified.is_api_key() {
+            return Err(Error::new(
+                Kind::Denied,
+                "an API key cannot do this, log in and use the access token",
+            ));
+        }
+        self.authorize_self()
+    }
+
     /// Lets any caller act on what is its own, in a domain or in none; `operation` is what a personal access token must
     /// be good for.
     pub async fn authorize_own(&self, operation: Operation, domain: Option<DomainId>) -> Result<Permit> {

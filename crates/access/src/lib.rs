@@ -307,7 +307,21 @@ impl Access {
             return pats::known::verify(self, token, now).await;
         }
         let verified = self.0.tokens.read(token, purpose, now)?;
-        if self.stands(&verified, now).await? { Ok(verified) } else { Err(Error::unauthenticated()) }
+        match self.stands(&verified, now).await? {
+            true if verified.is_api_key() => self.as_of_now(&verified).await,
+            true => Ok(verified),
+            false => Err(Error::unauthenticated()),
+        }
+    }
+
+    /// An API key with what its owner is at present: a key lives too long for what was true when it was made.
+    async fn as_of_now(&self, key: &Verified) -> Result<Arc<Verified>> {
+        let mut key = key.clone();
+        let account = self.0.accounts.get(&self.0.db, key.caller.user).await?;
+        let admin = self.0.graph.is_platform_admin(key.caller.user).await?;
+        key.caller.verified = account.is_some_and(|account| account.verified);
+        key.caller.role = if admin { Role::Admin } else { Role::User };
+        Ok(Arc::new(key))
     }
 
     /// Whether what was verified earlier still holds at `now`: for what outlives a request, such as a connection.

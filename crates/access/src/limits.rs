@@ -196,18 +196,6 @@ impl FailureLimit {
         self.count((None, address), PER_ADDRESS, now).spend(now)
     }
 
-    /// Takes back what [`FailureLimit::admit`] has counted; the account starts afresh.
-    pub fn succeeded(&self, account: &str, address: IpAddr) {
-        let address = network(address);
-        if let Some(count) = self.0.counts.get(&self.key((Some(account), address))) {
-            count.state().failed = 0;
-        }
-        if let Some(count) = self.0.counts.get(&self.key((None, address))) {
-            let mut state = count.state();
-            state.failed = state.failed.saturating_sub(1);
-        }
-    }
-
     async fn place(&self, of: (Option<&str>, IpAddr), most: u32, now: Timestamp) -> Result<Place> {
         self.count(of, most, now).take(now).await
     }

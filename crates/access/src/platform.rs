@@ -1,9 +1,23 @@
 //! Who belongs to the platform, and who administers it.
 
-use db::{Tx, params};
+use db::{Engine, Tx, params};
 use kernel::{Result, UserId};
 
 use crate::{Access, Permit, graph::PLATFORM_ID, identity::Role};
+
+/// The lock of [`hold`]: `trunka` in ASCII.
+const ADMINISTRATION: i64 = 0x0074_7275_6e6b_61;
+
+/// Keeps others from changing who administers the platform, and whether they may act, until the transaction ends.
+///
+/// The one lock that all of them take before any row: a set of rows that changes while it is being locked would let two
+/// of them wait for each other. SQLite has one writer at a time anyway.
+pub async fn hold(tx: &mut Tx) -> Result<()> {
+    if matches!(tx.engine(), Engine::Sqlite) {
+        return Ok(());
+    }
+    tx.execute("SELECT pg_advisory_xact_lock($1)::text", params![ADMINISTRATION]).await.map(drop)
+}
 
 /// Makes a user a member of the platform, and an administrator with [`Role::Admin`].
 pub async fn admit(tx: &mut Tx, access: &Access, _permit: &Permit, user: UserId, role: Role) -> Result<()> {

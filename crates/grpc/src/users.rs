@@ -26,7 +26,7 @@ impl UsersService for UsersApi {
         let users = &self.0.users;
         let job = |_, ask: RetrieveUsersReq| async move {
             let (ids, page) = asked(&ask)?;
-            let page = users.enabled_among(ids, page).await?;
+            let page = users.present_among(ids, page).await?;
             Ok(RetrieveUsersRes {
                 total: page.total,
                 limit: page.request.limit,

@@ -59,16 +59,23 @@ impl Users {
         if description.len() > DESCRIPTION_MAX_LEN {
             return Err(Error::invalid("invalid description, at most 254 bytes"));
         }
-        let failures = self.access.failures();
-        let account = login.to_lowercase();
-        failures.admit(&account, request.peer, request.at)?;
         let key = login.to_owned();
         let known = self.access.db().read(move |tx| Box::pin(async move { known(tx, &key).await })).await?;
         let hash = known.as_ref().and_then(|(found, _)| found.hash.clone());
-        let matches = self.access.passwords().verify(password, hash).await?;
+        // One budget for a user, however it is called; a name of nobody's cannot touch it.
+        let account =
+            known.as_ref().map_or_else(|| format!("login:{login}"), |(found, _)| found.user.id.to_string());
+        let attempt = self.access.failures().attempt(Some(&account), request.peer, request.at).await?;
+        let matches = match self.access.passwords().verify(password, hash).await {
+            Ok(matches) => matches,
+            Err(error) => {
+                attempt.undecided();
+                return Err(error);
+            }
+        };
         match known {
             Some((found, account_was)) if matches && found.user.status == Status::Enabled => {
-                failures.succeeded(&account, request.peer);
+                attempt.succeeded();
                 self.start_session(request, found.user, account_was, description).await
             }
             _ => Err(Error::new(Kind::Unauthenticated, "invalid credentials")),
@@ -194,8 +201,11 @@ impl Users {
     /// Ends a session of a user; one that is not there is passed over. For other services of the installation. Emits
     /// `user.revoke_refresh_token`.
     pub async fn end_session(&self, request: &RequestInfo, user: UserId, session: String) -> Result<()> {
+        self.revoke(user, session, Permit::of_service(request.at), Arc::clone(&request.id)).await
+    }
+
+    async fn revoke(&self, user: UserId, session: String, permit: Permit, request: Arc<str>) -> Result<()> {
         let access = self.access.clone();
-        let (permit, request) = (Permit::of_service(request.at), Arc::clone(&request.id));
         self.access
             .db()
             .write(move |tx| {
@@ -219,17 +229,10 @@ impl Users {
         db.read(move |tx| Box::pin(async move { sessions::list(tx, user, now).await })).await
     }
 
-    /// Ends one of the caller's sessions. Emits `user.revoke_refresh_token`.
+    /// Ends one of the caller's sessions; one that is not there is passed over. Emits `user.revoke_refresh_token`.
     pub async fn log_out(&self, cx: &Context, session: String) -> Result<()> {
         let permit = cx.authorize_self()?;
-        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
-        cx.write(move |tx| {
-            Box::pin(async move {
-                sessions::revoke(tx, &session, permit.actor()).await?;
-                access.emit(tx, events::session_ended(permit.actor(), &session, &permit, &request)).await
-            })
-        })
-        .await
+        self.revoke(permit.actor(), session, permit, Arc::clone(&cx.request().id)).await
     }
 
     /// The caller's open sessions.

@@ -7,7 +7,7 @@ use kernel::{
     page::{Direction, PageRequest},
 };
 
-use crate::model::{Email, Listing, Order, Provider, Query, Role, Search, User, Username, WithPassword};
+use crate::model::{Listing, Order, Provider, Query, Role, Search, User, WithPassword};
 
 const COLUMNS: &str = "id, username, email, first_name, last_name, tags, metadata, private_metadata, profile_picture, \
                        auth_provider, role, status, verified_at, created_at, updated_by, updated_at";
@@ -108,16 +108,6 @@ fn taken(error: Error) -> Error {
     }
 }
 
-pub(crate) async fn is_taken(tx: &mut Tx, username: &Username, email: &Email) -> Result<bool> {
-    let row = tx
-        .one_or_none(
-            "SELECT 1 AS taken FROM users WHERE username = $1 OR email_key = $2 LIMIT 1",
-            params![username.as_str(), email.key()],
-        )
-        .await?;
-    Ok(row.is_some())
-}
-
 pub(crate) async fn get(tx: &mut Tx, id: UserId) -> Result<Option<User>> {
     let sql = format!("SELECT {COLUMNS} FROM users WHERE id = $1");
     tx.one_or_none(&sql, params![id]).await?.as_ref().map(read).transpose()
@@ -139,12 +129,9 @@ pub(crate) async fn get_enabled(tx: &mut Tx, id: UserId) -> Result<Option<User>>
     Ok(get_for_update(tx, id).await?.filter(|user| user.status == Status::Enabled))
 }
 
-/// Those of these users who are enabled and no administrators, the oldest first.
-pub(crate) async fn enabled_among(tx: &mut Tx, ids: &[UserId], page: PageRequest) -> Result<Page<User>> {
-    let filter = Filter::new()
-        .and("status = ?", Status::Enabled)
-        .and("role = ?", Role::User.code())
-        .and_in("id", ids.iter().map(Val::from));
+/// Those of these users who are there and not marked as deleted, the oldest first.
+pub(crate) async fn present_among(tx: &mut Tx, ids: &[UserId], page: PageRequest) -> Result<Page<User>> {
+    let filter = Filter::new().and("status <> ?", Status::Deleted).and_in("id", ids.iter().map(Val::from));
     let list =
         List { table: "users", columns: COLUMNS, order: "created_at", direction: Direction::Ascending };
     list.page(tx, filter, page, None, read).await
@@ -161,10 +148,20 @@ pub(crate) async fn id_by_login(tx: &mut Tx, login: &str) -> Result<Option<UserI
     row.map(|row| row.get("id")).transpose()
 }
 
-/// How many enabled administrators there are, held against being disabled or demoted until the transaction ends.
-pub(crate) async fn enabled_admins(tx: &mut Tx) -> Result<usize> {
-    let sql = format!("SELECT id FROM users WHERE role = $1 AND status = $2 ORDER BY id{}", tx.for_update());
-    Ok(tx.all(&sql, params![Role::Admin.code(), Status::Enabled]).await?.len())
+/// How many enabled administrators there are: so many stay until the transaction ends, where it has called
+/// [`access::platform::hold`] before.
+pub(crate) async fn enabled_admins(tx: &mut Tx) -> Result<u64> {
+    let sql = "SELECT count(*) AS n FROM users WHERE role = $1 AND status = $2";
+    tx.one(sql, params![Role::Admin.code(), Status::Enabled]).await?.get("n")
+}
+
+/// Whether anybody is an administrator, and whether there are users at all.
+pub(crate) async fn any_admin_or_user(tx: &mut Tx) -> Result<(bool, bool)> {
+    let admin = tx
+        .one_or_none("SELECT 1 AS there FROM users WHERE role = $1 LIMIT 1", params![Role::Admin.code()])
+        .await?;
+    let user = tx.one_or_none("SELECT 1 AS there FROM users LIMIT 1", params![]).await?;
+    Ok((admin.is_some(), user.is_some()))
 }
 
 pub(crate) async fn update_password(tx: &mut Tx, user: &User, hash: &PasswordHash) -> Result<()> {

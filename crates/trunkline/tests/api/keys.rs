@@ -84,6 +84,56 @@ both_databases! {
         ordinary.get("/users").await.refused(403);
     }
 
+    async fn a_key_cannot_take_the_account_that_it_acts_for(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (ann, bob) = (plant.user("ann").await, plant.user("bob").await);
+        let (_, of_ann) = key(&ann, 0).await;
+        let (_, of_admin) = key(&plant.admin, 0).await;
+        let no = "an API key cannot do this, log in and use the access token";
+        of_ann.get("/users/profile").await.expect(200);
+        let secret = json!({"old_secret": PASSWORD, "new_secret": "another horse"});
+        assert_eq!(of_ann.patch("/users/secret", secret).await.refused(403), no);
+        for (holder, user) in [(&of_ann, &ann), (&of_admin, &bob)] {
+            let path = format!("/users/{}", user.id);
+            for (part, body) in [("email", json!({"email": "x@example.com"})), ("username", json!({"username": "x"}))] {
+                assert_eq!(holder.patch(&format!("{path}/{part}"), body).await.refused(403), no, "{part}");
+            }
+            assert_eq!(holder.post(&format!("{path}/disable"), json!({})).await.refused(403), no);
+            assert_eq!(holder.post(&format!("{path}/enable"), json!({})).await.refused(403), no);
+            assert_eq!(holder.delete(&path).await.refused(403), no);
+        }
+        let path = format!("/users/{}/role", bob.id);
+        assert_eq!(of_admin.patch(&path, json!({"role": "admin"})).await.refused(403), no);
+        let admin = json!({
+            "first_name": "x", "last_name": "x", "email": "x@example.com", "role": "admin",
+            "credentials": {"username": "x", "secret": PASSWORD},
+        });
+        assert_eq!(of_admin.post("/users", admin).await.refused(403), no);
+        ann.get("/users/profile").await.expect(200);
+    }
+
+    async fn a_key_does_what_its_owner_may_now_and_not_when_it_was_made(db: TestDb) {
+        let plant = Plant::with_verified_users_only(db).await;
+        plant.register("ann").await;
+        let login = json!({"username": "ann", "password": PASSWORD});
+        let pair = plant.nobody().post("/users/tokens/issue", login).await.expect(201);
+        let early = plant.nobody().with_token(pair["access_token"].as_str().unwrap());
+        let id = early.get("/users/profile").await.expect(200)["id"].as_str().unwrap().to_owned();
+        plant.admin.patch(&format!("/users/{id}/role"), json!({"role": "admin"})).await.expect(200);
+        let ann = plant.nobody().logged_in("ann").await;
+        let (_, holder) = key(&ann, 0).await;
+        holder.get("/users").await.expect(200);
+        plant.admin.patch(&format!("/users/{id}/role"), json!({"role": "user"})).await.expect(200);
+        assert_eq!(holder.get("/domains").await.refused(401), "email not verified");
+        let user: kernel::UserId = id.parse().unwrap();
+        let access = plant.access().clone();
+        plant.write(move |tx| Box::pin(async move { access.accounts().set_verified(tx, user, true).await })).await;
+        holder.get("/domains").await.expect(200);
+        holder.get("/users").await.refused(403);
+        plant.admin.patch(&format!("/users/{id}/role"), json!({"role": "admin"})).await.expect(200);
+        holder.get("/users").await.expect(200);
+    }
+
     async fn what_acts_for_a_user_makes_no_more_of_its_kind(db: TestDb) {
         let plant = Plant::new(db).await;
         let ann = plant.user("ann").await;

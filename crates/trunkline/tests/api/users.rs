@@ -102,6 +102,89 @@ both_databases! {
         login("ann", PASSWORD).await.expect(201);
     }
 
+    async fn the_failed_logins_of_a_user_count_together_however_it_is_called(db: TestDb) {
+        let plant = Plant::new(db).await;
+        plant.user("ann").await;
+        let login = async |name: &str, password: &str| {
+            let body = json!({"username": name, "password": password});
+            plant.nobody().post("/users/tokens/issue", body).await
+        };
+        for name in ["ann", "ann@example.com", "ANN@example.com", "ann", "ann@EXAMPLE.com"] {
+            login(name, "wrong password").await.refused(401);
+            login(name, "wrong password").await.refused(401);
+            // Nobody is called like this, so it is no failure of hers.
+            login("ANN", "wrong password").await.refused(401);
+        }
+        login("ann", PASSWORD).await.refused(429);
+        login("ann@example.com", PASSWORD).await.refused(429);
+    }
+
+    async fn right_logins_at_once_get_in(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let caller = plant.nobody();
+        let answers = at_once(25, |_| {
+            let caller = caller.clone();
+            let login = json!({"username": "admin", "password": PASSWORD});
+            async move { caller.post("/users/tokens/issue", login).await }
+        })
+        .await;
+        for answer in answers {
+            answer.expect(201);
+        }
+    }
+
+    async fn a_stranger_registers_a_few_users_a_minute_and_administrators_any_number(db: TestDb) {
+        let plant = Plant::with_rules(db, true).await;
+        for n in 0..10 {
+            plant.nobody().post("/users", registration(&format!("eve{n}"))).await.expect(201);
+        }
+        plant.nobody().post("/users", registration("eve")).await.refused(429);
+        plant.nobody().logged_in("eve0").await.post("/users", registration("eve")).await.refused(429);
+        plant.admin.post("/users", registration("ann")).await.expect(201);
+        plant.clock.advance(LATER);
+        plant.nobody().post("/users", registration("eve")).await.expect(201);
+    }
+
+    async fn a_user_of_a_provider_has_no_password_here(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let mut user = registration("ann");
+        user["auth_provider"] = json!("google");
+        user["status"] = json!("enabled");
+        plant.admin.post("/users", user).await.expect(201);
+        assert_eq!(plant.count("users WHERE auth_provider = 'google' AND password_hash IS NULL").await, 1);
+        let login = json!({"username": "ann", "password": PASSWORD});
+        assert_eq!(plant.nobody().post("/users/tokens/issue", login).await.refused(401), "invalid credentials");
+    }
+
+    async fn a_session_that_is_not_there_has_ended(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        plant.events().await;
+        ann.post("/users/tokens/revoke", json!({"token_id": "nothing"})).await.expect(204);
+        assert!(plant.events().await.is_empty());
+    }
+
+    async fn an_administrator_is_made_only_where_there_is_none(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let first = || users::FirstAdmin {
+            username: "admin".parse().unwrap(),
+            email: "admin@example.com".parse().unwrap(),
+            first_name: "super".parse().unwrap(),
+            last_name: "admin".parse().unwrap(),
+            password: None,
+        };
+        let users = &plant.registry.users;
+        plant.sql("UPDATE users SET username = 'boss', email = 'b@example.com', email_key = 'b@example.com'").await;
+        assert!(users.ensure_admin(first()).await.unwrap().is_none());
+        assert_eq!(plant.count("users").await, 1, "whatever it is called now");
+        plant.sql("UPDATE users SET role = 0").await;
+        assert!(users.ensure_admin(first()).await.unwrap().is_some());
+        assert_eq!(plant.count("users WHERE role = 1 AND username = 'admin'").await, 1);
+        plant.sql("UPDATE users SET role = 0").await;
+        assert!(users.ensure_admin(first()).await.unwrap().is_none(), "the name is another's");
+        assert_eq!(plant.count("users").await, 2);
+    }
+
     async fn each_token_is_good_for_its_one_purpose_until_it_expires(db: TestDb) {
         let plant = Plant::new(db).await;
         let pair = plant

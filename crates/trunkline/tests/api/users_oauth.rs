@@ -175,10 +175,14 @@ both_databases! {
     async fn nobody_waits_with_a_password_in_an_account_that_is_not_theirs(db: TestDb) {
         let (plant, _stand) = plant_with_provider(db, None).await;
         let thief = plant.user("ann").await;
+        plant.events().await;
         let pair = tokens(&Browser::sent(&plant).await.comes_back("good").await);
         let ann = plant.nobody().with_token(&pair[0]).get("/users/profile").await.expect(200);
         assert_eq!(ann["id"], thief.id.as_str());
         thief.get("/users/profile").await.refused(401);
+        let events = plant.events().await;
+        let ended = events.iter().find(|event| event.0 == "user.reset_secret").unwrap();
+        assert_eq!(ended.1["user_id"], thief.id.as_str(), "open connections end by this");
         let login = json!({"username": "ann", "password": PASSWORD});
         plant.nobody().post("/users/tokens/issue", login.clone()).await.refused(401);
         assert_eq!(plant.count("users WHERE username = 'ann' AND password_hash IS NULL AND verified_at IS NOT NULL").await, 1);

@@ -119,6 +119,8 @@ both_databases! {
             "credentials": {"username": "ann", "secret": PASSWORD},
         });
         assert_eq!(plant.admin.post("/users", body).await.expect(201)["auth_provider"], "google");
+        // So that she can log in without the provider: the administrator's password is the same.
+        plant.sql("UPDATE users SET password_hash = (SELECT password_hash FROM users WHERE username = 'admin') WHERE username = 'ann'").await;
         let ann = plant.nobody().logged_in("ann").await;
         let path = format!("/users/{}", ann.id);
         for (path, body) in [

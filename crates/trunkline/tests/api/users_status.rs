@@ -106,6 +106,30 @@ both_databases! {
         assert_eq!(plant.count("users WHERE role = 1 AND status = 0").await, 1);
     }
 
+    async fn administrators_who_come_and_go_at_once_never_wait_for_each_other_in_a_circle(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let mut ids = Vec::new();
+        for n in 0..6 {
+            ids.push(plant.user(&format!("u{n}")).await.id);
+        }
+        for _ in 0..5 {
+            let answers = at_once(36, |n| {
+                let (caller, path) = (plant.admin.clone(), format!("/users/{}", ids[(n * 5 + n / 6) % 6]));
+                async move {
+                    match n % 4 {
+                        0 => caller.patch(&format!("{path}/role"), json!({"role": "admin"})).await,
+                        1 => caller.patch(&format!("{path}/role"), json!({"role": "user"})).await,
+                        2 => caller.post(&format!("{path}/disable"), json!({})).await,
+                        _ => caller.post(&format!("{path}/enable"), json!({})).await,
+                    }
+                }
+            })
+            .await;
+            let statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+            assert!(statuses.iter().all(|status| *status < 500), "{statuses:?}");
+        }
+    }
+
     async fn who_must_verify_its_address_may_do_what_that_takes_and_nothing_else(db: TestDb) {
         let plant = Plant::with_verified_users_only(db).await;
         plant.admin.get("/users").await.expect(200);

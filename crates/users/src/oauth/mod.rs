@@ -118,7 +118,7 @@ impl Users {
                     let user = match store::id_by_login(tx, &new.email.key()).await? {
                         Some(id) => {
                             let user = store::get_for_update(tx, id).await?.ok_or_else(Error::not_found)?;
-                            Self::link(tx, &access, user, at).await?
+                            Self::link(tx, &access, user, at, &name).await?
                         }
                         None => {
                             let permit = Permit::of_oneself(new.id, at);
@@ -138,21 +138,28 @@ impl Users {
     ///
     /// Whoever made it has not shown that the address was theirs, unless it is verified. So that nobody can wait in an
     /// account that they made for another's address, the password of an unverified one is dropped and its sessions end;
-    /// administrators, who need not verify, keep theirs.
-    async fn link(tx: &mut Tx, access: &access::Access, mut user: User, at: Timestamp) -> Result<User> {
+    /// administrators, who need not verify, keep theirs. Emits `user.reset_secret` then, which ends its connections, too.
+    async fn link(
+        tx: &mut Tx,
+        access: &access::Access,
+        mut user: User,
+        at: Timestamp,
+        request: &str,
+    ) -> Result<User> {
         if user.status != Status::Enabled {
             return Err(Error::new(Kind::Denied, "the account is disabled, ask an administrator"));
         }
+        let permit = Permit::of_oneself(user.id, at);
         if user.verified_at.is_none() {
             if user.role == Role::User {
                 store::drop_password(tx, user.id).await?;
                 access.accounts().end_sessions(tx, user.id).await?;
+                access.emit(tx, events::reset(&user, &permit, request)).await?;
             }
             user.verified_at = Some(at);
             store::update(tx, &user).await?;
             access.accounts().set_verified(tx, user.id, true).await?;
         }
-        let permit = Permit::of_oneself(user.id, at);
         platform::admit(tx, access, &permit, user.id, user.role.claimed()).await?;
         Ok(user)
     }

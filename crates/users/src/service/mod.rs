@@ -119,6 +119,12 @@ async fn authorize_over(cx: &Context, user: UserId) -> Result<Permit> {
     }
 }
 
+/// As [`authorize_over`], for what decides who the account belongs to and whether it works.
+async fn authorize_in_person(cx: &Context, user: UserId) -> Result<Permit> {
+    cx.authorize_in_person()?;
+    authorize_over(cx, user).await
+}
+
 /// Names, picture, address and password of an account that a provider vouches for change there.
 pub(crate) fn is_ours(user: &User) -> Result<()> {
     match &user.provider {

@@ -18,20 +18,23 @@ impl Users {
         old: Secret<String>,
         new: Secret<String>,
     ) -> Result<User> {
-        let permit = cx.authorize_self()?;
+        let permit = cx.authorize_in_person()?;
         let id = permit.actor();
-        let account = id.to_string();
-        let failures = self.access.failures();
-        failures.admit(&account, cx.request().peer, cx.now())?;
         self.check_password(&new)?;
         let known =
             cx.read(move |tx| Box::pin(async move { store::get_with_password(tx, id).await })).await?;
         let known = known.ok_or_else(Error::not_found)?;
         is_ours(&known.user)?;
-        if !self.access.passwords().verify(old, known.hash).await? {
-            return Err(Error::new(Kind::Unauthenticated, "invalid credentials"));
+        let account = id.to_string();
+        let attempt = self.access.failures().attempt(Some(&account), cx.request().peer, cx.now()).await?;
+        match self.access.passwords().verify(old, known.hash).await {
+            Ok(true) => attempt.succeeded(),
+            Ok(false) => return Err(Error::new(Kind::Unauthenticated, "invalid credentials")),
+            Err(error) => {
+                attempt.undecided();
+                return Err(error);
+            }
         }
-        failures.succeeded(&account, cx.request().peer);
         let hash = self.access.passwords().hash(new).await?;
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {

@@ -6,7 +6,7 @@ use access::{Context, Permit};
 use db::BoxFuture;
 use kernel::{Error, Result, Tags, UserId};
 
-use super::{authorize_over, is_ours, touch};
+use super::{authorize_in_person, authorize_over, is_ours, touch};
 use crate::{
     Users, events,
     model::{Change, Email, Picture, User, Username},
@@ -55,7 +55,7 @@ impl Users {
     ///
     /// Conflict where the address is taken; Unprocessable where a provider looks after it.
     pub async fn update_email(&self, cx: &Context, id: UserId, email: Email) -> Result<User> {
-        let permit = authorize_over(cx, id).await?;
+        let permit = authorize_in_person(cx, id).await?;
         let access = self.access.clone();
         self.change(cx, id, permit, events::UPDATE_EMAIL, move |tx, mut user| {
             Box::pin(async move {
@@ -76,7 +76,7 @@ impl Users {
     ///
     /// Conflict where it is taken.
     pub async fn update_username(&self, cx: &Context, id: UserId, username: Username) -> Result<User> {
-        let permit = authorize_over(cx, id).await?;
+        let permit = authorize_in_person(cx, id).await?;
         self.change(cx, id, permit, events::UPDATE_USERNAME, move |_, mut user| {
             Box::pin(async move {
                 user.username = username;

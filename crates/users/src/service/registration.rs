@@ -33,16 +33,14 @@ pub struct FirstAdmin {
 }
 
 impl Users {
-    /// Makes the administrator where neither the user name nor the address is in use. Emits `user.create`.
+    /// Makes the administrator where the platform has none at all, whatever the name and whether enabled or not. Emits
+    /// `user.create`.
     ///
-    /// Returns the password that was made, if one was.
+    /// Returns the password that was made, if one was. Nobody is made where the user name or the address is in use.
     pub async fn ensure_admin(&self, admin: FirstAdmin) -> Result<Option<Secret<String>>> {
-        let (username, email) = (admin.username.clone(), admin.email.clone());
-        let known = self
-            .access
-            .db()
-            .read(move |tx| Box::pin(async move { store::is_taken(tx, &username, &email).await }))
-            .await?;
+        let db = self.access.db();
+        let (known, started_before) =
+            db.read(|tx| Box::pin(async move { store::any_admin_or_user(tx).await })).await?;
         if known {
             if admin.password.is_some() {
                 tracing::info!("the administrator is there already, so the given password changes nothing");
@@ -79,9 +77,19 @@ impl Users {
             updated_at: None,
         };
         match self.insert(user, Some(hash), permit, Arc::from("start")).await {
-            Ok(_) => Ok(made),
-            // Another node was first.
-            Err(error) if error.kind() == Kind::Conflict => Ok(None),
+            Ok(_) => {
+                if started_before {
+                    tracing::warn!("the platform had users and no administrator: one was made");
+                }
+                Ok(made)
+            }
+            Err(error) if error.kind() == Kind::Conflict => {
+                tracing::warn!(
+                    %error,
+                    "the platform has no administrator: its user name and address are another user's, set others"
+                );
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -94,9 +102,14 @@ impl Users {
         let id = UserId::generate(self.access.rng());
         let (permit, role, status, provider) = match cx {
             Some(cx) if cx.is_platform_admin().await? => {
+                if new.role == Role::Admin {
+                    cx.authorize_in_person()?;
+                }
                 (cx.authorize_platform_admin().await?, new.role, new.status, new.provider)
             }
             _ if self.settings.self_register => {
+                // Each takes a hash, and with it a place that logins wait for.
+                self.access.failures().admit("register", request.peer, request.at)?;
                 (Permit::of_oneself(id, request.at), Role::User, Status::Enabled, None)
             }
             Some(_) => return Err(Error::denied()),
@@ -108,7 +121,11 @@ impl Users {
             return Err(Error::invalid("invalid status"));
         }
         self.check_password(&new.password)?;
-        let hash = self.access.passwords().hash(new.password).await?;
+        // Whoever logs in at a provider has no password here.
+        let hash = match provider {
+            None => Some(self.access.passwords().hash(new.password).await?),
+            Some(_) => None,
+        };
         let user = User {
             id,
             username: new.username,
@@ -127,7 +144,7 @@ impl Users {
             updated_by: None,
             updated_at: None,
         };
-        self.insert(user, Some(hash), permit, Arc::clone(&request.id)).await
+        self.insert(user, hash, permit, Arc::clone(&request.id)).await
     }
 
     pub(crate) async fn insert(

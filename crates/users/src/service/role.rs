@@ -19,6 +19,7 @@ impl Users {
     /// The relations change with the row, so a demoted administrator has lost its rights when this returns, whatever its
     /// tokens claim. Conflict for the last enabled administrator.
     pub async fn update_role(&self, cx: &Context, id: UserId, role: Role) -> Result<User> {
+        cx.authorize_in_person()?;
         let permit = cx.authorize_platform_admin().await.map_err(|error| match error.kind() {
             Kind::Denied => Error::new(Kind::Denied, "not authorized to perform admin action").cause(error),
             _ => error,
@@ -26,7 +27,7 @@ impl Users {
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
-                // Before the user's own row, so that two of them never wait for each other in a circle.
+                platform::hold(tx).await?;
                 let admins = store::enabled_admins(tx).await?;
                 let mut user = store::get_enabled(tx, id).await?.ok_or_else(Error::not_found)?;
                 match role {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use access::{Context, Permit};
+use access::{Context, Permit, platform};
 use kernel::{Error, Result, Status, UserId};
 
-use super::{authorize_over, touch};
+use super::{authorize_in_person, touch};
 use crate::{
     Users, events,
     model::{Role, User},
@@ -16,14 +16,14 @@ impl Users {
     /// Lets a user log in again, also one that is marked as deleted; administrators only, since nobody else can log in.
     /// Emits `user.enable`. Conflict where the user may already.
     pub async fn enable(&self, cx: &Context, id: UserId) -> Result<User> {
-        let permit = authorize_over(cx, id).await?;
+        let permit = authorize_in_person(cx, id).await?;
         self.set_status(cx, id, Status::Enabled, permit).await
     }
 
     /// Ends a user's sessions and keeps it from logging in; the user itself or an administrator. Emits `user.disable`.
     /// Conflict where it is disabled already, or is the last enabled administrator.
     pub async fn disable(&self, cx: &Context, id: UserId) -> Result<User> {
-        let permit = authorize_over(cx, id).await?;
+        let permit = authorize_in_person(cx, id).await?;
         self.set_status(cx, id, Status::Disabled, permit).await
     }
 
@@ -32,7 +32,7 @@ impl Users {
     /// What is marked is removed later, and can be enabled until then (reference 01 §5.8). Conflict where it is marked
     /// already, or is the last enabled administrator.
     pub async fn delete(&self, cx: &Context, id: UserId) -> Result<()> {
-        let permit = authorize_over(cx, id).await?;
+        let permit = authorize_in_person(cx, id).await?;
         self.set_status(cx, id, Status::Deleted, permit).await.map(drop)
     }
 
@@ -40,7 +40,7 @@ impl Users {
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
-                // Before the user's own row, so that two of them never wait for each other in a circle.
+                platform::hold(tx).await?;
                 let admins = store::enabled_admins(tx).await?;
                 let mut user = store::get_for_update(tx, id).await?.ok_or_else(Error::not_found)?;
                 if user.status == status {
@@ -62,7 +62,7 @@ impl Users {
 }
 
 /// Fails where `user` is the last of the enabled administrators, who could not be replaced by anybody.
-pub(super) fn keeps_an_admin(user: &User, enabled_admins: usize) -> Result<()> {
+pub(super) fn keeps_an_admin(user: &User, enabled_admins: u64) -> Result<()> {
     if user.role == Role::Admin && user.status == Status::Enabled && enabled_admins <= 1 {
         return Err(Error::conflict("the platform must keep an enabled administrator"));
     }

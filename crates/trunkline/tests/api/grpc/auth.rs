@@ -224,24 +224,26 @@ db::both_databases! {
         }
     }
 
-    async fn users_are_shown_without_administrators_and_those_who_are_disabled(db: TestDb) {
+    async fn users_are_shown_also_administrators_and_those_who_are_disabled_and_not_the_deleted(db: TestDb) {
         let plant = Plant::new(db).await;
         let grpc = Grpc::of(&plant).await;
         let (ada, bob, eve) = (plant.user("ada").await, plant.user("bob").await, plant.user("eve").await);
+        let gone = plant.user("gone").await;
         plant.admin.post(&format!("/users/{}/disable", eve.id), json!({})).await.expect(200);
-        let ids = [&plant.admin.id, &bob.id, &eve.id, &ada.id].map(ToString::to_string).to_vec();
+        plant.admin.delete(&format!("/users/{}", gone.id)).await.expect(204);
+        let ids = [&plant.admin.id, &bob.id, &eve.id, &ada.id, &gone.id].map(ToString::to_string).to_vec();
 
         let ask = RetrieveUsersReq { ids: ids.clone(), offset: 0, limit: 0 };
         let page = grpc.users().retrieve_users(ask).await.unwrap().into_inner();
-        assert_eq!((page.total, page.limit, page.offset), (2, 4, 0));
+        assert_eq!((page.total, page.limit, page.offset), (4, 5, 0));
         let mut names: Vec<_> = page.users.iter().map(|user| user.username.as_str()).collect();
         names.sort_unstable();
-        assert_eq!(names, ["ada", "bob"]);
-        assert!(page.users.iter().all(|user| user.private_metadata.is_none() && user.role == 0));
+        assert_eq!(names, ["ada", "admin", "bob", "eve"]);
+        assert!(page.users.iter().all(|user| user.private_metadata.is_none()));
 
         let second = RetrieveUsersReq { ids, offset: 1, limit: 1 };
         let page = grpc.users().retrieve_users(second).await.unwrap().into_inner();
-        assert_eq!((page.total, page.users.len()), (2, 1));
+        assert_eq!((page.total, page.users.len()), (4, 1));
         let none = grpc.users().retrieve_users(RetrieveUsersReq::default()).await;
         assert_eq!(code(none), Code::InvalidArgument);
     }

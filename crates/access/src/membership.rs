@@ -3,13 +3,21 @@
 use std::collections::HashMap;
 
 use db::{Filter, Tx, Val, params};
-use kernel::{Result, RoleId, UserId};
+use kernel::{DomainId, Result, RoleId, UserId};
 
 use crate::{Object, roles};
 
 /// Whether there is such a user, who then stays until the transaction ends.
 pub async fn is_registered(tx: &mut Tx, user: UserId) -> Result<bool> {
     Ok(roles::store::registered(tx, &[user]).await? == 1)
+}
+
+/// Keeps who belongs to a domain, and its roles, as they are until the transaction ends. NotFound where it is gone.
+///
+/// Whoever also holds rows that go with a membership, as invitations do, calls this first: a departure takes the two in
+/// this order, and another order lets the two wait for each other.
+pub async fn hold(tx: &mut Tx, domain: DomainId) -> Result<()> {
+    roles::members::held(tx, Object::domain(domain)).await
 }
 
 /// Whether a user holds a role on a thing.

@@ -17,7 +17,7 @@ use registry::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use web::{Created, Empty, Json, Path, Query, Route, Routes, Rule};
+use web::{Created, Empty, Json, JsonList, Path, Query, Route, Routes, Rule};
 
 use crate::{
     Channels,
@@ -343,7 +343,7 @@ async fn create_bulk(
     State(channels): State<Channels>,
     cx: Context,
     Path(domain): Path<DomainId>,
-    Json(body): Json<Vec<NewChannel>>,
+    JsonList(body): JsonList<NewChannel>,
 ) -> web::Result<Json<CreatedChannels>> {
     let new = body.into_iter().map(NewChannel::parse).collect::<Result<Vec<_>>>()?;
     let created = channels.create(&cx, domain, new).await?;

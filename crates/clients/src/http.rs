@@ -14,7 +14,7 @@ use registry::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use web::{Created, Json, Path, Query, Route, Routes, Rule};
+use web::{Created, Json, JsonList, Path, Query, Route, Routes, Rule};
 
 use crate::{
     Clients,
@@ -87,9 +87,7 @@ pub fn routes(clients: Clients) -> Routes {
                 .named("update_client_secret")
                 .rule(Rule::Operations(&[operations::UPDATE_SECRET]))
                 .summary("Replace a client's secret and end its open connections")
-                .description(
-                    "Without a secret in the body a fresh one is made, which this answer alone shows.",
-                )
+                .description("Without a body a fresh one is made, which this answer alone shows.")
                 .takes::<NewSecret>()
                 .answers::<ClientView>(200),
         )
@@ -201,7 +199,7 @@ struct ClientChange {
 /// The secret that replaces the present one.
 #[derive(Debug, Deserialize, ToSchema)]
 struct NewSecret {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, required = true)]
     secret: Option<Secret<String>>,
 }
 
@@ -334,7 +332,7 @@ async fn create_bulk(
     State(clients): State<Clients>,
     cx: Context,
     Path(domain): Path<DomainId>,
-    Json(body): Json<Vec<NewClient>>,
+    JsonList(body): JsonList<NewClient>,
 ) -> web::Result<Json<CreatedClients>> {
     let new = body.into_iter().map(NewClient::parse).collect::<Result<Vec<_>>>()?;
     let created = clients.create(&cx, domain, new).await?;
@@ -380,7 +378,11 @@ async fn update_secret(
     Path((domain, id)): Path<(DomainId, ClientId)>,
     body: Option<Json<NewSecret>>,
 ) -> web::Result<Json<ClientView>> {
-    let given = body.and_then(|Json(body)| body.secret);
+    // Only no body at all asks for a fresh one: a misspelt field must not lock a device out.
+    let given = match body {
+        Some(Json(body)) => Some(body.secret.ok_or_else(|| kernel::Error::invalid("missing secret"))?),
+        None => None,
+    };
     let rotates = given.is_none();
     let changed = clients.update_secret(&cx, domain, id, given).await?;
     // A secret that the caller has sent need not travel back.

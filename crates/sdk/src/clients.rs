@@ -149,6 +149,6 @@ impl Registry<'_, Clients> {
 
     /// Has the platform make another secret for a client, shows it, and ends the client's open connections.
     pub async fn rotate_secret(&self, id: ClientId) -> Result<Client> {
-        self.request(Method::PATCH, &format!("/{id}/secret")).json(&json!({})).answer().await
+        self.request(Method::PATCH, &format!("/{id}/secret")).answer().await
     }
 }

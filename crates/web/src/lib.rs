@@ -40,7 +40,7 @@ pub use app::{App, AppInfo, AppOptions};
 pub use cors::Cors;
 pub use error::{Error, Result, status};
 pub use extract::{
-    Bearer, Json, List, Path, Payload, Query,
+    Bearer, Json, JsonList, List, Path, Payload, Query,
     query::{json_value, parsed},
 };
 pub use guard::Guard;

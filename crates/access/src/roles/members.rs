@@ -47,8 +47,8 @@ pub async fn remove_from_all(
 ) -> Result<()> {
     held(tx, object).await?;
     let named = store::on(object).and_in("member_id", users.iter().map(Val::from));
-    take_out(tx, access, object, named).await?;
-    keep_a_member(tx, object).await
+    let removed = take_out(tx, access, object, named).await?;
+    keep_a_member(tx, object, &removed).await
 }
 
 /// Removes a user from a domain: from its roles and from those on everything in it. The caller announces it.
@@ -62,8 +62,8 @@ pub async fn leave_domain(
     user: UserId,
 ) -> Result<()> {
     held(tx, Object::domain(domain)).await?;
-    leave(tx, access, domain, &[user]).await?;
-    keep_a_member(tx, Object::domain(domain)).await
+    let removed = leave(tx, access, domain, &[user]).await?;
+    keep_a_member(tx, Object::domain(domain), &removed).await
 }
 
 /// Removes a user from all domains and all roles; the caller announces it. Returns the domains. One whose only
@@ -90,7 +90,7 @@ pub async fn leave_everywhere(
 }
 
 /// Holds a thing's roles. NotFound where the thing is gone by now.
-pub(super) async fn held(tx: &mut Tx, object: Object) -> Result<()> {
+pub(crate) async fn held(tx: &mut Tx, object: Object) -> Result<()> {
     if store::hold(tx, object).await? { Ok(()) } else { Err(Error::not_found()) }
 }
 
@@ -134,28 +134,34 @@ pub(crate) async fn take_out(
     access: &Access,
     object: Object,
     filter: Filter,
-) -> Result<Vec<UserId>> {
-    let removed: Removed = store::delete_members(tx, filter).await?;
+) -> Result<Removed> {
+    let removed = store::delete_members(tx, filter).await?;
     access.graph().changed(tx, object, &removed)?;
-    let users: Vec<UserId> = removed.into_iter().map(|(_, user)| user).collect();
     if is_domain(object) {
-        leave(tx, access, object.in_domain(), &users).await?;
+        leave(tx, access, object.in_domain(), &users_of(&removed)).await?;
     }
-    Ok(users)
+    Ok(removed)
 }
 
-/// Fails where the thing's built-in role has lost its last member.
-pub(super) async fn keep_a_member(tx: &mut Tx, object: Object) -> Result<()> {
-    if store::built_in_is_held(tx, object).await? {
-        return Ok(());
+/// Fails where what was removed is the last member of the thing's built-in role. One that was bare before, as after its
+/// members have left the domain, keeps nobody in the other roles.
+pub(super) async fn keep_a_member(tx: &mut Tx, object: Object, removed: &Removed) -> Result<()> {
+    let bare = store::bare_built_in(tx, object).await?;
+    if removed.iter().any(|(role, _)| Some(role) == bare.as_ref()) {
+        return Err(Error::invalid("must retain at least one member"));
     }
-    Err(Error::invalid("must retain at least one member"))
+    Ok(())
+}
+
+/// The users who lost a role.
+pub(super) fn users_of(removed: &Removed) -> Vec<UserId> {
+    removed.iter().map(|(_, user)| *user).collect()
 }
 
 /// Removes users from all roles on a domain, which is held, and on everything in it.
-async fn leave(tx: &mut Tx, access: &Access, domain: DomainId, users: &[UserId]) -> Result<()> {
+async fn leave(tx: &mut Tx, access: &Access, domain: DomainId, users: &[UserId]) -> Result<Removed> {
     if users.is_empty() {
-        return Ok(());
+        return Ok(Removed::new());
     }
     // The membership of the domain itself comes first: who is being let in somewhere at this moment holds it.
     let own = store::on(Object::domain(domain)).and_in("member_id", users.iter().map(Val::from));
@@ -163,10 +169,10 @@ async fn leave(tx: &mut Tx, access: &Access, domain: DomainId, users: &[UserId])
     let all = Filter::new().and("domain_id = ?", domain).and_in("member_id", users.iter().map(Val::from));
     removed.extend(store::delete_members(tx, all).await?);
     access.graph().members_changed(tx, domain, &removed)?;
-    match access.left() {
-        Some(on_leave) => on_leave(tx, domain, users).await,
-        None => Ok(()),
+    if let Some(on_leave) = access.left() {
+        on_leave(tx, domain, users).await?;
     }
+    Ok(removed)
 }
 
 fn pairs(role: &RoleId, users: &[UserId]) -> Vec<(RoleId, UserId)> {

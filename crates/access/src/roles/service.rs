@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     Entity, events,
-    members::{self, held, keep_a_member, touch},
+    members::{self, held, keep_a_member, touch, users_of},
     model::{Actions, MAX_ROLES, Members, NewRole, Provision, Role, RoleName},
     store,
 };
@@ -122,10 +122,10 @@ impl Roles {
                 if role.built_in {
                     return Err(built_in("cannot be removed"));
                 }
-                let users = members::take_out(tx, &access, object, of_role(&role.id)).await?;
+                let removed = members::take_out(tx, &access, object, of_role(&role.id)).await?;
                 store::delete(tx, &role.id).await?;
                 let event = events::role(entity.events.remove, object, &role.id, &permit, &request);
-                access.emit(tx, event.with("members", users)).await
+                access.emit(tx, event.with("members", users_of(&removed))).await
             })
         })
         .await
@@ -263,8 +263,8 @@ impl Roles {
             Box::pin(async move {
                 let role = get_held(tx, object, &role).await?;
                 let named = of_role(&role.id).and_in("member_id", users.as_slice().iter().map(Val::from));
-                members::take_out(tx, &access, object, named).await?;
-                keep_a_member(tx, object).await?;
+                let removed = members::take_out(tx, &access, object, named).await?;
+                keep_a_member(tx, object, &removed).await?;
                 let operation = entity.events.remove_members;
                 let event = events::members(operation, object, &role.id, users.as_slice(), &permit, &request);
                 access.emit(tx, event).await
@@ -284,8 +284,8 @@ impl Roles {
                 if role.built_in {
                     return Err(Error::invalid("must retain at least one member"));
                 }
-                let users = members::take_out(tx, &access, object, of_role(&role.id)).await?;
-                let operation = entity.events.remove_all_members;
+                let removed = members::take_out(tx, &access, object, of_role(&role.id)).await?;
+                let (operation, users) = (entity.events.remove_all_members, users_of(&removed));
                 let event = events::members(operation, object, &role.id, &users, &permit, &request);
                 access.emit(tx, event).await
             })

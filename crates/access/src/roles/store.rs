@@ -233,17 +233,17 @@ fn membership(row: &Row) -> Result<(RoleId, UserId)> {
     Ok((row.get("role_id")?, row.get("member_id")?))
 }
 
-/// Whether a thing's built-in role has a member. A thing without such a role lacks none.
-pub(crate) async fn built_in_is_held(tx: &mut Tx, object: Object) -> Result<bool> {
+/// The thing's built-in role, if it has no member.
+pub(crate) async fn bare_built_in(tx: &mut Tx, object: Object) -> Result<Option<RoleId>> {
     let row = tx
         .one_or_none(
-            "SELECT 1 AS bare FROM roles r
+            "SELECT r.id FROM roles r
               WHERE r.entity_kind = $1 AND r.entity_id = $2 AND r.built_in = 1
                 AND NOT EXISTS (SELECT 1 FROM role_members m WHERE m.role_id = r.id)",
             params![object.kind(), object.id_text()],
         )
         .await?;
-    Ok(row.is_none())
+    row.map(|row| row.get("id")).transpose()
 }
 
 /// A page of a role's members, in the order of their ids.

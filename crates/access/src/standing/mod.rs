@@ -173,8 +173,8 @@ fn uuid(row: &Row, column: &str) -> Result<Uuid> {
     row.get::<String>(column)?.parse().map_err(Error::internal)
 }
 
-/// The roles that the user holds on these things of one kind themselves; a thing on which none is held is not in the
-/// answer.
+/// The roles that the user holds on these things of one kind themselves; a thing on which none that allows anything is
+/// held is not in the answer.
 pub async fn held(
     tx: &mut Tx,
     user: UserId,
@@ -184,6 +184,7 @@ pub async fn held(
     let filter = Filter::new()
         .and("m.member_id = ?", user)
         .and("m.entity_kind = ?", kind)
+        .and_all("CAST(o.actions AS text) <> '[]'", [])
         .and_in("m.entity_id", ids.iter().map(text));
     let sql = format!(
         "SELECT m.entity_id, o.id AS role_id, o.name AS role_name, o.actions

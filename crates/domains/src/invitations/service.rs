@@ -38,6 +38,7 @@ impl Domains {
         cx.write(move |tx| {
             Box::pin(async move {
                 let object = Object::domain(domain);
+                membership::hold(tx, domain).await?;
                 roles::get(tx, object, &new.role).await?.ok_or_else(Error::not_found)?;
                 if !membership::is_registered(tx, new.invitee).await? {
                     return Err(Error::unprocessable("there is no user with the id `invitee_user_id`"));
@@ -115,6 +116,7 @@ impl Domains {
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
+                membership::hold(tx, domain).await?;
                 let mut named =
                     store::held(tx, domain, permit.actor()).await?.ok_or_else(Error::not_found)?;
                 named.invitation.pending()?;
@@ -177,9 +179,13 @@ impl Domains {
     }
 }
 
-/// Removes the invitations of users who leave a domain, in the transaction in which they leave (reference 02 §4.3).
+/// Removes the invitations of users who leave a domain, and those that they sent and nobody has answered, in the
+/// transaction in which they leave (reference 02 §4.3).
 pub fn on_leave<'t>(tx: &'t mut Tx, domain: DomainId, users: &'t [UserId]) -> BoxFuture<'t, Result<()>> {
-    Box::pin(async move { store::delete(tx, domain, users).await })
+    Box::pin(async move {
+        store::delete(tx, domain, users).await?;
+        store::delete_pending_by(tx, domain, users).await
+    })
 }
 
 /// Removes the invitations of a user who is removed, also those to domains that the user never joined.

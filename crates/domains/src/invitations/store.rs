@@ -96,6 +96,14 @@ pub(crate) async fn delete(tx: &mut Tx, domain: DomainId, invitees: &[UserId]) -
     tx.execute_later(&format!("DELETE FROM invitations{}", filter.sql()), filter.params()).await
 }
 
+/// Removes the invitations to a domain that these users sent and that are still to be answered.
+pub(crate) async fn delete_pending_by(tx: &mut Tx, domain: DomainId, inviters: &[UserId]) -> Result<()> {
+    let filter = Filter::new()
+        .and("domain_id = ? AND confirmed_at IS NULL AND rejected_at IS NULL", domain)
+        .and_in("invited_by", inviters.iter().map(Val::from));
+    tx.execute_later(&format!("DELETE FROM invitations{}", filter.sql()), filter.params()).await
+}
+
 /// Removes all invitations of a user.
 pub(crate) async fn delete_of(tx: &mut Tx, invitee: UserId) -> Result<()> {
     tx.execute_later("DELETE FROM invitations WHERE invitee_id = $1", params![invitee]).await

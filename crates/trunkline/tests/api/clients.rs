@@ -207,18 +207,35 @@ both_databases! {
         let path = format!("/{domain}/clients/{client}/secret");
         let mut seen = Vec::new();
         let patch = http::Method::PATCH;
-        for body in [None, Some(json!({})), Some(json!({"secret": null}))] {
-            let answer = plant.admin.send(patch.clone(), &path, body).await.expect(200);
+        for _ in 0..3 {
+            let answer = plant.admin.send(patch.clone(), &path, None).await.expect(200);
             let secret = answer["credentials"]["secret"].as_str().unwrap().to_owned();
             assert!(holds(&plant, &client, &secret).await);
             assert!(!seen.contains(&secret));
             seen.push(secret);
         }
         assert!(!holds(&plant, &client, &seen[0]).await);
+        for body in [json!({}), json!({"secret": null}), json!({"secrets": "new"})] {
+            assert_eq!(plant.admin.patch(&path, body).await.refused(400), "missing secret");
+        }
+        assert!(holds(&plant, &client, &seen[2]).await, "a mistake locks no device out");
         let given = plant.admin.patch(&path, json!({"secret": "mine"})).await.expect(200);
         assert_eq!(given["credentials"], json!({}), "a secret that was sent does not travel back");
         let events = plant.events().await;
         assert!(events.iter().all(|event| !event.1.to_string().contains(&seen[2])), "no event tells it");
+    }
+
+    async fn a_list_is_no_object(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        let made = plant.admin.post(&format!("/{domain}/clients"), json!({"tags": ["kept"]})).await.expect(201);
+        let path = format!("/{domain}/clients/{}", made["id"].as_str().unwrap());
+        for (way, body) in [("/tags", json!([])), ("/tags", json!([["new"]])), ("", json!(["new"]))] {
+            let message = plant.admin.patch(&format!("{path}{way}"), body).await.refused(400);
+            assert_eq!(message, "request body is not a valid JSON, expecting a valid JSON");
+        }
+        assert_eq!(plant.admin.get(&path).await.expect(200)["tags"], json!(["kept"]));
+        plant.admin.post(&format!("/{domain}/clients/bulk"), json!({})).await.refused(400);
     }
 
     async fn a_list_can_be_narrowed_down(db: TestDb) {

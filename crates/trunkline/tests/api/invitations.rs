@@ -251,6 +251,54 @@ both_databases! {
         assert_eq!(own["total"], 1, "nobody sees the invitations of others");
     }
 
+    async fn the_open_invitations_of_whoever_leaves_the_domain_are_gone(db: TestDb) {
+        let scene = Scene::new(db).await;
+        let (carl, dora) = (scene.plant.user("carl").await, scene.plant.user("dora").await);
+        scene.send(json!({"invitee_user_id": scene.bob.id, "role_id": scene.admin_role})).await.expect(201);
+        scene.answer("accept").await.expect(204);
+        for invitee in [&carl, &dora] {
+            let body = json!({"invitee_user_id": invitee.id, "role_id": scene.reader});
+            scene.bob.post(&scene.path(), body).await.expect(201);
+        }
+        let eve = scene.plant.user("eve").await;
+        scene.send(json!({"invitee_user_id": eve.id, "role_id": scene.reader})).await.expect(201);
+        dora.post("/invitations/accept", json!({"domain_id": scene.domain})).await.expect(204);
+        let members = format!("/domains/{}/roles/{}/members/delete", scene.domain, scene.admin_role);
+        scene.ann.post(&members, json!({"members": [scene.bob.id]})).await.expect(204);
+
+        carl.post("/invitations/accept", json!({"domain_id": scene.domain})).await.refused(404);
+        eve.post("/invitations/accept", json!({"domain_id": scene.domain})).await.expect(204);
+        dora.get(&format!("/domains/{}", scene.domain)).await.expect(200);
+        assert_eq!(scene.plant.count("invitations").await, 2);
+    }
+
+    async fn who_accepts_and_who_removes_do_not_block_each_other(db: TestDb) {
+        let scene = Scene::new(db).await;
+        let members = format!("/domains/{}/roles/{}/members", scene.domain, scene.reader);
+        for _ in 0..6 {
+            // A member with an open invitation: both requests want the membership and the invitation.
+            scene.invite().await.expect(201);
+            scene.ann.post(&members, json!({"members": [scene.bob.id]})).await.expect(200);
+            let answers = at_once(12, |n| {
+                let (ann, bob, domain) = (scene.ann.clone(), scene.bob.clone(), scene.domain.clone());
+                let out = format!("{members}/delete");
+                async move {
+                    match n % 3 {
+                        0 => ann.post(&out, json!({"members": [bob.id]})).await,
+                        _ => bob.post("/invitations/accept", json!({"domain_id": domain})).await,
+                    }
+                }
+            })
+            .await;
+            let statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+            assert!(statuses.iter().all(|status| *status < 500), "{statuses:?}");
+            scene.ann.post(&format!("{members}/delete"), json!({"members": [scene.bob.id]})).await.expect(204);
+            let own = format!("{}/{}", scene.path(), scene.bob.id);
+            let left = scene.bob.delete(&own).await.status;
+            assert!(left == 204 || left == 404, "{left}");
+        }
+    }
+
     async fn of_many_who_accept_at_once_one_succeeds(db: TestDb) {
         let scene = Scene::new(db).await;
         scene.invite().await.expect(201);

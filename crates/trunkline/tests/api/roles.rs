@@ -323,6 +323,24 @@ both_databases! {
         }
     }
 
+    async fn a_built_in_role_that_is_bare_keeps_nobody_in_the_other_roles(db: TestDb) {
+        let site = Site::new(db).await;
+        let (carl, dora) = (site.member("carl").await, site.member("dora").await);
+        let makers = site.role_named("carl", site.domain()).await;
+        let may_create = json!({"actions": ["client_create"]});
+        site.ann.post(&format!("{}/{makers}/actions", site.domain().path), may_create).await.expect(200);
+        let client = carl.client(&site.domain, "carl's").await;
+        let roles = format!("/{}/clients/{client}/roles", site.domain);
+        let ops = json!({"role_name": "ops", "optional_members": [site.bob.id, dora.id]});
+        let role = id(&site.ann.post(&roles, ops).await.expect(201));
+        // The only administrator of the client leaves the domain, and with it the client.
+        remove(&site.ann, &site.domain().path, &[&carl.id]).await.expect(204);
+        let path = format!("{roles}/{role}/members/delete");
+        site.ann.post(&path, json!({"members": [site.bob.id]})).await.expect(204);
+        remove(&site.ann, &roles, &[&dora.id]).await.expect(204);
+        assert_eq!(site.plant.count(&format!("role_members WHERE role_id = '{role}'")).await, 0);
+    }
+
     async fn two_removals_at_once_leave_the_built_in_role_a_member(db: TestDb) {
         let site = Site::new(db).await;
         let carl = site.member("carl").await;

@@ -28,6 +28,22 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
             return Err(unsupported());
         }
         let bytes = payload::read(request.into_body()).await?;
+        decode_object(&bytes).map(Self)
+    }
+}
+
+/// A JSON body that is a list; otherwise as [`Json`], which takes objects.
+#[derive(Debug, Clone)]
+pub struct JsonList<T>(pub Vec<T>);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonList<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        if !is_json(request.headers()) {
+            return Err(unsupported());
+        }
+        let bytes = payload::read(request.into_body()).await?;
         decode(&bytes).map(Self)
     }
 }
@@ -42,13 +58,25 @@ impl<T: DeserializeOwned, S: Sync> OptionalFromRequest<S> for Json<T> {
         if bytes.is_empty() {
             return Ok(None);
         }
-        if json { decode(&bytes).map(|value| Some(Self(value))) } else { Err(unsupported()) }
+        if json { decode_object(&bytes).map(|value| Some(Self(value))) } else { Err(unsupported()) }
     }
 }
 
 fn unsupported() -> Error {
     let error = kernel::Error::new(Kind::MediaType, "unsupported content type");
     Error::from(error).detail("send the body as `Content-Type: application/json`")
+}
+
+/// Serde would fill an object's fields from a list, in their order, and leave out those that the list is too short for.
+fn decode_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    match bytes.trim_ascii_start().first() {
+        Some(b'[') => Err(Error::from(not_json()).detail("the body is a list, send an object")),
+        _ => decode(bytes),
+    }
+}
+
+fn not_json() -> kernel::Error {
+    kernel::Error::invalid("request body is not a valid JSON, expecting a valid JSON")
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
@@ -76,7 +104,6 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// Reads the body a second time, now with an eye on where it goes wrong. The good case need not pay for that.
 fn explain<T: DeserializeOwned>(bytes: &[u8]) -> Error {
-    let not_json = || kernel::Error::invalid("request body is not a valid JSON, expecting a valid JSON");
     if bytes.is_empty() {
         return Error::from(not_json()).detail("the body is empty");
     }

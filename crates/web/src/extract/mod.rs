@@ -9,7 +9,7 @@ pub(crate) mod query;
 mod query_value;
 
 pub use bearer::Bearer;
-pub use json::Json;
+pub use json::{Json, JsonList};
 pub use listing::List;
 pub(crate) use listing::ListParameters;
 pub use path::Path;

@@ -6,7 +6,7 @@ use kernel::{Result, UserId};
 use crate::{Access, Permit, graph::PLATFORM_ID, identity::Role};
 
 /// The lock of [`hold`]: `trunka` in ASCII.
-const ADMINISTRATION: i64 = 0x0074_7275_6e6b_61;
+const ADMINISTRATION: i64 = 0x7472_756e_6b61;
 
 /// Keeps others from changing who administers the platform, and whether they may act, until the transaction ends.
 ///

@@ -83,10 +83,19 @@ impl Auth {
     async fn allowed(&self, policy: &PolicyReq) -> Result<AuthZRes> {
         let subject = (policy.subject_type.as_str(), policy.subject.as_str());
         let object = (policy.object_type.as_str(), policy.object.as_str());
-        match self.0.access.graph().check_named(subject, &policy.permission, object).await? {
-            true => Ok(yes()),
-            false => Err(Error::denied()),
+        let granted = self.0.access.graph().check_named(subject, &policy.permission, object).await?;
+        if granted && (policy.subject_type != UserId::KIND || self.works(&policy.subject).await?) {
+            return Ok(yes());
         }
+        Err(Error::denied())
+    }
+
+    /// Whether the user that relations name so, within a domain or bare, may work at all. Who verifies tokens by their
+    /// signature alone relies on it.
+    async fn works(&self, subject: &str) -> Result<bool> {
+        let user: UserId = subject.rsplit_once('_').map_or(subject, |(_, user)| user).parse()?;
+        let access = &self.0.access;
+        Ok(access.accounts().get(access.db(), user).await?.is_some_and(|account| account.enabled))
     }
 
     /// Denied unless the token is its owner's, stands, and one of its scopes names the operation.

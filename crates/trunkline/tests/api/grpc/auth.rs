@@ -89,6 +89,12 @@ db::both_databases! {
         ] {
             assert_eq!(refused(grpc.auth().authorize(ask).await), denied);
         }
+
+        let reads = || policy(&owner_in, "read_permission", "client", &client);
+        plant.admin.post(&format!("/users/{}/disable", owner.id), Value::Null).await.expect(200);
+        assert_eq!(refused(grpc.auth().authorize(reads()).await), denied, "roles of a disabled user rest");
+        plant.admin.post(&format!("/users/{}/enable", owner.id), Value::Null).await.expect(200);
+        assert!(grpc.auth().authorize(reads()).await.unwrap().into_inner().authorized);
     }
 
     async fn a_question_without_all_its_parts_is_malformed(db: TestDb) {

@@ -70,8 +70,7 @@ fn groups_are_nested_moved_and_drawn_as_a_tree() {
     };
     assert_eq!(tree(&admin), ["Plant", "└─ Hall", "   └─ Line"]);
     admin.ok(&["groups", "move", "Line", "Plant"]);
-    assert_eq!(tree(&admin).len(), 3);
-    assert!(tree(&admin).contains(&"├─ Hall".to_owned()), "{:?}", tree(&admin));
+    assert_eq!(tree(&admin), ["Plant", "├─ Hall", "└─ Line"]);
     let said = admin.fails(1, &["groups", "move", "Plant", "Line"]);
     assert!(said.contains("cyclic parent"), "{said}");
 

@@ -261,9 +261,12 @@ fn drawn(groups: &[Group]) -> String {
     fn draw(text: &mut String, group: &Group, first: &str, rest: &str) {
         let status = if group.status == Status::Enabled { "" } else { ", disabled" };
         text.push_str(&format!("{first}{} ({}{status})\n", harmless(&group.name), group.id));
-        for (index, child) in group.children.iter().enumerate() {
+        // By name, as people look for them; the API's order is that of the ids.
+        let mut children: Vec<&Group> = group.children.iter().collect();
+        children.sort_by_key(|child| (child.name.as_str(), child.id));
+        for (index, child) in children.iter().enumerate() {
             let (branch, below) =
-                if index + 1 == group.children.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+                if index + 1 == children.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
             draw(text, child, &format!("{rest}{branch}"), &format!("{rest}{below}"));
         }
     }

@@ -13,7 +13,7 @@ use crate::plant::{Caller, Plant};
 const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Routes that refuse every personal access token in words of their own, as the contract has it.
-const NEVER: &[(&str, u16)] = &[("/pats", 400), ("/keys", 401)];
+const NEVER: &[(&str, u16)] = &[("/pats", 400), ("/keys/rotate", 403), ("/keys", 401)];
 
 /// What is the same for everybody.
 const FOR_ALL: &str = "/roles/available-actions";

@@ -16,9 +16,7 @@ use std::{
 };
 
 pub use document::Fault;
-pub(crate) use document::merge_values;
 use document::{Effect, Merged, Roles, Table};
-pub(crate) use files::read as read_files;
 use rule::Rule;
 
 use crate::{Action, Actions, Asked, Decision, Reason, SubjectKind, Who};

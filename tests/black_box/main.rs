@@ -23,6 +23,7 @@ mod probe;
 mod quickstart;
 mod refusals;
 mod revocation;
+mod revocation_users;
 mod seeds;
 mod shell;
 mod startup;

@@ -8,7 +8,7 @@
 use std::{any::Any, fmt, net::IpAddr, sync::Arc};
 
 use futures_util::future::BoxFuture;
-use kernel::{ChannelId, ClientId, DomainId, Result, Timestamp, UserId};
+use kernel::{ChannelId, ClientId, DomainId, KeyId, PatId, Result, Timestamp, UserId};
 
 /// Decides who may connect, publish and subscribe.
 pub trait Gate: Send + Sync + 'static {
@@ -118,12 +118,22 @@ pub enum Identity {
         user: UserId,
         /// When the token ends; the connection ends with it. `None`: it does not.
         expires_at: Option<Timestamp>,
+        /// What the user has shown, where that can be revoked by itself.
+        revocable: Option<Revocable>,
         /// What the gate needs again in [`Gate::authorize`]: token, scopes, roles. The engine does not look inside.
         credential: Arc<dyn Any + Send + Sync>,
     },
 }
 
 impl Identity {
+    /// What was shown, where that can be revoked by itself.
+    pub(crate) const fn revocable(&self) -> Option<Revocable> {
+        match self {
+            Self::Client { .. } => None,
+            Self::User { revocable, .. } => *revocable,
+        }
+    }
+
     /// The part that sessions and revocations go by.
     pub fn key(&self) -> IdentityKey {
         match self {
@@ -137,6 +147,15 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.key(), f)
     }
+}
+
+/// A user's credential that can be revoked while the user goes on working.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revocable {
+    /// A personal access token.
+    Pat(PatId),
+    /// An API key.
+    Key(KeyId),
 }
 
 /// An identity by its id alone.
@@ -178,6 +197,9 @@ pub enum Revocation {
     User(UserId),
     /// A user was disabled or deleted: his connections close and his sessions end.
     UserGone(UserId),
+    /// A personal access token or an API key of a user was revoked: the connections that were made with it close, and
+    /// their sessions end.
+    Credential(UserId, Revocable),
     /// Anything may have changed, for example after changes were missed.
     Everything,
 }

@@ -18,7 +18,7 @@ pub mod topic;
 pub mod wire;
 
 pub use engine::Engine;
-pub use gate::{Action, Credentials, Gate, Identity, IdentityKey, Revocation};
+pub use gate::{Action, Credentials, Gate, Identity, IdentityKey, Revocable, Revocation};
 pub use limits::Limits;
 pub use observer::{Event, Observer, PublishedMessage};
 pub use stats::Stats;

@@ -11,7 +11,7 @@ use access::{
 use clients::{connections::ConnectionType, model};
 use db::BoxFuture;
 use kernel::{ChannelId, ClientId, DomainId, Error, Kind, Result, Route, Secret, Status};
-use messaging::{Action, Credentials, Gate, Identity};
+use messaging::{Action, Credentials, Gate, Identity, Revocable};
 
 use crate::compose::Registry;
 
@@ -89,6 +89,7 @@ impl RegistryGate {
         Ok(Identity::User {
             user: verified.caller.user,
             expires_at: verified.ends(),
+            revocable: revocable(&verified),
             credential: Arc::new(User(verified)),
         })
     }
@@ -182,6 +183,17 @@ impl RegistryGate {
                 self.0.channels.may_user(subject, domain, channel, kind).await
             }
         }
+    }
+}
+
+/// What can be revoked by itself: not an access token, which ends with the account's generation.
+fn revocable(verified: &Verified) -> Option<Revocable> {
+    match verified.caller.credential {
+        Credential::Pat(pat) => Some(Revocable::Pat(pat)),
+        Credential::Session if verified.is_api_key() => {
+            verified.id.as_deref().and_then(|id| id.parse().ok()).map(Revocable::Key)
+        }
+        Credential::Session | Credential::Standalone | Credential::Service => None,
     }
 }
 

@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use events::{Event, Received, Subscription};
-use messaging::{Engine, Revocation};
+use messaging::{Engine, Revocable, Revocation};
 use serde_json::Value;
 
 /// Passes revocations to the engine until the bus closes.
@@ -35,9 +35,9 @@ fn of(event: &Event) -> Vec<Revocation> {
             all(event, "channel_ids").map(Revocation::Channel).collect()
         }
         "domain.enable" | "domain.disable" | "domain.freeze" => one(parsed(id).map(Revocation::Domain)),
-        "pat.revoke" | "pat.remove_scopes" | "key.revoke" => {
-            one(parsed(event.payload().get("user_id")).map(Revocation::User))
-        }
+        "pat.revoke" => one(of_credential(event, Revocable::Pat)),
+        "key.revoke" => one(of_credential(event, Revocable::Key)),
+        "pat.remove_scopes" => one(parsed(event.payload().get("user_id")).map(Revocation::User)),
         // What lies in a group, and below it, is within reach of those who hold roles on the groups above.
         "group.add_parent_group"
         | "group.remove_parent_group"
@@ -50,6 +50,12 @@ fn of(event: &Event) -> Vec<Revocation> {
         "user.update_role" => one(parsed(id).map(Revocation::User)),
         operation => of_roles(operation, event),
     }
+}
+
+/// The connections of other credentials of the same user stay.
+fn of_credential<T: FromStr>(event: &Event, revocable: fn(T) -> Revocable) -> Option<Revocation> {
+    let user = parsed(event.payload().get("user_id"))?;
+    Some(Revocation::Credential(user, revocable(parsed(event.payload().get("id"))?)))
 }
 
 /// Users publish and subscribe by their roles on a channel, on the groups above it and on its domain.
@@ -143,6 +149,16 @@ mod tests {
         }
         assert_eq!(taken_away("user.reset_secret"), [Revocation::UserGone(USERS[0].parse().unwrap())]);
         assert_eq!(taken_away("user.update_role"), [Revocation::User(ID.parse().unwrap())]);
+    }
+
+    #[test]
+    fn a_credential_that_is_revoked_takes_its_own_connections_along() {
+        let user = USERS[0].parse().unwrap();
+        let pat = Revocation::Credential(user, Revocable::Pat(ID.parse().unwrap()));
+        assert_eq!(taken_away("pat.revoke"), [pat]);
+        let key = Revocation::Credential(user, Revocable::Key(ID.parse().unwrap()));
+        assert_eq!(taken_away("key.revoke"), [key]);
+        assert_eq!(taken_away("pat.remove_scopes"), [Revocation::User(user)]);
     }
 
     #[test]

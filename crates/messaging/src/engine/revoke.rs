@@ -21,7 +21,7 @@ use super::registry;
 use super::room::Room;
 use super::session::Session;
 use super::{Core, Engine};
-use crate::gate::{Action, IdentityKey, Revocation};
+use crate::gate::{Action, Identity, IdentityKey, Revocation};
 use crate::wire::ReasonCode;
 
 /// How long the gate may be asked about one subscription: less than the second within which a right must end.
@@ -39,8 +39,11 @@ impl Engine {
         match revocation {
             Revocation::Client(client) => core.revoke_identity(IdentityKey::Client(client)),
             Revocation::User(user) => core.revoke_identity(IdentityKey::User(user)),
-            Revocation::ClientGone(client) => core.banish(IdentityKey::Client(client)),
-            Revocation::UserGone(user) => core.banish(IdentityKey::User(user)),
+            Revocation::ClientGone(client) => core.banish(IdentityKey::Client(client), |_| true),
+            Revocation::UserGone(user) => core.banish(IdentityKey::User(user), |_| true),
+            Revocation::Credential(user, shown) => {
+                core.banish(IdentityKey::User(user), |identity| identity.revocable() == Some(shown));
+            }
             Revocation::ClientSecret(client) => {
                 core.registry.revoke_credentials();
                 for session in core.registry.of(IdentityKey::Client(client)) {
@@ -105,8 +108,8 @@ impl Core {
         }
     }
 
-    /// Ends everything of an identity that is no more.
-    fn banish(&self, identity: IdentityKey) {
+    /// Ends everything that belongs to an identity and was last entered as `which` says.
+    fn banish(&self, identity: IdentityKey, which: impl Fn(&Identity) -> bool) {
         self.registry.revoke_credentials();
         for session in self.registry.of(identity) {
             session.outdate();
@@ -114,6 +117,9 @@ impl Core {
             {
                 let mut shard = self.registry.shard(identity).lock();
                 let mut state = session.state.lock();
+                if !which(&state.identity) {
+                    continue;
+                }
                 if !state.ended {
                     registry::remove(&mut shard, &session);
                     state.will = None;

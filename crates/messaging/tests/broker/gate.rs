@@ -10,9 +10,9 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use kernel::{ChannelId, ClientId, Clock, DomainId, Error, Kind, Result, Rng, Secret, UserId};
+use kernel::{ChannelId, ClientId, Clock, DomainId, Error, KeyId, Kind, PatId, Result, Rng, Secret, UserId};
 use messaging::wire::{Connect, Text, Version};
-use messaging::{Action, Credentials, Gate, Identity};
+use messaging::{Action, Credentials, Gate, Identity, Revocable};
 use tokio::sync::Semaphore;
 
 /// A domain `plant` with the channels `boiler` and `other` and four clients.
@@ -45,6 +45,17 @@ impl Plant {
         connect.password = Some(Secret::new(b"secret".to_vec()));
         connect
     }
+}
+
+/// The user behind every token.
+pub(crate) fn user() -> UserId {
+    UserId::generate(&Rng::seeded(1))
+}
+
+/// What the passwords `first key` and `second key` are.
+pub(crate) fn keys() -> [Revocable; 2] {
+    let rng = Rng::seeded(2);
+    [Revocable::Key(KeyId::generate(&rng)), Revocable::Pat(PatId::generate(&rng))]
 }
 
 type Grant = (ClientId, ChannelId, Action);
@@ -154,11 +165,17 @@ impl TestGate {
 
     fn client(&self, user_name: &str, secret: &[u8]) -> Result<Identity> {
         self.check()?;
-        if user_name.is_empty() && (secret == b"token" || secret == b"short-lived token") {
+        let revocable = match secret {
+            b"first key" => Some(keys()[0]),
+            b"second key" => Some(keys()[1]),
+            _ => None,
+        };
+        if user_name.is_empty() && (secret.ends_with(b"token") || revocable.is_some()) {
             let soon = Clock::system().now().after(std::time::Duration::from_millis(200));
             return Ok(Identity::User {
-                user: UserId::generate(&Rng::seeded(1)),
-                expires_at: (secret != b"token").then_some(soon),
+                user: user(),
+                expires_at: (secret == b"short-lived token").then_some(soon),
+                revocable,
                 credential: std::sync::Arc::new(()),
             });
         }

@@ -270,6 +270,34 @@ async fn a_user_is_let_in_with_a_token_and_only_until_it_ends() {
 }
 
 #[tokio::test]
+async fn a_revoked_key_ends_the_idle_connections_that_were_made_with_it_and_no_others() {
+    let broker = Broker::start().await;
+    let with = |key: &str, client_id: &str| {
+        let mut connect = Connect { session_expiry: 60, ..Connect::new(Version::V5, client_id) };
+        connect.user_name = Some(Text::default());
+        connect.password = Some(Secret::new(key.as_bytes().to_vec()));
+        connect
+    };
+    let mut first = broker.connect(with("first key", "first")).await;
+    let mut second = broker.connect(with("second key", "second")).await;
+    let mut plain = broker.connect(with("token", "plain")).await;
+    let absent = broker.connect(with("first key", "absent")).await;
+    absent.disconnect(ReasonCode::SUCCESS).await;
+    becomes("the absence", &broker.engine.stats().connections, 3).await;
+
+    let [first_key, second_key] = crate::gate::keys();
+    broker.engine.revoke(Revocation::Credential(crate::gate::user(), first_key));
+    assert_eq!(first.closed().await, Some(ReasonCode::NOT_AUTHORIZED));
+    becomes("the end of both sessions", &broker.engine.stats().sessions, 2).await;
+    let filter = broker.topic("/#");
+    assert_eq!(second.subscribe(&filter, QoS::AtLeastOnce).await, ReasonCode::GRANTED_QOS_1);
+
+    broker.engine.revoke(Revocation::Credential(crate::gate::user(), second_key));
+    assert_eq!(second.closed().await, Some(ReasonCode::NOT_AUTHORIZED));
+    assert_eq!(plain.publish(&broker.topic("/a"), "x", QoS::AtLeastOnce).await, ReasonCode::SUCCESS);
+}
+
+#[tokio::test]
 async fn a_new_secret_closes_the_connection_and_leaves_the_session() {
     let broker = Broker::start().await;
     let connect = Connect { session_expiry: 60, clean_start: false, ..broker.plant.connect(Version::V5, 0) };

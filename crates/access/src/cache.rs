@@ -3,6 +3,9 @@
 //! The race to win: a reader loads an old row, a writer commits and forgets the key, and only then the reader stores
 //! what it read. Each key belongs to a slot with a counter that [`Fresh::forget`] raises; a reader notes it before it
 //! reads, and stores its answer only where it has not moved. Comparing and storing happen under the slot's lock.
+//!
+//! Whoever changes rows behind a cache calls [`Fresh::forget`] in a hook of the transaction (`db::Tx::on_commit`): after
+//! the commit and before its caller is answered.
 
 use std::{
     future::Future,
@@ -17,7 +20,7 @@ use quick_cache::{UnitWeighter, Weighter, sync::Cache};
 const SLOTS: usize = 256;
 
 /// A bounded cache in front of the database.
-pub(crate) struct Fresh<K, V, W = UnitWeighter> {
+pub struct Fresh<K, V, W = UnitWeighter> {
     cache: Cache<K, V, W>,
     changes: Box<[Mutex<u64>]>,
     hasher: std::hash::RandomState,
@@ -25,14 +28,14 @@ pub(crate) struct Fresh<K, V, W = UnitWeighter> {
 
 impl<K: Eq + Hash + Clone, V: Clone> Fresh<K, V> {
     /// A cache of at most `capacity` entries.
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize) -> Self {
         Self::weighted(capacity, capacity as u64, UnitWeighter)
     }
 }
 
 impl<K: Eq + Hash + Clone, V: Clone, W: Weighter<K, V> + Clone> Fresh<K, V, W> {
     /// A cache of about `entries` entries whose weights add up to `capacity` at the most.
-    pub(crate) fn weighted(entries: usize, capacity: u64, weighter: W) -> Self {
+    pub fn weighted(entries: usize, capacity: u64, weighter: W) -> Self {
         Self {
             cache: Cache::with_weighter(entries, capacity, weighter),
             changes: (0..SLOTS).map(|_| Mutex::new(0)).collect(),
@@ -41,25 +44,52 @@ impl<K: Eq + Hash + Clone, V: Clone, W: Weighter<K, V> + Clone> Fresh<K, V, W> {
     }
 
     /// The value of `key`, loaded where it is not known.
-    pub(crate) async fn get_or_load<F>(&self, key: K, load: impl FnOnce() -> F) -> Result<V>
+    pub async fn get_or_load<F>(&self, key: K, load: impl FnOnce() -> F) -> Result<V>
     where
         F: Future<Output = Result<V>>,
     {
         if let Some(value) = self.cache.get(&key) {
             return Ok(value);
         }
-        let before = self.slot(&key).map(|changes| *changes);
+        let before = self.changes(&key);
         let value = load().await?;
-        if let (Some(changes), Some(before)) = (self.slot(&key), before)
+        self.keep(&key, &value, before);
+        Ok(value)
+    }
+
+    /// The value of `key`, looked for where it is not known. That there is none is not remembered: names that nobody
+    /// has would push out what is in use.
+    pub async fn get_or_find<F>(&self, key: K, find: impl FnOnce() -> F) -> Result<Option<V>>
+    where
+        F: Future<Output = Result<Option<V>>>,
+    {
+        if let Some(value) = self.cache.get(&key) {
+            return Ok(Some(value));
+        }
+        let before = self.changes(&key);
+        let found = find().await?;
+        if let Some(value) = &found {
+            self.keep(&key, value, before);
+        }
+        Ok(found)
+    }
+
+    /// How often `key`, or one that shares its slot, was dropped.
+    fn changes(&self, key: &K) -> Option<u64> {
+        self.slot(key).map(|changes| *changes)
+    }
+
+    /// Stores what was read since `before`, unless the key was dropped meanwhile.
+    fn keep(&self, key: &K, value: &V, before: Option<u64>) {
+        if let (Some(changes), Some(before)) = (self.slot(key), before)
             && *changes == before
         {
             self.cache.insert(key.clone(), value.clone());
         }
-        Ok(value)
     }
 
     /// Drops `key`; called after the commit that changed it and before the caller of that commit is answered.
-    pub(crate) fn forget(&self, key: &K) {
+    pub fn forget(&self, key: &K) {
         if let Some(mut changes) = self.slot(key) {
             *changes += 1;
             self.cache.remove(key);
@@ -89,5 +119,15 @@ mod tests {
         assert_eq!(old, "old");
         assert_eq!(cache.get_or_load(1, || async { Ok("new") }).await.unwrap(), "new");
         assert_eq!(cache.get_or_load(1, || async { Ok("never asked") }).await.unwrap(), "new");
+    }
+
+    #[tokio::test]
+    async fn what_was_not_found_is_looked_for_again() {
+        let cache = Fresh::new(10);
+        assert_eq!(cache.get_or_find(1, || async { Ok(None) }).await.unwrap(), None);
+        assert_eq!(cache.get_or_find(1, || async { Ok(Some("there")) }).await.unwrap(), Some("there"));
+        assert_eq!(cache.get_or_find(1, || async { Ok(None) }).await.unwrap(), Some("there"));
+        cache.forget(&1);
+        assert_eq!(cache.get_or_find(1, || async { Ok(None) }).await.unwrap(), None);
     }
 }

@@ -17,7 +17,7 @@
 
 #[cfg(test)]
 mod agreement;
-mod cache;
+pub mod cache;
 pub mod callouts;
 pub mod context;
 pub mod crypto;

@@ -10,6 +10,7 @@
 pub mod connections;
 mod events;
 pub mod http;
+mod known;
 pub mod model;
 pub mod service;
 mod store;

@@ -10,6 +10,7 @@ use registry::Entries;
 
 use crate::{
     connections, events,
+    known::{Known, Stored},
     model::{Change, Client, Credentials, ListedClient, NewClient, Query, WithSecret, parse_secret},
     operations, store,
 };
@@ -18,6 +19,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Clients {
     entries: Entries<Client>,
+    known: Arc<Known>,
 }
 
 impl axum::extract::FromRef<Clients> for Access {
@@ -28,8 +30,10 @@ impl axum::extract::FromRef<Clients> for Access {
 
 impl Clients {
     /// The service on top of `access`.
-    pub const fn new(access: Access) -> Self {
-        Self { entries: Entries::new(access) }
+    pub fn new(access: Access) -> Self {
+        let known = Arc::new(Known::new());
+        let changed = Arc::clone(&known);
+        Self { entries: Entries::new(access).forgetting(move |id| changed.forget(id)), known }
     }
 
     const fn access(&self) -> &Access {
@@ -138,7 +142,7 @@ impl Clients {
         let permit = cx.authorize(operations::UPDATE_SECRET, access::Object::client(domain, id)).await?;
         let secret = secret.map_or_else(crypto::fresh_secret, parse_secret)?;
         let (digest, sealed) = self.protected(domain, id, &secret)?;
-        let (access, request) = (self.access().clone(), Arc::clone(&cx.request().id));
+        let (entries, request) = (self.entries.clone(), Arc::clone(&cx.request().id));
         let client = cx
             .write(move |tx| {
                 Box::pin(async move {
@@ -146,8 +150,9 @@ impl Clients {
                     let mut client = client.ok_or_else(Error::not_found)?;
                     client.entry.touch(&permit);
                     store::update_secret(tx, &client, digest, sealed).await?;
+                    entries.changed(tx, id);
                     let operation = events::UPDATE_SECRET;
-                    Entries::announce(tx, &access, operation, &client, &permit, &request).await?;
+                    Entries::announce(tx, entries.access(), operation, &client, &permit, &request).await?;
                     Ok(client)
                 })
             })
@@ -157,12 +162,8 @@ impl Clients {
 
     /// Who shows these credentials: the client's id and its secret. None where they do not hold.
     pub async fn authenticate(&self, id: ClientId, secret: &Secret<String>) -> Result<Option<Credentials>> {
-        let found = self
-            .access()
-            .db()
-            .read(move |tx| Box::pin(async move { store::credentials_by_id(tx, id).await }))
-            .await?;
-        Ok(found.and_then(|(credentials, digest)| {
+        let stored = self.known.of_client(self.access().db(), id).await?;
+        Ok(stored.and_then(|Stored { credentials, digest }| {
             let shown = self.access().digester().digest(&credentials.domain.to_string(), secret.expose());
             shown.matches(&digest).then_some(credentials)
         }))
@@ -175,10 +176,7 @@ impl Clients {
         secret: &Secret<String>,
     ) -> Result<Option<Credentials>> {
         let digest = self.access().digester().digest(&domain.to_string(), secret.expose());
-        self.access()
-            .db()
-            .read(move |tx| Box::pin(async move { store::credentials_by_digest(tx, domain, digest).await }))
-            .await
+        self.known.holder(self.access().db(), domain, digest).await
     }
 
     /// Of these clients, those that are in `domain`, with their status, which stays until the transaction of the use

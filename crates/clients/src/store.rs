@@ -1,11 +1,14 @@
 //! The clients table, as far as it is the clients' alone: secrets and credentials. The rest is `registry::store`.
 
 use access::crypto::Digest;
-use db::{Row, Tx, params};
-use kernel::{ClientId, DomainId, Result};
+use db::{Tx, params};
+use kernel::{ClientId, DomainId, Error, Result};
 use registry::{Registered, store::taken};
 
-use crate::model::{Client, Credentials};
+use crate::{
+    known::Stored,
+    model::{Client, Credentials},
+};
 
 /// The sealed secret of a client.
 pub(crate) async fn sealed(tx: &mut Tx, domain: DomainId, id: ClientId) -> Result<Option<Vec<u8>>> {
@@ -37,27 +40,29 @@ pub(crate) async fn update_secret(
     Ok(())
 }
 
-pub(crate) async fn credentials_by_id(tx: &mut Tx, id: ClientId) -> Result<Option<(Credentials, Vec<u8>)>> {
+/// What a client shows to connect.
+pub(crate) async fn credentials(tx: &mut Tx, id: ClientId) -> Result<Option<Stored>> {
     let row = tx
-        .one_or_none("SELECT id, domain_id, status, secret_digest FROM clients WHERE id = $1", params![id])
+        .one_or_none("SELECT domain_id, status, secret_digest FROM clients WHERE id = $1", params![id])
         .await?;
-    row.map(|row| Ok((credentials(&row)?, row.get("secret_digest")?))).transpose()
+    row.map(|row| {
+        let digest: Vec<u8> = row.get("secret_digest")?;
+        let digest = digest
+            .try_into()
+            .map_err(|_| Error::internal(format!("clients.secret_digest of {id} has not 32 bytes")))?;
+        let credentials = Credentials { id, domain: row.get("domain_id")?, status: row.get("status")? };
+        Ok(Stored { credentials, digest })
+    })
+    .transpose()
 }
 
-pub(crate) async fn credentials_by_digest(
-    tx: &mut Tx,
-    domain: DomainId,
-    digest: Digest,
-) -> Result<Option<Credentials>> {
+/// The client of a domain whose secret has this digest.
+pub(crate) async fn holder(tx: &mut Tx, domain: DomainId, digest: Digest) -> Result<Option<ClientId>> {
     let row = tx
         .one_or_none(
-            "SELECT id, domain_id, status FROM clients WHERE domain_id = $1 AND secret_digest = $2",
+            "SELECT id FROM clients WHERE domain_id = $1 AND secret_digest = $2",
             params![domain, digest.to_vec()],
         )
         .await?;
-    row.as_ref().map(credentials).transpose()
-}
-
-fn credentials(row: &Row) -> Result<Credentials> {
-    Ok(Credentials { id: row.get("id")?, domain: row.get("domain_id")?, status: row.get("status")? })
+    row.map(|row| row.get("id")).transpose()
 }

@@ -1,6 +1,6 @@
 //! What can be done with any thing of the registry: one function per use case.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::sync::Arc;
 
 use access::{Access, Context, Object, Permit, Sight, callouts, hierarchy, roles};
 use db::{Tx, Val, tally};
@@ -12,22 +12,39 @@ use crate::{EntryId, Query, Registered, events, store};
 /// The most things that one request makes (reference 03 §13 item 18).
 const BULK_MAX: usize = 1000;
 
+/// Drops what a cache knows of a thing.
+type Forget<I> = Arc<dyn Fn(I) + Send + Sync>;
+
 /// The use cases of one kind of thing; cheap to clone.
-pub struct Entries<T> {
+pub struct Entries<T: Registered> {
     access: Access,
-    kind: PhantomData<fn() -> T>,
+    forget: Option<Forget<T::Id>>,
 }
 
-impl<T> Clone for Entries<T> {
+impl<T: Registered> Clone for Entries<T> {
     fn clone(&self) -> Self {
-        Self::new(self.access.clone())
+        Self { access: self.access.clone(), forget: self.forget.clone() }
     }
 }
 
-impl<T> Entries<T> {
+impl<T: Registered> Entries<T> {
     /// The use cases on top of `access`.
     pub const fn new(access: Access) -> Self {
-        Self { access, kind: PhantomData }
+        Self { access, forget: None }
+    }
+
+    /// Calls `forget` for each thing whose row is changed or removed: after the commit, and before its caller is
+    /// answered. For a cache of such rows.
+    #[must_use]
+    pub fn forgetting(self, forget: impl Fn(T::Id) + Send + Sync + 'static) -> Self {
+        Self { forget: Some(Arc::new(forget)), ..self }
+    }
+
+    /// Says that this transaction changes the row of a thing; whoever writes one calls it.
+    pub fn changed(&self, tx: &mut Tx, id: T::Id) {
+        if let Some(forget) = self.forget.clone() {
+            tx.on_commit(move || forget(id));
+        }
     }
 
     /// Who may do what.
@@ -132,7 +149,7 @@ impl<T: Registered> Entries<T> {
         operation: &'static str,
         apply: impl FnOnce(&mut T) + Send + 'static,
     ) -> Result<T> {
-        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
+        let (entries, request) = (self.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
                 let mut thing =
@@ -140,7 +157,8 @@ impl<T: Registered> Entries<T> {
                 apply(&mut thing);
                 thing.entry_mut().touch(&permit);
                 store::update(tx, &thing).await?;
-                access.emit(tx, events::changed(operation, &thing, &permit, &request)).await?;
+                entries.changed(tx, id);
+                entries.access.emit(tx, events::changed(operation, &thing, &permit, &request)).await?;
                 Ok(thing)
             })
         })
@@ -179,7 +197,7 @@ impl<T: Registered> Entries<T> {
         status: Status,
         permit: Permit,
     ) -> Result<T> {
-        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
+        let (entries, request) = (self.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
                 let mut thing =
@@ -191,8 +209,9 @@ impl<T: Registered> Entries<T> {
                 let was = std::mem::replace(&mut entry.status, status);
                 entry.touch(&permit);
                 store::update(tx, &thing).await?;
+                entries.changed(tx, id);
                 store::count(tx, domain, id, vec![(was, -1), (status, 1)]).await?;
-                access.emit(tx, events::status_changed(&thing, &permit, &request)).await?;
+                entries.access.emit(tx, events::status_changed(&thing, &permit, &request)).await?;
                 Ok(thing)
             })
         })
@@ -255,12 +274,13 @@ impl<T: Registered> Entries<T> {
     pub async fn delete(&self, cx: &Context, domain: DomainId, id: T::Id) -> Result<()> {
         let object = id.object(domain);
         let permit = cx.authorize(T::OPERATIONS.delete, object).await?;
-        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
+        let (entries, request) = (self.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
                 store::delete::<T>(tx, domain, id).await?;
-                roles::remove_all(tx, &access, &permit, object).await?;
-                access.emit(tx, events::removed::<T>(domain, id, &permit, &request)).await
+                entries.changed(tx, id);
+                roles::remove_all(tx, &entries.access, &permit, object).await?;
+                entries.access.emit(tx, events::removed::<T>(domain, id, &permit, &request)).await
             })
         })
         .await

@@ -112,6 +112,11 @@ impl Digest {
         self.0.to_vec()
     }
 
+    /// The bytes, as a key of what is found by the secret.
+    pub const fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// Whether the database's bytes are this digest.
     pub fn matches(&self, stored: &[u8]) -> bool {
         self.0.as_slice().ct_eq(stored).into()

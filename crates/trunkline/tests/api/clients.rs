@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use db::{both_databases, testing::TestDb};
-use kernel::Secret;
+use kernel::{Secret, Status};
 use serde_json::json;
 
 use crate::plant::{LATER, Plant, Shared, at_once};
@@ -64,6 +64,44 @@ both_databases! {
         assert!(clients.authenticate(id, &Secret::new(format!("{secret}x"))).await.unwrap().is_none());
         let found = clients.authenticate_in(domain.parse().unwrap(), &Secret::new(secret)).await.unwrap();
         assert_eq!(found.unwrap().id, id);
+    }
+
+    async fn a_client_that_is_remembered_is_refused_from_the_answer_to_its_change_on(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        let clients = format!("/{domain}/clients");
+        let made = plant.admin.post(&clients, json!({"credentials": {"secret": "first"}})).await.expect(201);
+        let id = made["id"].as_str().unwrap().to_owned();
+        let holder = async |secret: &str| {
+            let secret = Secret::new(secret.to_owned());
+            let found = plant.registry.clients.authenticate_in(domain.parse().unwrap(), &secret).await.unwrap();
+            found.map(|found| (found.id.to_string(), found.status == Status::Enabled))
+        };
+        // Known in both ways before each change.
+        assert!(holds(&plant, &id, "first").await);
+        assert_eq!(holder("first").await, Some((id.clone(), true)));
+
+        let path = format!("{clients}/{id}");
+        plant.admin.patch(&format!("{path}/secret"), json!({"secret": "second"})).await.expect(200);
+        assert!(!holds(&plant, &id, "first").await);
+        assert_eq!(holder("first").await, None);
+        assert!(holds(&plant, &id, "second").await);
+        assert_eq!(holder("second").await, Some((id.clone(), true)));
+
+        // A secret that has become free may be another's; whoever had it is not taken for the new one.
+        let other = plant.admin.post(&clients, json!({"credentials": {"secret": "first"}})).await.expect(201);
+        let other = other["id"].as_str().unwrap().to_owned();
+        assert_eq!(holder("first").await, Some((other, true)));
+        assert!(!holds(&plant, &id, "first").await);
+
+        plant.admin.post(&format!("{path}/disable"), json!({})).await.expect(200);
+        assert_eq!(holder("second").await, Some((id.clone(), false)));
+        plant.admin.post(&format!("{path}/enable"), json!({})).await.expect(200);
+        assert_eq!(holder("second").await, Some((id.clone(), true)));
+
+        plant.admin.delete(&path).await.expect(204);
+        assert!(!holds(&plant, &id, "second").await);
+        assert_eq!(holder("second").await, None);
     }
 
     async fn a_secret_names_one_client_of_its_domain(db: TestDb) {

@@ -17,7 +17,7 @@ pub mod stats;
 pub mod topic;
 pub mod wire;
 
-pub use engine::Engine;
+pub use engine::{Ended, Engine, Epoch, Publisher, Reader, Reading};
 pub use gate::{Action, Credentials, Gate, Identity, IdentityKey, Revocable, Revocation};
 pub use limits::Limits;
 pub use observer::{Event, Observer, PublishedMessage};

@@ -41,6 +41,8 @@ pub(crate) struct Newcomer {
     pub(crate) will: Option<Box<Testament>>,
     /// Sent first, with session present filled in.
     pub(crate) connack: ConnAck,
+    /// See [`Link::ends_with_rights`].
+    pub(crate) ends_with_rights: bool,
 }
 
 /// Why a newcomer got no session.
@@ -81,7 +83,9 @@ impl Core {
     ) -> Result<(Arc<Session>, Arc<Link>), NotAttached> {
         let now = Instant::now();
         let mut aftermath = Aftermath::default();
-        let link = Arc::new(Link::new(pipe, newcomer.version, newcomer.maximum_packet_size));
+        let mut link = Link::new(pipe, newcomer.version, newcomer.maximum_packet_size);
+        link.ends_with_rights = newcomer.ends_with_rights;
+        let link = Arc::new(link);
 
         let session = {
             let mut shard = self.registry.shard(newcomer.identity.key()).lock();

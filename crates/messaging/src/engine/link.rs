@@ -29,12 +29,15 @@ pub(crate) struct Link {
     pub(crate) maximum_packet_size: usize,
     /// Wakes the task of the connection: the output is blocked, or the connection must end.
     pub(crate) wake: Notify,
+    /// The connection is nothing but its subscriptions, so it ends when it loses the right to one.
+    pub(crate) ends_with_rights: bool,
     closing: OnceLock<Close>,
 }
 
 impl Link {
     pub(crate) fn new(pipe: Box<dyn Pipe>, version: Version, maximum_packet_size: usize) -> Self {
-        Self { pipe, version, maximum_packet_size, wake: Notify::new(), closing: OnceLock::new() }
+        let (wake, closing) = (Notify::new(), OnceLock::new());
+        Self { pipe, version, maximum_packet_size, wake, ends_with_rights: false, closing }
     }
 
     /// Asks for the end of the connection.

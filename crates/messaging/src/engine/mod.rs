@@ -6,6 +6,8 @@
 //! the output of each (`output.rs`) or, with QoS 1 and 2, through its window (`inflight.rs`) or queue (`session.rs`).
 //! At the end of the batch each output is written once.
 //!
+//! Those who do not speak MQTT read through a [`Reader`] (`reader.rs`) and publish with [`Engine::publish`].
+//!
 //! The rules that must hold:
 //! - A QoS 1 or 2 message that was acknowledged to its publisher is in the window or the queue of every subscriber,
 //!   until that subscriber acknowledges it, it expires, or the session ends.
@@ -24,6 +26,7 @@ pub(crate) mod message;
 pub(crate) mod output;
 mod overflow;
 pub(crate) mod publish;
+mod reader;
 mod registry;
 mod retain;
 mod revoke;
@@ -43,7 +46,10 @@ use std::{
 
 use kernel::{Clock, Result, Rng};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::reader::{Ended, Epoch, Publisher, Reader, Reading};
 
 use self::expiry::Deadlines;
 use self::publish::Origin;
@@ -155,6 +161,14 @@ impl fmt::Debug for Engine {
 }
 
 impl Core {
+    /// When the identity's token ends.
+    pub(crate) fn expiry_of(&self, identity: &Identity) -> Option<Instant> {
+        match identity {
+            Identity::User { expires_at: Some(at), .. } => Some(Instant::now() + at.since(self.clock.now())),
+            _ => None,
+        }
+    }
+
     /// Tells the observer, if there is one.
     pub(crate) fn observe<'a>(&self, event: impl FnOnce() -> Event<'a>) {
         if let Some(observer) = &self.observer {

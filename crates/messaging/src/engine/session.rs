@@ -30,7 +30,7 @@ use crate::gate::{Identity, IdentityKey};
 use crate::limits::Limits;
 use crate::lock::Lock;
 use crate::stats::{Stats, Tally, count};
-use crate::wire::{Ack, Frame, Packet, PacketId, QoS, Text, encode};
+use crate::wire::{Ack, Frame, Packet, PacketId, QoS, ReasonCode, Text, encode};
 
 /// Turns that one flush takes before it leaves the rest to the connection's own task.
 const FLUSH_TURNS: usize = 8;
@@ -151,6 +151,11 @@ impl Session {
     /// Whether a QoS 1 or 2 message would find its queue full and nobody there to empty it.
     pub(crate) fn is_full_and_absent(&self) -> bool {
         !self.is_connected() && self.full.load(Relaxed)
+    }
+
+    /// Whether its queue is over its bound.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Relaxed)
     }
 
     /// The connection that the session has now.
@@ -307,6 +312,28 @@ impl Session {
         }
     }
 
+    /// Takes what waits, for a pipe that only the owner of the connection writes to. Until [`Session::end_turn`] it counts
+    /// as unsent. `None`: there is nothing, or somebody is looking whether there is and will wake the owner.
+    pub(crate) fn begin_turn(&self, link: &Arc<Link>) -> Option<(Vec<u8>, usize)> {
+        let mut state = self.state.lock();
+        if !state.is_current(link) {
+            return None;
+        }
+        state.output.blocked = false;
+        state.output.take()
+    }
+
+    /// What was taken is out up to `written`; takes what has come since.
+    pub(crate) fn end_turn(
+        &self,
+        link: &Arc<Link>,
+        buffer: Vec<u8>,
+        written: usize,
+        now: Instant,
+    ) -> Option<(Vec<u8>, usize)> {
+        self.flushed(link, buffer, written, &Written::All, now)
+    }
+
     /// Moves messages from the queue into the output while the window and the buffer have room, and wakes the
     /// publishers that wait for it.
     fn send_waiting(&self, state: &mut State, now: Instant) {
@@ -417,8 +444,10 @@ impl Session {
     /// socket takes no more ends, because some of them may stand in its output.
     pub(crate) fn forget_channel(&self, state: &mut State, channel: ChannelId) {
         state.window.forget_channel(channel);
-        if let Some(link) = state.link.as_ref().filter(|_| state.output.blocked) {
-            link.close(Close::Broken);
+        match &state.link {
+            Some(link) if link.ends_with_rights => link.close(Close::Told(ReasonCode::NOT_AUTHORIZED)),
+            Some(link) if state.output.blocked => link.close(Close::Broken),
+            Some(_) | None => {}
         }
         state.queue.retain(|parcel| parcel.message.channel != channel);
         state.queue_bytes = state.queue.iter().map(Parcel::cost).sum();

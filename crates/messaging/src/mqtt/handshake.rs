@@ -106,7 +106,7 @@ async fn greet(core: &Arc<Core>, stream: Arc<TcpStream>) -> Result<Established, 
     session.flush(Instant::now());
     let keep_alive = granted_keep_alive(core, &connect);
     let silence = (keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1_500));
-    let expires_at = expiry_of(core, &identity);
+    let expires_at = core.expiry_of(&identity);
     Ok(Established { stream, session, link, identity, decoder, rest, input, silence, expires_at })
 }
 
@@ -171,6 +171,7 @@ async fn admit(
         maximum_packet_size,
         will: connect.will.clone().map(|will| Box::new(will.into())),
         connack,
+        ends_with_rights: false,
     };
     let (session, link) = core.attach(newcomer, Box::new(Arc::clone(stream)))?;
     Ok((session, link, identity))
@@ -261,13 +262,6 @@ fn granted_keep_alive(core: &Core, connect: &Connect) -> u16 {
         wanted if !connect.version.is_v5() || longest == u16::MAX => wanted,
         0 => longest,
         wanted => wanted.min(longest),
-    }
-}
-
-fn expiry_of(core: &Core, identity: &Identity) -> Option<Instant> {
-    match identity {
-        Identity::User { expires_at: Some(at), .. } => Some(Instant::now() + at.since(core.clock.now())),
-        _ => None,
     }
 }
 

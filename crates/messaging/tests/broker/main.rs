@@ -16,6 +16,7 @@ mod http;
 mod messages;
 mod observer;
 mod pressure;
+mod readers;
 mod retained;
 mod rights;
 mod sessions;

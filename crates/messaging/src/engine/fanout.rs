@@ -132,10 +132,8 @@ impl<'a> Fanout<'a> {
     }
 
     fn deliver_to(&mut self, target: &Target, work: &mut Work) {
+        let Some(target) = target.for_message_of(self.origin) else { return };
         let session = &target.session;
-        if target.no_local && self.origin == Some(session.id) {
-            return;
-        }
         let qos = self.publish.qos.min(target.qos);
         let retain = self.publish.retain && target.retain_as_published;
         let taken = if qos == QoS::AtMostOnce {

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use kernel::ChannelId;
 
 use super::message::Parcel;
-use crate::wire::PacketId;
+use crate::wire::{PacketId, QoS};
 
 /// One unfinished message.
 #[derive(Debug)]
@@ -39,15 +39,28 @@ pub(crate) enum Again<'a> {
     Release(PacketId),
 }
 
-/// What a PUBREC was about.
+/// What an acknowledgement was about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Receipt {
-    /// A message that was on its way.
+    /// A message that was waiting for it.
     First,
-    /// A message that had arrived before.
+    /// A PUBREC that had come before.
     Repeated,
     /// Nothing that is known.
     Unknown,
+    /// A message that waits for another packet: a breach ([MQTT-4.3.2-3], [MQTT-4.3.3-3]).
+    Misplaced,
+}
+
+/// The packets that finish a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// PUBACK: of QoS 1.
+    PubAck,
+    /// A PUBREC that refuses: of QoS 2.
+    Refusal,
+    /// PUBCOMP: of QoS 2, after its PUBREC.
+    PubComp,
 }
 
 /// The send window of one session.
@@ -118,15 +131,21 @@ impl Window {
         })
     }
 
-    /// PUBACK, PUBCOMP, or a PUBREC that refuses: the message is finished. Whether it was known.
-    pub(crate) fn finish(&mut self, packet_id: PacketId) -> bool {
+    /// The message is finished, if this is what it waits for.
+    pub(crate) fn finish(&mut self, packet_id: PacketId, last: Last) -> Receipt {
         // Acknowledgements come in order from nearly every client: the first entry is the one.
-        let at = self.unfinished.iter().position(|entry| entry.packet_id == packet_id);
-        let Some(at) = at.filter(|&at| at < self.unfinished.len() - self.unsent) else { return false };
+        let sent = self.unfinished.len() - self.unsent;
+        let found = self.unfinished.iter().take(sent).enumerate();
+        let Some((at, entry)) = found.into_iter().find(|(_, entry)| entry.packet_id == packet_id) else {
+            return Receipt::Unknown;
+        };
+        if !entry.stage.ends_with(last) {
+            return Receipt::Misplaced;
+        }
         if let Some(entry) = self.unfinished.remove(at) {
             self.bytes -= entry.stage.cost();
         }
-        true
+        Receipt::First
     }
 
     /// PUBREC: the message has arrived and only its release is left.
@@ -134,6 +153,9 @@ impl Window {
         let Some(entry) = self.unfinished.iter_mut().find(|entry| entry.packet_id == packet_id) else {
             return Receipt::Unknown;
         };
+        if matches!(&entry.stage, Stage::Publish(parcel) if parcel.qos == QoS::AtLeastOnce) {
+            return Receipt::Misplaced;
+        }
         match std::mem::replace(&mut entry.stage, Stage::Release) {
             Stage::Release => Receipt::Repeated,
             unreceived => {
@@ -166,6 +188,16 @@ impl Window {
 }
 
 impl Stage {
+    /// Whether this packet is the one that the message waits for. The QoS of a forgotten one is forgotten too.
+    fn ends_with(&self, last: Last) -> bool {
+        match (self, last) {
+            (Self::Publish(parcel), Last::PubAck) => parcel.qos == QoS::AtLeastOnce,
+            (Self::Publish(parcel), Last::Refusal) => parcel.qos == QoS::ExactlyOnce,
+            (Self::Publish(_), Last::PubComp) | (Self::Release, Last::PubAck) => false,
+            (Self::Release, Last::Refusal | Last::PubComp) | (Self::Forgotten, _) => true,
+        }
+    }
+
     /// What is kept, in bytes.
     fn cost(&self) -> usize {
         match self {
@@ -183,7 +215,7 @@ mod tests {
 
     use super::*;
     use crate::engine::message::Message;
-    use crate::wire::{Publish, QoS, Text};
+    use crate::wire::{Publish, Text};
 
     fn parcel() -> Parcel {
         let channel = ChannelId::generate(&kernel::Rng::seeded(1));
@@ -220,8 +252,8 @@ mod tests {
         let first = send(&mut window);
         send(&mut window);
         assert!(!window.is_open());
-        assert!(window.finish(first));
-        assert!(!window.finish(first));
+        assert_eq!(window.finish(first, Last::PubAck), Receipt::First);
+        assert_eq!(window.finish(first, Last::PubAck), Receipt::Unknown);
         assert!(window.is_open());
     }
 
@@ -232,10 +264,10 @@ mod tests {
         let oldest = send(&mut window);
         for _ in 1..u16::MAX {
             let id = send(&mut window);
-            assert!(window.finish(id));
+            assert_eq!(window.finish(id, Last::PubAck), Receipt::First);
         }
         assert!(!window.is_open(), "the next identifier is the one of the oldest message");
-        assert!(window.finish(oldest));
+        assert_eq!(window.finish(oldest, Last::PubAck), Receipt::First);
         assert!(window.is_open());
         assert_eq!(send(&mut window).get(), 1, "zero is not an identifier");
     }
@@ -251,10 +283,11 @@ mod tests {
         window.restart(3, usize::MAX);
         assert_eq!(again(&mut window), [(true, 1), (false, 2), (true, 3)]);
         assert!(!window.is_open());
-        assert!(!window.finish(ids[3]), "not sent on this connection yet");
-        assert!(window.finish(ids[0]));
+        assert_eq!(window.finish(ids[3], Last::PubAck), Receipt::Unknown, "not sent on this connection yet");
+        assert_eq!(window.finish(ids[0], Last::Refusal), Receipt::First);
         assert_eq!(again(&mut window), [(true, 4)]);
-        assert!(window.finish(ids[1]) && window.is_open());
+        assert_eq!(window.finish(ids[1], Last::PubComp), Receipt::First);
+        assert!(window.is_open());
     }
 
     #[test]
@@ -269,7 +302,7 @@ mod tests {
         let third = send(&mut window);
         assert!(!window.is_open());
         for id in [first, second, third] {
-            assert!(window.finish(id));
+            assert_eq!(window.finish(id, Last::PubAck), Receipt::First);
         }
         assert_eq!(window.bytes, 0);
     }
@@ -285,11 +318,12 @@ mod tests {
         window.forget_channel(channel);
         assert_eq!(window.bytes, 0);
         assert!(!window.is_open(), "the client still has both to answer");
-        assert!(window.finish(first) && window.is_open());
+        assert_eq!(window.finish(first, Last::PubAck), Receipt::First);
+        assert!(window.is_open());
 
         window.restart(2, usize::MAX);
         assert_eq!(again(&mut window), []);
-        assert!(!window.finish(second));
+        assert_eq!(window.finish(second, Last::PubAck), Receipt::Unknown);
 
         send(&mut window);
         window.restart(2, usize::MAX);

@@ -20,7 +20,7 @@ pub(crate) mod connect;
 pub(crate) mod disconnect;
 mod expiry;
 pub(crate) mod fanout;
-mod inflight;
+pub(crate) mod inflight;
 pub(crate) mod link;
 pub(crate) mod message;
 pub(crate) mod output;

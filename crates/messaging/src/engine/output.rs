@@ -65,6 +65,10 @@ pub(crate) struct Output {
     pub(crate) stuck_since: Option<Instant>,
     /// Somebody has promised to flush.
     pub(crate) promised: bool,
+    /// Something has left, and that began with the CONNACK.
+    begun: bool,
+    /// The last packet of the connection has been appended: no message may follow.
+    pub(crate) sealed: bool,
 }
 
 impl Output {
@@ -78,9 +82,10 @@ impl Output {
         self.len() == 0
     }
 
-    /// Whether what has left ends with a whole packet, so that another may be written past the buffer.
+    /// Whether what has left begins with a CONNACK ([MQTT-3.14.0-1]) and ends with a whole packet, so that another
+    /// may be written past the buffer.
     pub(crate) fn is_between_packets(&self) -> bool {
-        self.written == 0 && self.taken.is_none()
+        self.begun && self.written == 0 && self.taken.is_none()
     }
 
     /// The buffer to append to.
@@ -111,6 +116,7 @@ impl Output {
     pub(crate) fn give_back(&mut self, mut buffer: Vec<u8>, written: usize) {
         if self.taken.take() != Some(buffer.len() - written) {
             self.stuck_since = None;
+            self.begun = true;
         }
         if written == buffer.len() {
             recycle(buffer);

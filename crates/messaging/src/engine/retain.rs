@@ -52,26 +52,22 @@ pub(crate) struct Step {
 }
 
 impl RetainedSet {
-    /// Keeps a message in the place of an earlier one; an empty payload only removes that ([MQTT-3.3.1-6]). When there
-    /// is no room for the message, the earlier one stays.
+    /// Keeps a message in the place of an earlier one; an empty payload only removes that ([MQTT-3.3.1-6]). The
+    /// earlier one goes even when there is no room for the message: it is not the last word any more
+    /// ([MQTT-3.3.1-5], in 3.1.1 [MQTT-3.3.1-7]).
     pub(crate) fn store(&mut self, subtopic: &str, retained: Retained, limits: &Limits, stats: &Stats) {
+        self.remove(subtopic, stats);
         if retained.message.payload.is_empty() || self.closed {
-            self.remove(subtopic, stats);
             return;
         }
-        let earlier = self.by_subtopic.get(subtopic).map(|earlier| cost(subtopic, earlier));
-        let more = u64::from(earlier.is_none());
-        let freed = earlier.unwrap_or(0);
         let bytes = cost(subtopic, &retained);
-        let messages = stats.retained_messages.fetch_add(more, Relaxed) + more;
-        let total = stats.retained_bytes.fetch_add(bytes, Relaxed) + bytes - freed;
+        let messages = stats.retained_messages.fetch_add(1, Relaxed) + 1;
+        let total = stats.retained_bytes.fetch_add(bytes, Relaxed) + bytes;
         if messages > limits.retained_messages as u64 || total > limits.retained_bytes as u64 {
-            stats.retained_messages.fetch_sub(more, Relaxed);
-            stats.retained_bytes.fetch_sub(bytes, Relaxed);
+            forget(subtopic, &retained, stats);
             count(&stats.refused_retained);
             return;
         }
-        stats.retained_bytes.fetch_sub(freed, Relaxed);
         self.by_subtopic.insert(subtopic.into(), retained);
     }
 

@@ -51,15 +51,17 @@ impl Entry {
 }
 
 /// Somebody who gets a message, and how.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) session: Arc<Session>,
     /// The whole topic in the subscriber's spelling; shared by all who use that spelling.
     pub(crate) topic: Text,
     pub(crate) qos: QoS,
-    pub(crate) no_local: bool,
+    no_local: bool,
     pub(crate) retain_as_published: bool,
     pub(crate) subscription_ids: SubscriptionIds,
+    /// How the session gets its own messages, when only some of its overlapping subscriptions want them.
+    own: Option<Box<Self>>,
 }
 
 /// Everybody who gets a message with one subtopic.
@@ -204,7 +206,8 @@ impl RoomState {
                 }
             }
         });
-        entries.sort_by(|a, b| (&a.spelling, a.session.id).cmp(&(&b.spelling, b.session.id)));
+        // Those without "no local" come first: `Target::merge` relies on it.
+        entries.sort_by_key(|entry| (&entry.spelling, entry.session.id, entry.options.no_local));
         let mut each: Vec<Target> = Vec::with_capacity(entries.len());
         for entry in entries {
             let target = topics.target(entry);
@@ -221,12 +224,23 @@ impl RoomState {
 
 impl Target {
     /// Overlapping subscriptions of one session deliver a message once, with the highest QoS and all identifiers
-    /// (MQTT 5.0 §3.3.4).
+    /// (MQTT 5.0 §3.3.4); its own message only those that want it ([MQTT-3.8.3-3]).
     fn merge(&mut self, other: Self) {
+        if other.no_local && !self.no_local && self.own.is_none() {
+            self.own = Some(Box::new(self.clone()));
+        }
         self.qos = self.qos.max(other.qos);
-        self.no_local &= other.no_local;
         self.retain_as_published |= other.retain_as_published;
         self.subscription_ids.extend(other.subscription_ids);
+    }
+
+    /// How a message of this session gets to it; `None`: it wants none of its own.
+    pub(crate) fn for_message_of(&self, publisher: Option<u64>) -> Option<&Self> {
+        match &self.own {
+            _ if publisher != Some(self.session.id) => Some(self),
+            Some(own) => Some(own),
+            None => (!self.no_local).then_some(self),
+        }
     }
 }
 
@@ -245,6 +259,7 @@ impl Topics<'_> {
             no_local: entry.options.no_local,
             retain_as_published: entry.options.retain_as_published,
             subscription_ids: entry.id.into_iter().collect(),
+            own: None,
         }
     }
 

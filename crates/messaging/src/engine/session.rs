@@ -20,7 +20,7 @@ use kernel::ChannelId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::inflight::{Again, Receipt, Window};
+use super::inflight::{Again, Last, Receipt, Window};
 use super::link::{Close, Link};
 use super::message::Parcel;
 use super::output::{Output, Written, recycle, write_out};
@@ -172,7 +172,8 @@ impl Session {
     ) -> Taken {
         let mut state = self.state.lock();
         let state = &mut *state;
-        let Some(link) = state.link.as_ref().filter(|_| !state.ended) else { return Taken::Done };
+        let open = !state.ended && !state.output.sealed;
+        let Some(link) = state.link.as_ref().filter(|_| open) else { return Taken::Done };
         if state.output.len() >= self.shared.limits.output_bytes {
             count(&self.shared.stats.dropped_slow);
             return Taken::Done;
@@ -200,6 +201,7 @@ impl Session {
         }
         let direct = state.queue.is_empty()
             && state.window.is_open()
+            && !state.output.sealed
             && state.output.len() < self.shared.limits.output_bytes;
         match &state.link {
             Some(link) if direct => {
@@ -248,6 +250,16 @@ impl Session {
         let mut state = self.state.lock();
         if state.is_current(link) {
             state.output.buffer().extend_from_slice(bytes);
+        }
+    }
+
+    /// Appends the last packet of the connection. From here on messages wait as if there were no connection
+    /// ([MQTT-3.14.4-1]).
+    pub(crate) fn say_goodbye(&self, link: &Arc<Link>, bytes: &[u8]) {
+        self.reply(link, bytes);
+        let mut state = self.state.lock();
+        if state.is_current(link) {
+            state.output.sealed = true;
         }
     }
 
@@ -337,7 +349,7 @@ impl Session {
     /// Moves messages from the queue into the output while the window and the buffer have room, and wakes the
     /// publishers that wait for it.
     fn send_waiting(&self, state: &mut State, now: Instant) {
-        let Some(link) = state.link.clone() else { return };
+        let Some(link) = state.link.clone().filter(|_| !state.output.sealed) else { return };
         let mut tally = Tally::default();
         state.send_again(&link, self.shared.limits.output_bytes, now);
         while state.window.is_open() && state.output.len() < self.shared.limits.output_bytes {
@@ -388,25 +400,31 @@ impl Session {
         wait.then_some(state.progress)
     }
 
-    /// PUBACK, PUBCOMP, or a PUBREC that refuses. Whether the packet identifier was known.
-    pub(crate) fn acknowledged(&self, link: &Arc<Link>, packet_id: PacketId, now: Instant) -> bool {
+    /// PUBACK, PUBCOMP, or a PUBREC that refuses.
+    pub(crate) fn acknowledged(
+        &self,
+        link: &Arc<Link>,
+        packet_id: PacketId,
+        last: Last,
+        now: Instant,
+    ) -> Receipt {
         let mut state = self.state.lock();
         if !state.is_current(link) {
-            return true;
+            return Receipt::First;
         }
-        let known = state.window.finish(packet_id);
-        state.progress += u64::from(known);
+        let receipt = state.window.finish(packet_id, last);
+        state.progress += u64::from(receipt == Receipt::First);
         if !state.queue.is_empty() || !state.window.is_open() {
             self.send_waiting(&mut state, now);
         }
-        known
+        receipt
     }
 
-    /// PUBREC. Whether the packet identifier was known.
-    pub(crate) fn received(&self, link: &Arc<Link>, packet_id: PacketId, now: Instant) -> bool {
+    /// PUBREC.
+    pub(crate) fn received(&self, link: &Arc<Link>, packet_id: PacketId, now: Instant) -> Receipt {
         let mut state = self.state.lock();
         if !state.is_current(link) {
-            return true;
+            return Receipt::First;
         }
         let receipt = state.window.received(packet_id);
         if receipt == Receipt::First {
@@ -416,7 +434,7 @@ impl Session {
                 self.send_waiting(&mut state, now);
             }
         }
-        receipt != Receipt::Unknown
+        receipt
     }
 
     /// A QoS 2 message arrives: whether it is new ([MQTT-4.3.3-10]). `None`: more than the Receive Maximum are

@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 
+use tokio::task::consume_budget;
+
 use super::connection::{Connection, Exit};
 use crate::engine::fanout::Work;
+use crate::engine::inflight::{Last, Receipt};
 use crate::engine::publish::{Origin, Refusal};
 use crate::engine::session::Taken;
 use crate::stats::count;
@@ -17,20 +20,17 @@ impl Connection {
     pub(super) async fn handle(&mut self, packet: Packet, work: &mut Work) -> Result<(), Exit> {
         match packet {
             Packet::Publish(publish) => return self.publish(publish, work).await,
-            Packet::PubAck(ack) => {
-                self.session.acknowledged(&self.link, ack.packet_id, work.now);
-            }
-            Packet::PubRec(ack) => self.received(&ack, work),
+            Packet::PubAck(ack) => self.finished(&ack, Last::PubAck, work)?,
+            Packet::PubRec(ack) if ack.reason.is_failure() => self.finished(&ack, Last::Refusal, work)?,
+            Packet::PubRec(ack) => self.received(&ack, work)?,
             Packet::PubRel(ack) => {
                 let known = self.session.release(&self.link, ack.packet_id);
                 self.answer(&Packet::PubComp(Ack::with_reason(ack.packet_id, found(known))));
             }
-            Packet::PubComp(ack) => {
-                self.session.acknowledged(&self.link, ack.packet_id, work.now);
-            }
+            Packet::PubComp(ack) => self.finished(&ack, Last::PubComp, work)?,
             Packet::PingReq => self.answer(&Packet::PingResp),
-            Packet::Subscribe(packet) => self.subscribe(&packet, work).await,
-            Packet::Unsubscribe(packet) => self.unsubscribe(&packet),
+            Packet::Subscribe(packet) => return self.subscribe(&packet, work).await,
+            Packet::Unsubscribe(packet) => return self.unsubscribe(&packet).await,
             Packet::Disconnect(packet) => return Err(self.disconnect(packet)),
             // No method was agreed on in CONNECT ([MQTT-4.12.0-6]). The decoder lets nothing else come from a client.
             Packet::Auth(_)
@@ -59,14 +59,23 @@ impl Connection {
         let _encoded = encode(packet, self.link.version, &mut self.answers);
     }
 
-    /// PUBREC: the message is released, or finished if the client refuses it.
-    fn received(&mut self, ack: &Ack, work: &Work) {
-        if ack.reason.is_failure() {
-            self.session.acknowledged(&self.link, ack.packet_id, work.now);
-        } else {
-            let known = self.session.received(&self.link, ack.packet_id, work.now);
-            self.answer(&Packet::PubRel(Ack::with_reason(ack.packet_id, found(known))));
+    /// PUBACK, PUBCOMP, or a PUBREC that refuses: the message is finished.
+    fn finished(&self, ack: &Ack, last: Last, work: &Work) -> Result<(), Exit> {
+        match self.session.acknowledged(&self.link, ack.packet_id, last, work.now) {
+            Receipt::Misplaced => Err(Exit::Told(ReasonCode::PROTOCOL_ERROR)),
+            Receipt::First | Receipt::Repeated | Receipt::Unknown => Ok(()),
         }
+    }
+
+    /// PUBREC: the message is released.
+    fn received(&mut self, ack: &Ack, work: &Work) -> Result<(), Exit> {
+        let receipt = self.session.received(&self.link, ack.packet_id, work.now);
+        if receipt == Receipt::Misplaced {
+            return Err(Exit::Told(ReasonCode::PROTOCOL_ERROR));
+        }
+        let reason = found(receipt != Receipt::Unknown);
+        self.answer(&Packet::PubRel(Ack::with_reason(ack.packet_id, reason)));
+        Ok(())
     }
 
     async fn publish(&mut self, mut publish: Publish, work: &mut Work) -> Result<(), Exit> {
@@ -171,7 +180,8 @@ impl Connection {
         Ok(())
     }
 
-    async fn subscribe(&mut self, packet: &Subscribe, work: &mut Work) {
+    async fn subscribe(&mut self, packet: &Subscribe, work: &mut Work) -> Result<(), Exit> {
+        self.check_answer_fits(packet.filters.len())?;
         self.send_answers();
         work.flush();
         let mut reasons = Vec::with_capacity(packet.filters.len());
@@ -180,6 +190,7 @@ impl Connection {
                 reasons.push(ReasonCode::QUOTA_EXCEEDED);
                 continue;
             }
+            consume_budget().await;
             let granted = self
                 .core
                 .subscribe(&self.session, &self.link, &self.identity, subscription, packet.subscription_id)
@@ -194,6 +205,18 @@ impl Connection {
         self.answer(&Packet::SubAck(SubAck { packet_id, reasons, diagnostics: Diagnostics::default() }));
         self.send_answers();
         self.send_owed(work).await;
+        Ok(())
+    }
+
+    /// SUBACK and UNSUBACK have a byte per filter, and nothing of them can be left out. A client that asks for more
+    /// answers than it accepts ([MQTT-3.1.2-24]) is told so before anything is changed.
+    fn check_answer_fits(&self, filters: usize) -> Result<(), Exit> {
+        /// Type, length, packet identifier and an empty property section.
+        const AROUND: usize = 1 + 4 + 2 + 1;
+        if filters + AROUND > self.link.maximum_packet_size {
+            return Err(Exit::Told(ReasonCode::PACKET_TOO_LARGE));
+        }
+        Ok(())
     }
 
     /// Sends the retained messages that new subscriptions are owed, step by step, until the session's own queue is
@@ -214,11 +237,16 @@ impl Connection {
         self.owed = VecDeque::new();
     }
 
-    fn unsubscribe(&mut self, packet: &Unsubscribe) {
-        let reasons =
-            packet.filters.iter().map(|filter| self.core.unsubscribe(&self.session, filter)).collect();
+    async fn unsubscribe(&mut self, packet: &Unsubscribe) -> Result<(), Exit> {
+        self.check_answer_fits(packet.filters.len())?;
+        let mut reasons = Vec::with_capacity(packet.filters.len());
+        for filter in &packet.filters {
+            consume_budget().await;
+            reasons.push(self.core.unsubscribe(&self.session, filter));
+        }
         let packet_id = packet.packet_id;
         self.answer(&Packet::UnsubAck(UnsubAck { packet_id, reasons, diagnostics: Diagnostics::default() }));
+        Ok(())
     }
 }
 

@@ -326,7 +326,7 @@ impl Connection {
             }
         };
         if let Some(reason) = reason {
-            self.session.reply(&self.link, &self.goodbye(reason));
+            self.session.say_goodbye(&self.link, &self.goodbye(reason));
             self.session.flush(Instant::now());
             // A client that does not take its last bytes in time goes without them.
             let _drained = timeout(FAREWELL, self.drain()).await;

@@ -10,6 +10,7 @@
 
 mod bounds;
 mod client;
+mod conformance;
 mod flow;
 mod gate;
 mod http;

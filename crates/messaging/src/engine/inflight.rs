@@ -229,8 +229,12 @@ mod tests {
     }
 
     fn send(window: &mut Window) -> PacketId {
+        send_as(QoS::AtLeastOnce, window)
+    }
+
+    fn send_as(qos: QoS, window: &mut Window) -> PacketId {
         let id = window.take_id();
-        window.sent(id, parcel());
+        window.sent(id, Parcel { qos, ..parcel() });
         id
     }
 
@@ -276,7 +280,7 @@ mod tests {
     fn a_new_connection_gets_everything_again_in_order_and_within_its_window() {
         let mut window = Window::new();
         window.restart(4, usize::MAX);
-        let ids: Vec<PacketId> = (0..4).map(|_| send(&mut window)).collect();
+        let ids: Vec<PacketId> = (0..4).map(|_| send_as(QoS::ExactlyOnce, &mut window)).collect();
         assert_eq!(window.received(ids[1]), Receipt::First);
         assert_eq!(window.received(ids[1]), Receipt::Repeated);
 
@@ -295,16 +299,34 @@ mod tests {
         let mut window = Window::new();
         window.restart(10, 2 * parcel().cost());
         let first = send(&mut window);
-        let second = send(&mut window);
+        let second = send_as(QoS::ExactlyOnce, &mut window);
         assert!(!window.is_open());
         assert_eq!(window.received(second), Receipt::First);
         assert!(window.is_open(), "of a received message only the identifier is kept");
         let third = send(&mut window);
         assert!(!window.is_open());
-        for id in [first, second, third] {
-            assert_eq!(window.finish(id, Last::PubAck), Receipt::First);
+        for (id, last) in [(first, Last::PubAck), (second, Last::PubComp), (third, Last::PubAck)] {
+            assert_eq!(window.finish(id, last), Receipt::First);
         }
         assert_eq!(window.bytes, 0);
+    }
+
+    #[test]
+    fn a_message_is_finished_by_its_own_acknowledgement_alone() {
+        let mut window = Window::new();
+        window.restart(2, usize::MAX);
+        let once = send(&mut window);
+        let exactly = send_as(QoS::ExactlyOnce, &mut window);
+        assert_eq!(window.received(once), Receipt::Misplaced);
+        assert_eq!(window.finish(once, Last::PubComp), Receipt::Misplaced);
+        assert_eq!(window.finish(once, Last::Refusal), Receipt::Misplaced);
+        assert_eq!(window.finish(exactly, Last::PubAck), Receipt::Misplaced);
+        assert_eq!(window.finish(exactly, Last::PubComp), Receipt::Misplaced);
+        assert!(!window.is_open());
+        assert_eq!(window.received(exactly), Receipt::First);
+        assert_eq!(window.finish(exactly, Last::PubAck), Receipt::Misplaced);
+        assert_eq!(window.finish(exactly, Last::PubComp), Receipt::First);
+        assert_eq!(window.finish(once, Last::PubAck), Receipt::First);
     }
 
     #[test]

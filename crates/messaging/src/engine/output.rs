@@ -212,4 +212,20 @@ mod tests {
         assert_eq!(output.stuck_since, None);
         assert!(output.is_empty() && output.is_between_packets());
     }
+
+    #[test]
+    fn nothing_is_said_past_the_buffer_before_the_connack_has_left() {
+        let mut output = Output::default();
+        output.buffer().extend_from_slice(b"connack");
+        assert!(!output.is_between_packets(), "it is still here");
+        let (buffer, _) = output.take().unwrap();
+        assert!(!output.is_between_packets(), "somebody writes");
+        output.give_back(buffer, 3);
+        assert!(!output.is_between_packets(), "half of it has left");
+        let (buffer, _) = output.take().unwrap();
+        output.give_back(buffer, 7);
+        assert!(output.is_between_packets());
+        output.buffer().extend_from_slice(b"more");
+        assert!(output.is_between_packets(), "nothing of what is new has left");
+    }
 }

@@ -25,6 +25,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::connect::{Newcomer, NotAttached};
 use super::disconnect::Departure;
 use super::fanout::Work;
+use super::inflight::Last;
 use super::link::{Close, Link};
 use super::output::Pipe;
 use super::publish::{Origin, Refusal, Ticket};
@@ -230,7 +231,7 @@ impl Reader {
     /// The message is out: its QoS 1 promise is kept. Nothing for QoS 0.
     pub fn acknowledge(&self, message: &Publish) {
         if let Some(packet_id) = message.packet_id {
-            self.session.acknowledged(&self.link, packet_id, Instant::now());
+            self.session.acknowledged(&self.link, packet_id, Last::PubAck, Instant::now());
         }
     }
 

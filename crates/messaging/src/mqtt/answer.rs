@@ -211,9 +211,15 @@ impl Connection {
     /// SUBACK and UNSUBACK have a byte per filter, and nothing of them can be left out. A client that asks for more
     /// answers than it accepts ([MQTT-3.1.2-24]) is told so before anything is changed.
     fn check_answer_fits(&self, filters: usize) -> Result<(), Exit> {
-        /// Type, length, packet identifier and an empty property section.
-        const AROUND: usize = 1 + 4 + 2 + 1;
-        if filters + AROUND > self.link.maximum_packet_size {
+        // Packet identifier, an empty property section, and the reasons; type and length stand in front.
+        let body = 2 + 1 + filters;
+        let length = match body {
+            ..=0x7f => 1,
+            0x80..=0x3fff => 2,
+            0x4000..=0x1f_ffff => 3,
+            _ => 4,
+        };
+        if 1 + length + body > self.link.maximum_packet_size {
             return Err(Exit::Told(ReasonCode::PACKET_TOO_LARGE));
         }
         Ok(())

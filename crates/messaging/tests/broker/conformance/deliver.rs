@@ -160,7 +160,7 @@ async fn copies_under_different_names_have_the_identifier_of_their_own_subscript
     subscriber.subscribe_with(&broker.topic("/a"), options(QoS::AtLeastOnce), Some(1)).await;
     subscriber.subscribe_with("m/plant/c/boiler/+", options(QoS::AtLeastOnce), Some(2)).await;
     publisher.publish(&broker.topic("/a"), "x", QoS::AtLeastOnce).await;
-    let mut copies = vec![subscriber.take().await, subscriber.take().await];
+    let mut copies = [subscriber.take().await, subscriber.take().await];
     copies.sort_by_key(|copy| copy.subscription_ids.clone());
     assert_eq!(copies[0].subscription_ids, [SubscriptionId::new(1).unwrap()]);
     assert_eq!(copies[0].topic, broker.topic("/a").as_str());

@@ -1,6 +1,7 @@
 //! Chapter 3.3.2 and 3.3.4: a message as its subscribers get it.
 
-use std::num::NonZeroU32;
+use std::collections::HashMap;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use messaging::wire::{
     Connect, MessageProperties, MessageProperty, Packet, Publish, QoS, SubscriptionId, SubscriptionOptions,
@@ -178,11 +179,37 @@ async fn a_client_that_knows_no_aliases_is_sent_none() {
     for _ in 0..5 {
         // The alias of the publisher is none of the subscriber's.
         let mut message = publisher.message(&broker.topic("/a"), "x", QoS::AtLeastOnce);
-        message.topic_alias = std::num::NonZeroU16::new(3);
+        message.topic_alias = NonZeroU16::new(3);
         publisher.publish_message(message).await;
         let delivery = subscriber.take().await;
         assert_eq!((delivery.topic_alias, delivery.topic), (None, Text::from(broker.topic("/a"))));
     }
+}
+
+/// An alias that the server sets stays below the client's maximum and stands for one topic at a time.
+#[tokio::test]
+async fn a_client_is_sent_no_alias_above_its_maximum() {
+    let broker = Broker::start().await;
+    let connect = Connect { topic_alias_maximum: 2, ..broker.plant.connect(Version::V5, 0) };
+    let mut subscriber = broker.connect(connect).await;
+    let mut publisher = broker.client(Version::V5, 1).await;
+    subscriber.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
+    let mut aliases: HashMap<NonZeroU16, Text> = HashMap::new();
+    for number in 0..30 {
+        let topic = broker.topic(&format!("/{}", number % 4));
+        publisher.publish(&topic, &topic, [QoS::AtMostOnce, QoS::AtLeastOnce][number % 2]).await;
+        let delivery = subscriber.take().await;
+        let named = match (delivery.topic_alias, delivery.topic.is_empty()) {
+            (None, _) => delivery.topic.clone(),
+            (Some(alias), true) => aliases[&alias].clone(),
+            (Some(alias), false) => {
+                aliases.insert(alias, delivery.topic.clone());
+                delivery.topic.clone()
+            }
+        };
+        assert_eq!(named, text(&delivery));
+    }
+    assert!(aliases.keys().all(|alias| alias.get() <= 2), "{aliases:?}");
 }
 
 #[tokio::test]

@@ -151,3 +151,18 @@ async fn a_breach_closes_its_own_connection_and_no_other() {
         bystander.has_nothing().await;
     }
 }
+
+/// Nobody can say whether the message may go there: MQTT 3 has no words for that, MQTT 5 has.
+#[tokio::test]
+async fn a_passing_trouble_closes_a_connection_of_mqtt_3() {
+    let broker = Broker::start().await;
+    let mut new = broker.client(Version::V5, 0).await;
+    let mut old = broker.client(Version::V311, 1).await;
+    broker.gate.fail();
+    let reason = new.publish(&broker.topic("/x"), "x", QoS::AtLeastOnce).await;
+    assert_eq!(reason, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
+    new.has_nothing().await;
+    let publish = old.message(&broker.topic("/x"), "x", QoS::AtLeastOnce);
+    old.send(Packet::Publish(publish)).await;
+    assert_eq!(old.closed().await, None, "without an acknowledgement");
+}

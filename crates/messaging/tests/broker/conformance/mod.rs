@@ -1,5 +1,6 @@
 //! What the specifications of MQTT 3.1.1 and 5.0 demand, chapter by chapter and often byte by byte.
-
+//!
+//! docs/mqtt-conformance.md says which test covers which numbered statement; `table.rs` keeps that true.
 mod acknowledge;
 mod connack;
 mod connect;
@@ -14,6 +15,7 @@ mod sessions;
 mod shared;
 mod states;
 mod subscribe;
+mod table;
 mod topics;
 mod unsubscribe;
 mod wills;

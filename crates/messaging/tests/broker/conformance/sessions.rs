@@ -161,3 +161,21 @@ async fn a_session_of_mqtt_3_is_resumed_by_mqtt_5_and_the_other_way_round() {
         client.has_nothing().await;
     }
 }
+
+/// However long it lasts: the expiry counts from the end of the connection.
+#[tokio::test]
+async fn a_session_does_not_end_while_its_connection_is_open() {
+    let broker = Broker::start().await;
+    for version in BOTH {
+        let mut client = broker.client(version, 0).await;
+        client.subscribe(&broker.topic("/x"), QoS::AtLeastOnce).await;
+        // A session of another that ends after a second has ended meanwhile.
+        let short = Connect { session_expiry: 1, ..lasting(&broker, Version::V5, 1) };
+        drop(broker.connect(short).await);
+        becomes("the end of the other", &broker.engine.stats().sessions, 1).await;
+        client.publish(&broker.topic("/x"), "x", QoS::AtMostOnce).await;
+        assert_eq!(text(&client.take().await), "x");
+        leave(&broker, client).await;
+        becomes("the end", &broker.engine.stats().sessions, 0).await;
+    }
+}

@@ -177,3 +177,31 @@ async fn a_will_topic_with_a_wildcard_or_without_a_character_is_refused() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_client_silent_for_longer_than_its_own_keep_alive_is_closed_and_leaves_its_will() {
+    let broker = Broker::start().await;
+    let mut watching = watcher(&broker, 1).await;
+    for version in BOTH {
+        let connect = Connect {
+            keep_alive: 1,
+            will: Some(will(&broker, "gone", QoS::AtLeastOnce, false)),
+            ..broker.plant.connect(version, 0)
+        };
+        let (mut silent, connack) = Client::connect(broker.address, connect).await;
+        assert_eq!(connack.server_keep_alive, None);
+        let told = version.is_v5().then_some(ReasonCode::KEEP_ALIVE_TIMEOUT);
+        assert_eq!(silent.closed().await, told);
+        assert_eq!(text(&watching.take().await), "gone");
+    }
+}
+
+#[tokio::test]
+async fn a_disconnect_of_mqtt_3_drops_the_will() {
+    let broker = Broker::start().await;
+    let mut watching = watcher(&broker, 1).await;
+    let will = Some(will(&broker, "gone", QoS::AtLeastOnce, false));
+    let client = broker.connect(Connect { will, ..broker.plant.connect(Version::V311, 0) }).await;
+    super::leave(&broker, client).await;
+    watching.has_nothing().await;
+}

@@ -149,8 +149,9 @@ impl Peers {
         let turn = self.turn;
         let mut gone = None;
         if let Some(peer) = self.by_address.get(&address) {
-            let order = self.silence_of(peer.is_known);
-            order.remove(&self.by_address.get(&address).map_or(0, |peer| peer.turn));
+            let (is_known, last) = (peer.is_known, peer.turn);
+            let order = self.silence_of(is_known);
+            order.remove(&last);
             order.insert(turn, address);
         } else {
             gone = self.make_room(false, limits.strangers);

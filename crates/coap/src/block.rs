@@ -55,15 +55,6 @@ impl Block {
     }
 }
 
-/// The largest exponent whose blocks are no larger than this many bytes.
-pub(crate) const fn exponent_within(bytes: usize) -> u8 {
-    let mut exponent = LARGEST;
-    while exponent > 0 && 16_usize << exponent > bytes {
-        exponent -= 1;
-    }
-    exponent
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,12 +78,5 @@ mod tests {
         assert_eq!(block(2).part_of(20), None);
         assert_eq!(block(1).part_of(16), None);
         assert_eq!(block(0).part_of(0), Some((0..0, block(0))));
-    }
-
-    #[test]
-    fn blocks_fit_into_what_there_is_room_for() {
-        assert_eq!(exponent_within(2_000), 6);
-        assert_eq!(exponent_within(1_023), 5);
-        assert_eq!(exponent_within(3), 0);
     }
 }

@@ -64,7 +64,11 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// An endpoint, and where its results come out; they are to be given to [`Endpoint::finish`].
-    pub(crate) fn new(engine: Engine, limits: Arc<Limits>, stats: Arc<Stats>) -> (Self, mpsc::Receiver<Done>) {
+    pub(crate) fn new(
+        engine: Engine,
+        limits: Arc<Limits>,
+        stats: Arc<Stats>,
+    ) -> (Self, mpsc::Receiver<Done>) {
         let (results, done) = mpsc::channel(RESULTS);
         let endpoint = Self {
             layer: Layer::new(Arc::clone(&limits), Arc::clone(&stats)),
@@ -186,10 +190,12 @@ impl Endpoint {
                 Done::Observing { ticket, request: Box::new(request), outcome }
             }),
             None => {
-                let block = self.observers.further_block(ticket.peer, &request, &mut self.layer, now);
-                let refusal =
-                    || Reply::text(ResponseType::BadOption, "messages can only be observed: add `Observe: 0`");
+                let block = self.observers.further_block(ticket.peer, &request, now);
+                let refusal = || {
+                    Reply::text(ResponseType::BadOption, "messages can only be observed: add `Observe: 0`")
+                };
                 self.answer(&ticket, &block.unwrap_or_else(refusal), now);
+                self.observers.resume(ticket.peer, &mut self.layer, now);
             }
         }
     }
@@ -305,24 +311,6 @@ impl Endpoint {
             _ => {}
         }
         self.layer.answer(ticket, reply, now);
-    }
-
-    /// A secured connection is open; who is at its other end, if that is known.
-    pub(crate) fn connected(&mut self, peer: SocketAddr, identity: Option<Identity>, now: Instant) {
-        let (remembered, gone) = self.layer.peers.heard(peer, now, &self.limits);
-        remembered.is_proven = true;
-        self.layer.gone.extend(gone);
-        self.layer.make_known(peer);
-        self.secured.insert(peer, identity);
-        self.forget_gone();
-    }
-
-    /// A connection has ended: everything of the peer goes.
-    pub(crate) fn forget(&mut self, peer: SocketAddr) {
-        self.secured.remove(&peer);
-        self.uploads.forget(peer);
-        self.observers.forget(peer);
-        self.layer.peers.forget(peer);
     }
 
     fn forget_gone(&mut self) {

@@ -2,7 +2,11 @@ use std::time::Duration;
 
 use coap_lite::{CoapOption, ResponseType};
 
+use proptest::prelude::{any, prop};
+use proptest::{prop_assert, proptest};
+
 use super::*;
+use crate::request::Request;
 
 const HERE: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 1));
 const SECOND: Duration = Duration::from_secs(1);
@@ -135,4 +139,24 @@ fn a_reply_to_a_request_that_needs_no_acknowledgement_has_an_id_of_its_own() {
     layer.answer(&ticket, &content().with(CoapOption::Observe, vec![]), now);
     let answer = sent(&mut layer).remove(0);
     assert_eq!((answer[0], answer[4]), (0x51, 7));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_are_too_much_for_reading(
+        mut bytes in prop::collection::vec(any::<u8>(), 0..200),
+        is_version_1 in any::<bool>(),
+    ) {
+        if let (Some(first), true) = (bytes.first_mut(), is_version_1) {
+            *first = 0x40 | *first & 0x38;
+        }
+        let mut layer = layer();
+        if let Some(Incoming::Request(ticket, packet)) = layer.receive(HERE, &bytes, Instant::now())
+            && let Err(refusal) = Request::read(&packet)
+        {
+            layer.answer(&ticket, &refusal, Instant::now());
+        }
+        let bound = (bytes.len() * AMPLIFICATION).max(FREE_BYTES);
+        prop_assert!(layer.out.iter().all(|(_, answer)| answer.len() <= bound));
+    }
 }

@@ -178,17 +178,8 @@ impl Observers {
     }
 
     /// A message of ours has come to its end.
-    pub(crate) fn settled(
-        &mut self,
-        peer: SocketAddr,
-        id: u16,
-        fate: Fate,
-        layer: &mut Layer,
-        now: Instant,
-    ) {
-        let awaits = |observation: &Observation| {
-            matches!(observation.awaited, Awaited::Ping(awaited) | Awaited::Message(awaited) if awaited == id)
-        };
+    pub(crate) fn settled(&mut self, peer: SocketAddr, id: u16, fate: Fate, layer: &mut Layer, now: Instant) {
+        let awaits = |observation: &Observation| matches!(observation.awaited, Awaited::Ping(awaited) | Awaited::Message(awaited) if awaited == id);
         let found = self.find(peer, |observation| {
             awaits(observation) || (fate == Fate::Refused && observation.last_id == Some(id))
         });
@@ -210,18 +201,16 @@ impl Observers {
         }
     }
 
-    /// The answer to a request for a further block of a message.
+    /// The answer to a request for a further block of a message; after the last one comes [`Observers::resume`].
     pub(crate) fn further_block(
         &mut self,
         peer: SocketAddr,
         request: &Request,
-        layer: &mut Layer,
         now: Instant,
     ) -> Option<Reply> {
         let asked = request.block2.filter(|block| block.number > 0)?;
-        let observation = self
-            .find(peer, |observation| observation.key == request.key && observation.download.is_some())?;
-        let number = observation.number;
+        let observation =
+            self.find(peer, |observation| observation.key == request.key && observation.download.is_some())?;
         let format = observation.format;
         let download = observation.download.as_mut()?;
         let Some((range, block)) = asked.part_of(download.body.len()) else {
@@ -237,9 +226,17 @@ impl Observers {
         };
         if !block.more {
             observation.download = None;
-            self.flush(peer, number, layer, now);
         }
         Some(reply)
+    }
+
+    /// Sends what a peer may have now.
+    pub(crate) fn resume(&mut self, peer: SocketAddr, layer: &mut Layer, now: Instant) {
+        let own = self.by_peer.get(&peer).into_iter().flatten();
+        let numbers: Vec<u64> = own.map(|observation| observation.number).collect();
+        for number in numbers {
+            self.flush(peer, number, layer, now);
+        }
     }
 
     /// Ends the observation with this token, if there is one.
@@ -301,11 +298,7 @@ impl Observers {
         }
     }
 
-    fn find(
-        &mut self,
-        peer: SocketAddr,
-        wanted: impl Fn(&Observation) -> bool,
-    ) -> Option<&mut Observation> {
+    fn find(&mut self, peer: SocketAddr, wanted: impl Fn(&Observation) -> bool) -> Option<&mut Observation> {
         self.by_peer.get_mut(&peer)?.iter_mut().find(|observation| wanted(observation))
     }
 
@@ -333,14 +326,7 @@ impl Observation {
         self.confirmed.is_some() && self.awaited == Awaited::Nothing && self.download.is_none()
     }
 
-    fn send(
-        &mut self,
-        peer: SocketAddr,
-        message: Bytes,
-        tags: &mut u32,
-        layer: &mut Layer,
-        now: Instant,
-    ) {
+    fn send(&mut self, peer: SocketAddr, message: Bytes, tags: &mut u32, layer: &mut Layer, now: Instant) {
         self.sequence = self.sequence.wrapping_add(1) & SEQUENCE;
         let mut reply = Reply::empty(ResponseType::Content)
             .with_number(CoapOption::Observe, self.sequence)

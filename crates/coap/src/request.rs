@@ -105,7 +105,9 @@ impl Request {
             MessageClass::Request(RequestType::Get) => Method::Get,
             MessageClass::Request(RequestType::Post) => Method::Post,
             MessageClass::Request(RequestType::Put) => Method::Put,
-            _ => return Err(Reply::text(ResponseType::MethodNotAllowed, "use GET with Observe, POST or PUT")),
+            _ => {
+                return Err(Reply::text(ResponseType::MethodNotAllowed, "use GET with Observe, POST or PUT"));
+            }
         };
         let number = |option: CoapOption| -> Result<Option<u32>, Reply> {
             let value = packet.get_first_option(option);
@@ -268,7 +270,8 @@ mod tests {
     #[test]
     fn credentials_have_the_names_of_both_generations_and_stand_once() {
         let shown = |query: &[&str]| {
-            Request::read(&packet(RequestType::Post, &["m", "d", "c", "ch"], query)).map(|request| request.shown)
+            Request::read(&packet(RequestType::Post, &["m", "d", "c", "ch"], query))
+                .map(|request| request.shown)
         };
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(shown(&["x=1", "auth=s=t"]).unwrap().auth, some("s=t"));

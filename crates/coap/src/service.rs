@@ -90,9 +90,8 @@ pub(crate) async fn observe(engine: &Engine, caller: &Caller, request: &Request)
 /// has one connection for many devices.
 async fn authenticate(engine: &Engine, caller: &Caller, topic: &str, shown: &Shown) -> Result<Identity> {
     // A filter may have wildcards, which do not matter here; its own rules are looked at when it is used.
-    let address = messaging::topic::Filter::parse(topic)
-        .map_err(|error| Error::invalid(error.to_string()))?
-        .address;
+    let address =
+        messaging::topic::Filter::parse(topic).map_err(|error| Error::invalid(error.to_string()))?.address;
     if shown.is_empty() {
         return caller
             .identity

@@ -37,7 +37,10 @@ fn code<T: std::fmt::Debug>(refused: Result<T, Reply>) -> ResponseType {
 fn blocks_in_order_make_a_body() {
     let (mut uploads, now) = (uploads(), Instant::now());
     uploads.begin(HERE, &request(1, &[1; 16]), block(0, true), now).unwrap();
-    assert_eq!(uploads.add(HERE, &request(1, &[2; 16]), block(1, true), now), Ok(Step::Continue(block(1, true))));
+    assert_eq!(
+        uploads.add(HERE, &request(1, &[2; 16]), block(1, true), now),
+        Ok(Step::Continue(block(1, true)))
+    );
     let body = [[1; 16].as_slice(), &[2; 16], &[3; 2]].concat();
     assert_eq!(
         uploads.add(HERE, &request(1, &[3; 2]), block(2, false), now),
@@ -86,8 +89,14 @@ fn a_body_that_is_or_says_to_be_too_large_is_refused_with_the_bound() {
     let refused = uploads.check(&announced, block(0, true)).unwrap_err();
     assert_eq!(refused.code, ResponseType::RequestEntityTooLarge);
     assert_eq!(refused.options, [(CoapOption::Size1, vec![64])]);
-    assert_eq!(code(uploads.check(&request(1, &[0; 16]), block(4, true))), ResponseType::RequestEntityTooLarge);
-    assert_eq!(code(uploads.check(&request(1, &[0; 16]), block(1 << 19, false))), ResponseType::RequestEntityTooLarge);
+    assert_eq!(
+        code(uploads.check(&request(1, &[0; 16]), block(4, true))),
+        ResponseType::RequestEntityTooLarge
+    );
+    assert_eq!(
+        code(uploads.check(&request(1, &[0; 16]), block(1 << 19, false))),
+        ResponseType::RequestEntityTooLarge
+    );
     assert_eq!(code(uploads.check(&request(1, &[0; 15]), block(0, true))), ResponseType::BadRequest);
     assert_eq!(code(uploads.check(&request(1, &[0; 17]), block(0, false))), ResponseType::BadRequest);
     assert!(uploads.check(&request(1, &[0; 16]), block(3, true)).is_ok());

@@ -117,7 +117,11 @@ mod tests {
         assert_eq!(decode(&con(&[0xd0])).unwrap_err(), refused, "an option that is cut off");
         assert_eq!(decode(&con(&[0xf0, 1])).unwrap_err(), refused, "a reserved delta");
         assert_eq!(decode(&[0x49, 1, 0x12, 0x34]).unwrap_err(), refused, "a token of nine bytes");
-        assert_eq!(decode(&[0x40, 0, 0x12, 0x34, 0xb1, b'a']).unwrap_err(), refused, "an empty message with an option");
+        assert_eq!(
+            decode(&[0x40, 0, 0x12, 0x34, 0xb1, b'a']).unwrap_err(),
+            refused,
+            "an empty message with an option"
+        );
         assert_eq!(decode(&[0x50, 1, 0x12, 0x34, 0xff]).unwrap_err(), Undecodable::Ignored, "nobody waits");
         assert_eq!(decode(&[0x80, 1, 0x12, 0x34]).unwrap_err(), Undecodable::Ignored, "another version");
         assert_eq!(decode(b"GET").unwrap_err(), Undecodable::Ignored, "another protocol");

@@ -42,7 +42,9 @@ impl Launch {
     pub fn on(storage: Storage) -> Self {
         let data = TempDir::new().expect("no temporary directory");
         let mut arguments = vec!["serve".to_owned()];
-        for argument in ["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--no-compat-ports"] {
+        for argument in
+            ["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--coap", "127.0.0.1:0", "--no-compat-ports"]
+        {
             arguments.push(argument.to_owned());
         }
         arguments.extend(["--data-dir".to_owned(), path_text(&data.path().join("data"))]);
@@ -146,7 +148,8 @@ impl Launch {
             lines.iter().find_map(|line| line.strip_prefix(&format!("listening {listener} "))?.parse().ok())
         };
         let http = address("http").unwrap_or_else(|| panic!("no `listening http` line:\n{}", process.log()));
-        let listening = Listening { http, mqtt: address("mqtt"), grpc: address("grpc") };
+        let (mqtt, coap, grpc) = (address("mqtt"), address("coap"), address("grpc"));
+        let listening = Listening { http, mqtt, coap, grpc };
         (process, listening)
     }
 }
@@ -164,6 +167,7 @@ pub struct Server {
 struct Listening {
     http: SocketAddr,
     mqtt: Option<SocketAddr>,
+    coap: Option<SocketAddr>,
     grpc: Option<SocketAddr>,
 }
 
@@ -196,6 +200,15 @@ impl Server {
     #[track_caller]
     pub fn mqtt(&self) -> SocketAddr {
         self.listening.mqtt.unwrap_or_else(|| panic!("no `listening mqtt` line:\n{}", self.log()))
+    }
+
+    /// The address of the CoAP listener.
+    ///
+    /// # Panics
+    /// When the program has announced none.
+    #[track_caller]
+    pub fn coap(&self) -> SocketAddr {
+        self.listening.coap.unwrap_or_else(|| panic!("no `listening coap` line:\n{}", self.log()))
     }
 
     /// The address of the first gRPC listener.

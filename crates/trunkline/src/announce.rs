@@ -24,6 +24,8 @@ pub(crate) struct Welcome<'a> {
     pub(crate) compat: Vec<SocketAddr>,
     /// Where MQTT is spoken; none where this node does not.
     pub(crate) mqtt: Option<SocketAddr>,
+    /// Where CoAP is spoken; none where this node does not.
+    pub(crate) coap: Option<SocketAddr>,
     /// Where gRPC is spoken.
     pub(crate) grpc: Vec<SocketAddr>,
     /// The administrator's password, if this start has made it up.
@@ -76,6 +78,9 @@ impl fmt::Display for Welcome<'_> {
         if let Some(mqtt) = self.mqtt {
             writeln!(f, "  MQTT            mqtt://{}", reachable(mqtt))?;
         }
+        if let Some(coap) = self.coap {
+            writeln!(f, "  CoAP            coap://{}", reachable(coap))?;
+        }
         writeln!(f, "  Data            {}", self.settings.node.data_dir.display())?;
         writeln!(f, "  Administrator   {}", self.settings.admin.username)?;
         if let Some(password) = self.generated_password {
@@ -89,6 +94,9 @@ impl fmt::Display for Welcome<'_> {
         }
         if let Some(mqtt) = self.mqtt {
             writeln!(f, "listening mqtt {mqtt}")?;
+        }
+        if let Some(coap) = self.coap {
+            writeln!(f, "listening coap {coap}")?;
         }
         for grpc in &self.grpc {
             writeln!(f, "listening grpc {grpc}")?;
@@ -112,12 +120,13 @@ mod tests {
             http: "0.0.0.0:8080".parse().unwrap(),
             compat: vec!["0.0.0.0:9001".parse().unwrap()],
             mqtt: Some("127.0.0.1:1883".parse().unwrap()),
+            coap: Some("0.0.0.0:5683".parse().unwrap()),
             grpc: vec!["127.0.0.1:7001".parse().unwrap()],
             generated_password: Some(&password),
         };
         let text = welcome.to_string();
         assert!(text.ends_with(
-            "\nlistening http 0.0.0.0:8080\nlistening compat 0.0.0.0:9001\nlistening mqtt 127.0.0.1:1883\nlistening grpc 127.0.0.1:7001\nready\n"
+            "\nlistening http 0.0.0.0:8080\nlistening compat 0.0.0.0:9001\nlistening mqtt 127.0.0.1:1883\nlistening coap 0.0.0.0:5683\nlistening grpc 127.0.0.1:7001\nready\n"
         ));
         assert!(text.contains("http://localhost:8080/docs"), "{text}");
         assert!(text.contains("made-up"), "{text}");

@@ -105,6 +105,8 @@ pub(crate) struct SettingsArgs {
     http: Option<String>,
     #[arg(long, value_name = "ADDR", help_heading = "Listeners")]
     mqtt: Option<String>,
+    #[arg(long, value_name = "ADDR", help_heading = "Listeners")]
+    coap: Option<String>,
     /// Do not open the ports of the separate services (9001, 9002, …)
     /// [env: TRUNKLINE_COMPAT_PORTS_ENABLED=false]
     #[arg(long, help_heading = "Listeners")]
@@ -127,6 +129,7 @@ impl SettingsArgs {
             .with_flag("database_url", "--database-url", self.database_url)
             .with_flag("http", "--http", self.http)
             .with_flag("mqtt", "--mqtt", self.mqtt)
+            .with_flag("coap.address", "--coap", self.coap)
             .with_flag("only", "--only", self.only)
             .with_flag("compat_ports.enabled", "--no-compat-ports", compat_ports)
             .with_flag("log.level", "--log-level", self.log_level)

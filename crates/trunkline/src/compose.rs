@@ -133,6 +133,8 @@ pub(crate) struct Platform {
     pub(crate) generated_password: Option<Secret<String>>,
     /// The message engine.
     pub(crate) engine: Engine,
+    /// What the CoAP endpoint counts.
+    pub(crate) coap: Arc<coap::Stats>,
     db: Db,
     relay: Relay,
     background: Background,
@@ -165,7 +167,8 @@ impl Platform {
         tokio::spawn(async move { stop.run_until_cancelled(keys).await });
 
         // The recorder first: routes that are made before it count nothing.
-        let options = app_options(settings, &db, &engine, shutdown)?;
+        let coap = Arc::<coap::Stats>::default();
+        let options = app_options(settings, &db, &engine, &coap, shutdown)?;
         let serves = |capability| settings.node.only.serves(capability);
         let mut routes = registry.routes(serves);
         if serves(Capability::HttpAdapter) {
@@ -173,7 +176,7 @@ impl Platform {
         }
         let app = App::with_options(routes, app_info(settings, &rng), options);
         let services = registry.grpc();
-        Ok(Self { app, services, generated_password, engine, db, relay, background })
+        Ok(Self { app, services, generated_password, engine, coap, db, relay, background })
     }
 
     /// Brings everything to disk after the last request and the last connection have ended.
@@ -212,10 +215,14 @@ fn app_options(
     settings: &Settings,
     db: &Db,
     engine: &Engine,
+    coap: &Arc<coap::Stats>,
     shutdown: &CancellationToken,
 ) -> kernel::Result<AppOptions> {
-    let engine = engine.clone();
-    let metrics = Metrics::install()?.gathering(move || engine.stats().export());
+    let (engine, coap) = (engine.clone(), Arc::clone(coap));
+    let metrics = Metrics::install()?.gathering(move || {
+        engine.stats().export();
+        coap.export();
+    });
     tokio::spawn(metrics.clone().upkeep(shutdown.clone()));
     let db = db.clone();
     let options = AppOptions {
@@ -360,6 +367,19 @@ fn first_admin(settings: &Settings) -> FirstAdmin {
         first_name: admin.first_name,
         last_name: admin.last_name,
         password: admin.password,
+    }
+}
+
+/// What is not a setting keeps its default.
+pub(crate) fn coap_limits(settings: &Settings) -> coap::Limits {
+    let Settings { coap, messaging, .. } = settings;
+    coap::Limits {
+        message_bytes: usize::try_from(messaging.max_packet.0).unwrap_or(usize::MAX),
+        peers: coap.max_peers.0,
+        observations: coap.max_observations.0,
+        observations_per_peer: coap.max_observations_per_peer.0,
+        notifications: coap.max_waiting.0,
+        ..coap::Limits::default()
     }
 }
 

@@ -57,6 +57,35 @@ pub(crate) async fn open_mqtt(settings: &Settings) -> anyhow::Result<Option<mess
     Ok(Some(listener))
 }
 
+/// Where CoAP is spoken when nobody says otherwise (RFC 7252 §6.1).
+const COAP: (&str, u16) = ("0.0.0.0", 5683);
+
+/// Opens the CoAP port, where this node speaks CoAP. One that nobody asked for may be taken.
+pub(crate) async fn open_coap(settings: &Settings) -> anyhow::Result<Option<coap::Listener>> {
+    if !settings.node.only.serves(Capability::Coap) {
+        return Ok(None);
+    }
+    if let Some(address) = &settings.coap.address {
+        let listener = bind_any(address, coap::Listener::bind).await;
+        return listener.map(Some).map_err(|error| {
+            anyhow::anyhow!(
+                "cannot listen for CoAP on `{address}` ({error}); choose another address with `coap.address`"
+            )
+        });
+    }
+    if !settings.compat_ports.enabled {
+        return Ok(None);
+    }
+    let (host, port) = COAP;
+    match bind_any(&Address { host: host.to_owned(), port }, coap::Listener::bind).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) => {
+            tracing::warn!("the CoAP port {port} stays closed ({error}); `coap.address` changes it");
+            Ok(None)
+        }
+    }
+}
+
 /// Opens the gRPC ports: the one that was asked for must open, the ports of the separate services may be taken. None opens
 /// where other machines could act as any user.
 pub(crate) async fn open_grpc(settings: &Settings) -> anyhow::Result<Vec<grpc::Listener>> {

@@ -8,6 +8,7 @@ pub(crate) const FLAGS: &[(&str, &str)] = &[
     ("database_url", "database_url"),
     ("http", "http"),
     ("mqtt", "mqtt"),
+    ("coap", "coap.address"),
     ("only", "only"),
     ("log_level", "log.level"),
     ("log_format", "log.format"),

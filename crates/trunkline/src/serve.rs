@@ -13,7 +13,7 @@ use crate::compose::Platform;
 use crate::config::{self, Layers, Settings};
 use crate::data_dir::DataDir;
 use crate::doors::HttpDoors;
-use crate::{doors, logging, open_files, signals};
+use crate::{compose, doors, logging, open_files, signals};
 
 /// Runs the node until it is told to stop.
 pub(crate) fn run(layers: &Layers) -> anyhow::Result<()> {
@@ -42,6 +42,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let data = DataDir::open(&settings.node.data_dir)?;
     let doors = HttpDoors::open(&settings).await?;
     let mqtt = doors::open_mqtt(&settings).await?;
+    let coap = doors::open_coap(&settings).await?;
     let grpc = doors::open_grpc(&settings).await?;
     let Some(platform) =
         shutdown.run_until_cancelled(Platform::compose(&settings, &data, &shutdown)).await.transpose()?
@@ -55,6 +56,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         http: doors.front.local_addr(),
         compat: doors.compat.iter().map(web::Listener::local_addr).collect(),
         mqtt: mqtt.as_ref().map(messaging::mqtt::Listener::local_addr),
+        coap: coap.as_ref().map(coap::Listener::local_addr),
         grpc: grpc.iter().map(grpc::Listener::local_addr).collect(),
         generated_password: platform.generated_password.as_ref(),
     };
@@ -64,6 +66,10 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
     if let Some(listener) = mqtt {
         serving.spawn(listener.serve(platform.engine.clone(), shutdown.clone()));
+    }
+    if let Some(listener) = coap {
+        let (engine, stats) = (platform.engine.clone(), platform.coap.clone());
+        serving.spawn(listener.serve(engine, compose::coap_limits(&settings), stats, shutdown.clone()));
     }
     for listener in grpc {
         serving.spawn(listener.serve(platform.services.clone(), shutdown.clone()));

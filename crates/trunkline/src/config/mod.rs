@@ -35,7 +35,7 @@ pub use example::example;
 pub use grpc::{Host, Pem};
 pub(crate) use setting::{Section, Setting};
 pub use settings::{
-    AdminSettings, AuthSettings, CompatPortSettings, GrpcSettings, LogSettings, MailSettings,
+    AdminSettings, AuthSettings, CoapSettings, CompatPortSettings, GrpcSettings, LogSettings, MailSettings,
     MessagingSettings, NodeSettings, OAuthSettings, UserSettings, WebSettings,
 };
 pub use show::show;
@@ -65,6 +65,8 @@ pub struct Settings {
     pub compat_ports: CompatPortSettings,
     /// gRPC.
     pub grpc: GrpcSettings,
+    /// CoAP.
+    pub coap: CoapSettings,
     /// Tokens and permissions.
     pub auth: AuthSettings,
     /// Users.
@@ -95,6 +97,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     AdminSettings::SECTION,
     CompatPortSettings::SECTION,
     GrpcSettings::SECTION,
+    CoapSettings::SECTION,
     AuthSettings::SECTION,
     UserSettings::SECTION,
     MailSettings::SECTION,
@@ -120,6 +123,7 @@ impl Settings {
             admin: Group::read(values)?,
             compat_ports: Group::read(values)?,
             grpc: Group::read(values)?,
+            coap: Group::read(values)?,
             auth: Group::read(values)?,
             users: Group::read(values)?,
             mail: Group::read(values)?,

@@ -35,7 +35,7 @@ settings! {
     database_url: Option<DatabaseUrl> = "";
 
     /// Capabilities that this node serves: `auth`, `users`, `domains`, `groups`, `clients`, `channels`,
-    /// `http-adapter`, `mqtt`. `all` is all of them.
+    /// `http-adapter`, `mqtt`, `coap`. `all` is all of them.
     only: Only = "all";
 
     /// Key that seals stored secrets: 64 hexadecimal digits. Without it one is made in the data directory.
@@ -163,6 +163,28 @@ settings! {
 
     /// Most open connections of one port; further ones wait.
     max_connections: Count = "1000";
+}
+
+settings! {
+    /// CoAP, for devices that are too small for MQTT: over UDP, where secrets can be read on the way, and over DTLS, where
+    /// a client's id and secret are the pre-shared key.
+    CoapSettings in "coap.";
+
+    /// Address of CoAP over UDP. Without it port 5683 opens like a compatibility port: not with `compat_ports.enabled =
+    /// false`, and a port that is taken is only a warning.
+    address: Option<Address> = "" ["COAP_ADAPTER_PORT", "COAP_PORT"];
+
+    /// Most addresses with accepted credentials that are remembered; the one that was silent longest goes.
+    max_peers: Count = "20000";
+
+    /// Most observations.
+    max_observations: Count = "50000";
+
+    /// Most observations of one address.
+    max_observations_per_peer: Count = "64";
+
+    /// Most messages that wait for an observer; above it the oldest is dropped.
+    max_waiting: Count = "128";
 }
 
 settings! {

@@ -343,7 +343,7 @@ words! {
 
 words! {
     /// A part of the platform that a node can serve.
-    Capability, "one of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, `http-adapter`, `mqtt`" {
+    Capability, "one of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, `http-adapter`, `mqtt`, `coap`" {
         /// Signing keys (JWKS).
         Auth = "auth";
         /// Users and their tokens.
@@ -360,6 +360,8 @@ words! {
         HttpAdapter = "http-adapter" | "http_adapter" | "http";
         /// MQTT over TCP.
         Mqtt = "mqtt" | "mqtt-adapter";
+        /// CoAP over UDP and DTLS.
+        Coap = "coap" | "coap-adapter" | "coap_adapter";
     }
 }
 
@@ -391,7 +393,7 @@ impl Only {
 
 impl Value for Only {
     const EXPECTED: &'static str = "a list of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, \
-                                    `http-adapter`, `mqtt`, or `all`";
+                                    `http-adapter`, `mqtt`, `coap`, or `all`";
     const FORM: Form = Form::Words;
 
     fn parse(text: &str) -> Option<Self> {

@@ -1,0 +1,61 @@
+//! Peers that mean harm.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use coap_lite::RequestType;
+use proptest::prelude::{any, prop};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+
+use crate::device::{Device, code, request};
+use crate::{Scene, soon};
+
+#[tokio::test]
+async fn nothing_that_comes_in_a_datagram_stops_the_endpoint() {
+    let scene = Scene::start().await;
+    let good = request(RequestType::Post, &scene.path("/a"), "auth=secret").to_bytes().unwrap();
+    let mutation = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8);
+    let noise = prop::collection::vec(any::<u8>(), 0..64);
+    let mut runner = TestRunner::deterministic();
+    let attacker = scene.device().await;
+    for _ in 0..2_000 {
+        let mut datagram = good.clone();
+        for (at, byte) in mutation.new_tree(&mut runner).unwrap().current() {
+            let at = at.index(datagram.len());
+            datagram[at] = byte;
+        }
+        attacker.send_bytes(&datagram).await;
+        attacker.send_bytes(&noise.new_tree(&mut runner).unwrap().current()).await;
+    }
+    let mut device = scene.device().await;
+    assert_eq!(code(&device.ask(request(RequestType::Get, "health", "")).await), "2.05");
+    assert!(scene.stats.malformed.load(Relaxed) > 0);
+}
+
+#[tokio::test]
+async fn strangers_that_keep_the_gate_busy_leave_room_for_those_who_are_known() {
+    let scene = Scene::with(|limits| limits.stranger_requests = 2).await;
+    let mut known = scene.device().await;
+    assert_eq!(known.post(&scene.path(""), "auth=secret", b"x").await, "2.01");
+    scene.gate.hold();
+    let mut strangers = Vec::new();
+    for _ in 0..3 {
+        let stranger = Device::of(scene.address).await;
+        stranger.send(&request(RequestType::Post, &scene.path(""), "auth=wrong")).await;
+        strangers.push(stranger);
+    }
+    assert_eq!(code(&strangers[2].receive().await), "5.03");
+    let waiting = tokio::spawn({
+        let path = scene.path("");
+        async move { known.post(&path, "auth=secret", b"x").await }
+    });
+    let gate = &scene.gate;
+    soon("the known peer at the gate", async {
+        while gate.waiting() < 3 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    scene.gate.let_go();
+    assert_eq!(waiting.await.unwrap(), "2.01");
+}

@@ -63,7 +63,7 @@ fn a_slow_request_is_acknowledged_first_and_its_answer_repeated_until_it_is_ackn
     let answer = sent(&mut layer).remove(0);
     assert_eq!((answer[0], answer[1], answer[4]), (0x41, 0x45, 7), "confirmable, with the token");
     layer.tick(now + SECOND * 6);
-    assert_eq!(sent(&mut layer), [answer.clone()]);
+    assert_eq!(sent(&mut layer), std::slice::from_ref(&answer));
     let acknowledgement = [0x60, 0, answer[2], answer[3]];
     let settled = layer.receive(HERE, &acknowledgement, now + SECOND * 6);
     assert!(matches!(settled, Some(Incoming::Settled { fate: Fate::Delivered, .. })), "{settled:?}");

@@ -166,12 +166,10 @@ settings! {
 }
 
 settings! {
-    /// CoAP, for devices that are too small for MQTT: over UDP, where secrets can be read on the way, and over DTLS, where
-    /// a client's id and secret are the pre-shared key.
+    /// CoAP, for devices that are too small for MQTT. Over UDP secrets can be read on the way.
     CoapSettings in "coap.";
 
-    /// Address of CoAP over UDP. Without it port 5683 opens like a compatibility port: not with `compat_ports.enabled =
-    /// false`, and a port that is taken is only a warning.
+    /// CoAP over UDP. Without it 5683 opens with the compatibility ports.
     address: Option<Address> = "" ["COAP_ADAPTER_PORT", "COAP_PORT"];
 
     /// Most addresses with accepted credentials that are remembered; the one that was silent longest goes.

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use jiff::{fmt::temporal::Pieces, tz::Offset};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An instant. In JSON it is RFC 3339 in UTC with the shortest fraction (`2026-08-01T10:00:00.5Z`); in SQL it is a
@@ -48,13 +49,21 @@ impl Timestamp {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or_default())
     }
 
-    /// Reads RFC 3339, and the form `2006-01-02 15:04:05` (UTC) of older documents (reference 03 §2).
+    /// Reads RFC 3339, and the form `2006-01-02 15:04:05` (UTC) of older documents (reference 03 §2). The last day of
+    /// the year 9999, which people write for "whenever", is the last instant that can be told.
     pub fn parse(text: &str) -> Option<Self> {
         let timestamp = text.parse::<jiff::Timestamp>().ok().or_else(|| {
-            let civil = text.parse::<jiff::civil::DateTime>().ok()?;
-            civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+            let pieces = Pieces::parse(text).ok()?;
+            let offset = match pieces.offset() {
+                Some(offset) => offset.to_numeric_offset(),
+                None => Offset::UTC,
+            };
+            let civil = pieces.date().to_datetime(pieces.time().unwrap_or_default());
+            let end = if civil.year() > 0 { jiff::Timestamp::MAX } else { jiff::Timestamp::MIN };
+            Some(offset.to_timestamp(civil).unwrap_or(end))
         })?;
-        Some(Self(timestamp.as_microsecond()))
+        // The very last second has no microseconds of its own.
+        Some(Self(timestamp.as_microsecond().min(jiff::Timestamp::MAX.as_second() * 1_000_000)))
     }
 }
 
@@ -134,6 +143,11 @@ mod tests {
         assert_eq!(Timestamp::parse("2019-11-26 13:31:52"), Timestamp::parse("2019-11-26T13:31:52Z"));
         assert_eq!(Timestamp::parse("2019-11-26T14:31:52+01:00"), Timestamp::parse("2019-11-26T13:31:52Z"));
         assert_eq!(Timestamp::parse("yesterday"), None);
+        assert_eq!(Timestamp::parse("10000-01-01T00:00:00Z"), None);
+        let last = Timestamp::parse("9999-12-31T23:59:59Z").unwrap();
+        assert!(last > Timestamp::parse("9999-12-30T21:59:59Z").unwrap());
+        assert_eq!(Timestamp::parse("9999-12-31 23:59:59"), Some(last));
+        assert_eq!(Timestamp::parse(&last.to_string()), Some(last));
     }
 
     #[test]

@@ -103,8 +103,12 @@ impl NewTags {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct NewParent {
     /// The group's id.
-    #[serde(default, alias = "parent_id", alias = "parent_group", deserialize_with = "group_or_none")]
+    #[serde(default, deserialize_with = "group_or_none")]
     parent_group_id: Option<GroupId>,
+    /// The published document's name for it (reference 03 §6), which counts where that is not given.
+    #[serde(default, alias = "parent_group", deserialize_with = "group_or_none")]
+    #[schema(ignore)]
+    parent_id: Option<GroupId>,
 }
 
 /// Reads a group's id; empty and null are none. For `#[serde(default, deserialize_with = "…")]`.
@@ -124,7 +128,7 @@ pub struct Parameters {
     /// Exactly this one.
     id: Option<String>,
     /// Only those in this group or one below it; empty: only those in no group.
-    #[serde(default, deserialize_with = "web::parsed")]
+    #[serde(default, deserialize_with = "web::present")]
     #[param(value_type = Option<String>)]
     group: Option<InGroup>,
     /// Only those made at this time (RFC 3339) or later.
@@ -146,11 +150,10 @@ impl<I: EntryId, S: Sync> FromRequestParts<S> for Asked<I> {
         let List(listing) = <List>::from_request_parts(parts, state).await?;
         let web::Query(asked) = web::Query::<Parameters>::from_request_parts(parts, state).await?;
         let web::Query(access) = web::Query::<RoleFilter>::from_request_parts(parts, state).await?;
-        let id = asked.id.filter(|id| !id.is_empty());
         Ok(Self(Query {
             listing,
             status: asked.status.unwrap_or_default(),
-            id: id.map(|id| I::parse(&id)).transpose()?,
+            id: asked.id.map(|id| I::parse(&id)).transpose()?,
             group: asked.group,
             created_from: asked.created_from,
             created_to: asked.created_to,
@@ -207,7 +210,10 @@ pub async fn set_parent<S: Service>(
 where
     Access: FromRef<S>,
 {
-    let group = body.parent_group_id.ok_or_else(|| kernel::Error::invalid("missing parent group id"))?;
+    let group = body
+        .parent_group_id
+        .or(body.parent_id)
+        .ok_or_else(|| kernel::Error::invalid("missing parent group id"))?;
     service.entries().set_parent(&cx, domain, id, group).await?;
     Ok(Empty(StatusCode::OK))
 }

@@ -200,18 +200,24 @@ impl Place {
     }
 }
 
-/// What it takes to make a role.
+/// What it takes to make a role. The shorter names of older documents count where the longer are not given (reference 02
+/// §12).
 #[derive(Debug, Deserialize, ToSchema)]
 struct RoleToAdd {
     /// 1 to 200 bytes, unique here.
-    #[serde(alias = "name", default)]
+    #[serde(default)]
     role_name: String,
+    #[serde(default)]
+    #[schema(ignore)]
+    name: String,
     /// The actions that it is to hold.
-    #[serde(alias = "actions")]
     optional_actions: Option<Vec<String>>,
+    #[schema(ignore)]
+    actions: Option<Vec<String>>,
     /// The users who are to hold it.
-    #[serde(alias = "members")]
     optional_members: Option<Vec<UserId>>,
+    #[schema(ignore)]
+    members: Option<Vec<UserId>>,
 }
 
 /// A role's new name.
@@ -328,9 +334,13 @@ async fn add(
     Json(body): Json<RoleToAdd>,
 ) -> web::Result<Json<Provision>> {
     let new = NewRole {
-        name: body.role_name.parse()?,
-        actions: body.optional_actions.map(|named| Actions::parse(roles.entity(), named)).transpose()?,
-        members: body.optional_members.map(Members::parse).transpose()?,
+        name: if body.role_name.is_empty() { body.name } else { body.role_name }.parse()?,
+        actions: body
+            .optional_actions
+            .or(body.actions)
+            .map(|named| Actions::parse(roles.entity(), named))
+            .transpose()?,
+        members: body.optional_members.or(body.members).map(Members::parse).transpose()?,
     };
     Ok(Json(roles.add(&cx, place.object(&roles), new).await?))
 }

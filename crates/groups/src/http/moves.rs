@@ -13,22 +13,25 @@ use crate::{Groups, moves::Children};
 /// The group that is to contain this one.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct NewParent {
-    /// Also `group_id`, as older documents say (reference 02 §12).
-    #[serde(alias = "group_id")]
-    parent_id: GroupId,
+    #[schema(required = true)]
+    parent_id: Option<GroupId>,
+    /// As older documents call it (reference 02 §12).
+    #[schema(ignore)]
+    group_id: Option<GroupId>,
 }
 
 /// The groups that are put into this one, or taken out of it.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct NewChildren {
-    /// Also `groups`, as older documents say (reference 02 §12).
-    #[serde(default, alias = "groups")]
     children_ids: Option<Vec<GroupId>>,
+    /// As older documents call them (reference 02 §12).
+    #[schema(ignore)]
+    groups: Option<Vec<GroupId>>,
 }
 
 impl NewChildren {
     fn of(self, group: GroupId) -> kernel::Result<Children> {
-        Children::new(group, self.children_ids.unwrap_or_default())
+        Children::new(group, self.children_ids.or(self.groups).unwrap_or_default())
     }
 }
 
@@ -38,7 +41,9 @@ pub(super) async fn add_parent(
     Path((domain, id)): Path<(DomainId, GroupId)>,
     Json(body): Json<NewParent>,
 ) -> web::Result<Empty> {
-    groups.add_parent(&cx, domain, id, body.parent_id).await?;
+    let parent = body.parent_id.or(body.group_id);
+    let parent = parent.ok_or_else(|| kernel::Error::invalid("invalid id format provided"))?;
+    groups.add_parent(&cx, domain, id, parent).await?;
     Ok(Empty(StatusCode::OK))
 }
 

@@ -10,6 +10,7 @@
 )]
 
 mod at_once;
+mod bodies;
 mod callouts;
 mod channels;
 mod clients;

@@ -45,14 +45,19 @@ pub(super) fn routes() -> Routes<Users> {
         )
 }
 
-/// User name or e-mail address, and password. The older names of both are understood.
+/// User name or e-mail address, and password. Their older names are understood where they themselves are not given
+/// (reference 01 §11).
 #[derive(Debug, Deserialize, ToSchema)]
 struct Login {
-    #[serde(default, alias = "identity")]
+    #[serde(default)]
     username: String,
-    #[serde(alias = "secret")]
+    #[serde(default)]
+    #[schema(ignore)]
+    identity: String,
     #[schema(value_type = String)]
     password: Option<Secret<String>>,
+    #[schema(ignore)]
+    secret: Option<Secret<String>>,
     /// What to call the session in the list of sessions.
     #[serde(default)]
     description: String,
@@ -100,8 +105,9 @@ async fn log_in(
     request: RequestInfo,
     Json(body): Json<Login>,
 ) -> web::Result<Json<Tokens>> {
-    let password = body.password.unwrap_or_else(|| Secret::new(String::new()));
-    Ok(Json(users.log_in(&request, &body.username, password, body.description).await?.into()))
+    let username = if body.username.is_empty() { body.identity } else { body.username };
+    let password = body.password.or(body.secret).unwrap_or_else(|| Secret::new(String::new()));
+    Ok(Json(users.log_in(&request, &username, password, body.description).await?.into()))
 }
 
 async fn refresh(

@@ -9,14 +9,15 @@ use kernel::Kind;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::error::Category;
 
-use super::payload;
+use super::{loose::Loose, payload};
 use crate::Error;
 
 /// A JSON body. As an answer it is one document followed by a newline (reference 01 §1.3).
 ///
 /// As a request it needs a content type that contains `application/json` (415); an empty body or anything that is not
 /// the JSON of a `T` is a 400 whose `error` field says where and why. Where a type of the kernel refuses a value, its
-/// own message comes first. Unknown fields and bytes after the first document are ignored (reference 01 §1.2).
+/// own message comes first. Keys match in any case, `null` leaves a field at its default, unknown fields and bytes after
+/// the first document are ignored (reference 01 §1.2); where a body is `null`, nothing was sent in it.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
 
@@ -28,7 +29,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
             return Err(unsupported());
         }
         let bytes = payload::read(request.into_body()).await?;
-        decode_object(&bytes).map(Self)
+        decode(&bytes).map(Self)
     }
 }
 
@@ -58,7 +59,7 @@ impl<T: DeserializeOwned, S: Sync> OptionalFromRequest<S> for Json<T> {
         if bytes.is_empty() {
             return Ok(None);
         }
-        if json { decode_object(&bytes).map(|value| Some(Self(value))) } else { Err(unsupported()) }
+        if json { decode(&bytes).map(|value| Some(Self(value))) } else { Err(unsupported()) }
     }
 }
 
@@ -67,21 +68,12 @@ fn unsupported() -> Error {
     Error::from(error).detail("send the body as `Content-Type: application/json`")
 }
 
-/// Serde would fill an object's fields from a list, in their order, and leave out those that the list is too short for.
-fn decode_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    match bytes.trim_ascii_start().first() {
-        Some(b'[') => Err(Error::from(not_json()).detail("the body is a list, send an object")),
-        _ => decode(bytes),
-    }
-}
-
 fn not_json() -> kernel::Error {
     kernel::Error::invalid("request body is not a valid JSON, expecting a valid JSON")
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    let mut document = serde_json::Deserializer::from_slice(bytes);
-    T::deserialize(&mut document).map_err(|_| explain::<T>(bytes))
+    Loose::first(bytes).and_then(T::deserialize).map_err(|_| explain::<T>(bytes))
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {
@@ -107,25 +99,29 @@ fn explain<T: DeserializeOwned>(bytes: &[u8]) -> Error {
     if bytes.is_empty() {
         return Error::from(not_json()).detail("the body is empty");
     }
-    let mut document = serde_json::Deserializer::from_slice(bytes);
-    let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut document) else {
+    let document = match Loose::first(bytes) {
+        Ok(document) => document,
+        Err(error) => return Error::from(not_json()).detail(error.to_string()),
+    };
+    let Err(error) = serde_path_to_error::deserialize::<_, T>(document) else {
         return not_json().into();
     };
     let path = error.path().to_string();
     let field = if path == "." { String::new() } else { format!("`{path}`: ") };
     let error = error.into_inner();
     let whole = error.to_string();
+    // What follows counts from the start of a part of the body.
     let text = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(text, _)| text);
     if error.classify() == Category::Data && !is_serdes_own(text) {
         return Error::from(kernel::Error::invalid(text.to_owned())).detail(format!("{field}not accepted"));
     }
-    Error::from(not_json()).detail(format!("{field}{}", without_type_names(&whole)))
+    Error::from(not_json()).detail(format!("{field}{}", without_type_names(text)))
 }
 
 /// Whether the text comes from serde itself rather than from a type's own check. Serde's texts are fixed by the default
 /// methods of `serde::de::Error` and by serde_json; no message of the contract starts like one of them.
 fn is_serdes_own(text: &str) -> bool {
-    const STARTS: [&str; 8] = [
+    const STARTS: [&str; 13] = [
         "invalid type: ",
         "invalid value: ",
         "invalid length ",
@@ -134,6 +130,11 @@ fn is_serdes_own(text: &str) -> bool {
         "unknown variant `",
         "duplicate field `",
         "data did not match any variant",
+        "number out of range",
+        "recursion limit exceeded",
+        "lone leading surrogate",
+        "unexpected end of hex escape",
+        "invalid unicode code point",
     ];
     STARTS.iter().any(|start| text.starts_with(start))
 }

@@ -56,7 +56,7 @@ impl<S: Sync, const MAX_LIMIT: u64> FromRequestParts<S> for List<MAX_LIMIT> {
             page: PageRequest::up_to(MAX_LIMIT, asked.offset, asked.limit, asked.only_total)?,
             order: asked.order.unwrap_or_default(),
             direction: asked.dir.unwrap_or_default(),
-            name: asked.name.filter(|name| !name.is_empty()),
+            name: asked.name,
             tags: asked.tags.as_deref().and_then(TagFilter::parse),
             metadata: asked.metadata.map(Metadata::checked).transpose()?,
         }))

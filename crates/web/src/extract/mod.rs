@@ -3,6 +3,7 @@
 mod bearer;
 mod json;
 mod listing;
+mod loose;
 mod path;
 mod payload;
 pub(crate) mod query;

@@ -15,9 +15,10 @@ use crate::Error;
 /// The query as a `T` (reference 01 §1.2).
 ///
 /// Every key may come once, else 400 `invalid query parameters`; only a field that is a list takes several. Numbers and
-/// bools (`1 t T TRUE true True 0 f F FALSE false False`) that do not parse are the same error, also when empty. Unknown
-/// keys are ignored. A value that a type of the kernel refuses is a 400 with that type's message; [`parsed`] brings in
-/// types that are read with `FromStr`. A second `?` before a `key=` counts as `&` (reference 07 §10.1).
+/// bools (`1 t T TRUE true True 0 f F FALSE false False`) that do not parse are the same error. An empty value is an
+/// optional field left out, but for `offset` and `limit`, and for what is read with [`present`]. Unknown keys are
+/// ignored. A value that a type of the kernel refuses is a 400 with that type's message; [`parsed`] brings in types that
+/// are read with `FromStr`. A second `?` before a `key=` counts as `&` (reference 07 §10.1).
 ///
 /// `#[serde(flatten)]` works for text alone: serde loses the type of flattened numbers and bools.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +33,18 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
 }
 
 /// Reads a query parameter with `FromStr`, so that its message reaches the caller: for
-/// `#[serde(default, deserialize_with = "web::parsed")]` on an `Option<T>`.
+/// `#[serde(default, deserialize_with = "web::parsed")]` on an `Option<T>`. Empty is left out.
 pub fn parsed<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    let text = Option::<Cow<'de, str>>::deserialize(deserializer)?;
+    text.map(|text| text.parse().map_err(de::Error::custom)).transpose()
+}
+
+/// As [`parsed`], where the empty value means something of its own (`group=`, reference 03 §5.3).
+pub fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr<Err: fmt::Display>,
@@ -43,17 +54,20 @@ where
 }
 
 /// Reads a query parameter that is JSON in text, such as `metadata`: for
-/// `#[serde(default, deserialize_with = "web::json_value")]` on an `Option<T>`.
+/// `#[serde(default, deserialize_with = "web::json_value")]` on an `Option<T>`. Empty is left out.
 pub fn json_value<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: DeserializeOwned,
 {
-    let text = Cow::<'de, str>::deserialize(deserializer)?;
-    serde_json::from_str(&text).map(Some).map_err(|_| de::Error::custom(INVALID))
+    let text = Option::<Cow<'de, str>>::deserialize(deserializer)?;
+    text.map(|text| serde_json::from_str(&text).map_err(|_| de::Error::custom(INVALID))).transpose()
 }
 
 const INVALID: &str = "invalid query parameters";
+
+/// The numbers of the page, which are refused when empty (reference 01 §1.2).
+const NEVER_EMPTY: [&str; 2] = ["offset", "limit"];
 
 fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Error> {
     T::deserialize(Fields(group(query))).map_err(|error| match error {
@@ -165,7 +179,8 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
     fn next_value_seed<V: de::DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, QueryError> {
         let Some((key, values)) = self.next.take() else { return Err(QueryError::Malformed(None)) };
-        seed.deserialize(Value(values)).map_err(|error| error.at(&key))
+        let value = Value { values, may_be_empty: !NEVER_EMPTY.contains(&key.as_ref()) };
+        seed.deserialize(value).map_err(|error| error.at(&key))
     }
 }
 
@@ -189,6 +204,8 @@ mod tests {
         status: Option<StatusFilter>,
         #[serde(deserialize_with = "json_value")]
         metadata: Option<kernel::Metadata>,
+        #[serde(deserialize_with = "present")]
+        place: Option<String>,
         dns_names: Vec<String>,
     }
 
@@ -230,6 +247,13 @@ mod tests {
         assert_eq!(refused("order=owner"), "invalid list order provided");
         assert_eq!(refused("status=gone"), "invalid status");
         assert_eq!(refused("client=x"), "invalid id format provided");
+    }
+
+    #[test]
+    fn an_empty_value_is_left_out_unless_it_means_something() {
+        let list: List = parse("name=&order=&status=&client=&metadata=").unwrap();
+        assert_eq!(list, List::default());
+        assert_eq!(parse::<List>("place=").unwrap().place.as_deref(), Some(""));
     }
 
     #[test]

@@ -9,16 +9,20 @@ use serde::{
 };
 
 /// The values of one key; nearly always one.
-pub(super) struct Value<'q>(pub(super) Vec<Cow<'q, str>>);
+pub(super) struct Value<'q> {
+    pub(super) values: Vec<Cow<'q, str>>,
+    /// Whether an optional field is left out where there is but an empty value.
+    pub(super) may_be_empty: bool,
+}
 
 impl<'q> Value<'q> {
     pub(super) fn one(text: Cow<'q, str>) -> Self {
-        Self(vec![text])
+        Self { values: vec![text], may_be_empty: true }
     }
 
     /// The only value; more than one is an error.
     fn only(self) -> Result<Cow<'q, str>, QueryError> {
-        let mut values = self.0.into_iter();
+        let mut values = self.values.into_iter();
         match (values.next(), values.next()) {
             (Some(text), None) => Ok(text),
             _ => Err(QueryError::Malformed(None)),
@@ -71,7 +75,10 @@ impl<'de> Deserializer<'de> for Value<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
-        visitor.visit_some(self)
+        match self.values.as_slice() {
+            [value] if value.is_empty() && self.may_be_empty => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -93,7 +100,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
-        visitor.visit_seq(de::value::SeqDeserializer::new(self.0.into_iter().map(Element)))
+        visitor.visit_seq(de::value::SeqDeserializer::new(self.values.into_iter().map(Element)))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {

@@ -13,15 +13,18 @@ async fn create(body: &str) -> Answer {
 async fn a_body_that_is_no_json_is_refused_with_the_place_of_the_mistake() {
     for (body, detail) in [
         ("", "the body is empty"),
-        ("{\"name\":", "`name`: EOF while parsing a value at line 1 column 8"),
+        ("{\"name\":", "EOF while parsing a value at line 1 column 8"),
         ("nonsense", "expected ident at line 1 column 2"),
-        ("[1]", "the body is a list, send an object"),
-        ("7", "invalid type: integer `7`, expected an object at line 1 column 1"),
-        ("{}", "missing field `name` at line 1 column 2"),
-        (
-            r#"{"name":"a","count":300}"#,
-            "`count`: invalid value: integer `300`, expected u8 at line 1 column 23",
-        ),
+        ("[1]", "invalid type: sequence, expected an object"),
+        (r#"[{"name":"a"}]"#, "invalid type: sequence, expected an object"),
+        (r#"{"name":"a","nested":["a"]}"#, "`nested`: invalid type: sequence, expected an object"),
+        ("7", "invalid type: integer `7`, expected an object"),
+        ("{}", "missing field `name`"),
+        ("null", "missing field `name`"),
+        (r#"{"name":null}"#, "missing field `name`"),
+        (r#"{"name":"a","NAME":"b"}"#, "duplicate field `name`"),
+        (r#"{"name":"a","metadata":{"a":1e999}}"#, "`metadata.a`: number out of range"),
+        (r#"{"name":"a","count":300}"#, "`count`: invalid value: integer `300`, expected u8"),
         (
             r#"{"name":"a","nested":{"name":1}}"#,
             "`nested.name`: invalid type: integer `1`, expected a string",
@@ -49,6 +52,21 @@ async fn a_types_own_check_speaks_first() {
 #[tokio::test]
 async fn unknown_fields_and_what_follows_the_document_are_ignored() {
     assert_eq!(create(r#"{"name":"a","colour":"red"} trailing"#).await.status, 201);
+}
+
+#[tokio::test]
+async fn keys_match_in_any_case_and_null_leaves_the_default() {
+    let answer = create(r#"{"NAME":"a","Count":null,"nested":null,"METADATA":{"Key":null,"key":1}}"#).await;
+    assert_eq!((answer.status, answer.json()["name"].as_str()), (201, Some("a")), "{}", answer.text);
+    assert_eq!(answer.json()["metadata"], serde_json::json!({"Key": null, "key": 1}), "as the user wrote it");
+    assert_eq!(create(r#"{"name":"a","Nested":{"Name":"b","other":[{}]}}"#).await.status, 201);
+    // Nothing is kept of what no field takes, however deep it is.
+    let deep = format!(r#"{{"name":"a","other":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(create(&deep).await.status, 201);
+    let deep = format!(r#"{{"name":"a","metadata":{{"a":{}{}}}}}"#, "[".repeat(200), "]".repeat(200));
+    let answer = create(&deep).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.detail().ends_with("recursion limit exceeded"), "{}", answer.detail());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use axum::{
 };
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
-use kernel::{ClientId, Kind, Name, Operation, Rng};
+use kernel::{ClientId, Kind, Metadata, Name, Operation, Rng};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -43,6 +43,9 @@ pub(crate) struct NewClient {
     count: u8,
     #[serde(default)]
     nested: Option<Box<Nested>>,
+    /// What the user attaches.
+    #[serde(default)]
+    metadata: Metadata,
 }
 
 /// Something inside.
@@ -58,6 +61,8 @@ pub(crate) struct ClientView {
     id: ClientId,
     /// Its display name.
     name: Name,
+    /// What the user attaches.
+    metadata: Metadata,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -128,7 +133,7 @@ async fn create(
     let inner = new.nested.map(|nested| nested.name);
     assert!(inner.is_none_or(|name| !name.is_empty()) && new.count < u8::MAX);
     let id = ClientId::generate(&Rng::seeded(1));
-    Ok(Created(format!("/clients/{id}"), ClientView { id, name: new.name }))
+    Ok(Created(format!("/clients/{id}"), ClientView { id, name: new.name, metadata: new.metadata }))
 }
 
 async fn list(guard: Guard, Query(query): Query<ListQuery>) -> Json<u64> {
@@ -141,7 +146,7 @@ async fn view(guard: Guard, Path((_domain, id)): Path<(String, ClientId)>) -> we
         return Err(kernel::Error::not_found().into());
     }
     guard.mark_authorized();
-    Ok(Json(ClientView { id, name: Name::default() }))
+    Ok(Json(ClientView { id, name: Name::default(), metadata: Metadata::default() }))
 }
 
 async fn delete(guard: Guard) -> Empty {

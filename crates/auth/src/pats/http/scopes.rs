@@ -69,8 +69,12 @@ struct NewScopes {
 #[derive(Debug, Deserialize, ToSchema)]
 struct NewScope {
     /// The domain; `*` for creating and listing domains and for invitations.
-    #[serde(default, alias = "optional_domain_id")]
+    #[serde(default)]
     domain_id: String,
+    /// The older name of `domain_id`, which counts where that is not given (reference 02 §12).
+    #[serde(default)]
+    #[schema(ignore)]
+    optional_domain_id: String,
     /// `groups`, `channels`, `clients`, `bootstrap`, `dashboards`, `messages`, `domains`, `rules` or `reports`.
     #[serde(default)]
     entity_type: String,
@@ -87,8 +91,10 @@ impl NewScopes {
         if self.scopes.is_empty() {
             return Err(Error::invalid("something went wrong with the request"));
         }
-        let scope =
-            |new: &NewScope| Scope::new(&new.domain_id, &new.entity_type, &new.entity_id, &new.operation);
+        let scope = |new: &NewScope| {
+            let domain = if new.domain_id.is_empty() { &new.optional_domain_id } else { &new.domain_id };
+            Scope::new(domain, &new.entity_type, &new.entity_id, &new.operation)
+        };
         self.scopes.iter().map(scope).collect()
     }
 }

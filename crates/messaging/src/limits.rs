@@ -17,6 +17,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections that have not got their CONNACK yet; more are closed as they are accepted. 10,000.
     pub handshakes: usize,
+    /// The same for one address, or one network of 64 bits in IPv6, so that it leaves room for others. 1,000.
+    pub handshakes_per_address: usize,
     /// Time from accepting a connection to its CONNECT, and for the gate's answer. 10 s.
     pub handshake: Duration,
     /// Time for one answer of the gate while connected. 5 s.
@@ -70,6 +72,7 @@ impl Default for Limits {
             keep_alive: u16::MAX,
             connections: 100_000,
             handshakes: 10_000,
+            handshakes_per_address: 1_000,
             handshake: Duration::from_secs(10),
             gate: Duration::from_secs(5),
             topic_bytes: 1 << 10,

@@ -400,6 +400,7 @@ fn limits(settings: &Settings) -> Limits {
         sessions_per_identity: messaging.max_sessions_per_identity.0,
         topic_bytes: messaging.max_topic.0,
         handshakes: messaging.max_handshakes.0,
+        handshakes_per_address: messaging.max_handshakes_per_address.0,
         retained_messages: messaging.retained_messages.0,
         retained_bytes: messaging.retained_bytes.0,
         shutdown: settings.node.shutdown_grace,

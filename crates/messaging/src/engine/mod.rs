@@ -20,6 +20,7 @@ pub(crate) mod connect;
 pub(crate) mod disconnect;
 mod expiry;
 pub(crate) mod fanout;
+pub(crate) mod handshakes;
 pub(crate) mod inflight;
 pub(crate) mod link;
 pub(crate) mod message;
@@ -45,13 +46,13 @@ use std::{
 };
 
 use kernel::{Clock, Result, Rng};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::reader::{Ended, Epoch, Publisher, Reader, Reading};
 
 use self::expiry::Deadlines;
+use self::handshakes::Handshakes;
 use self::publish::Origin;
 use self::registry::Registry;
 use self::room::Rooms;
@@ -84,7 +85,7 @@ pub(crate) struct Core {
     /// The tasks of the connections.
     pub(crate) connections: TaskTracker,
     /// Room for connections that have not got their CONNACK yet.
-    pub(crate) handshakes: Arc<Semaphore>,
+    pub(crate) handshakes: Arc<Handshakes>,
 }
 
 impl Engine {
@@ -99,7 +100,7 @@ impl Engine {
     }
 
     fn build(gate: Arc<dyn Gate>, clock: Clock, limits: Limits, observer: Option<Arc<dyn Observer>>) -> Self {
-        let handshakes = Arc::new(Semaphore::new(limits.handshakes.min(Semaphore::MAX_PERMITS)));
+        let handshakes = Arc::new(Handshakes::new(limits.handshakes, limits.handshakes_per_address));
         let core = Arc::new_cyclic(|myself| Core {
             myself: Weak::clone(myself),
             gate,

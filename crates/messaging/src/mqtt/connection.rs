@@ -36,6 +36,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// A day: how long the timer sleeps when there is nothing to wait for.
 const IDLE: Duration = Duration::from_secs(24 * 3_600);
 
+/// Bytes after which a connection lets others have their turn: whoever sends without a pause is read without one too.
+const TURN: usize = 16 << 10;
+
 /// Why a connection ends.
 #[derive(Debug)]
 pub(super) enum Exit {
@@ -188,7 +191,12 @@ impl Connection {
             self.end_of_stream = true;
             return Ok(());
         }
-        self.batch(input).await
+        let size = input.len();
+        let outcome = self.batch(input).await;
+        if size >= TURN {
+            tokio::task::yield_now().await;
+        }
+        outcome
     }
 
     /// Handles every whole packet of `input`.

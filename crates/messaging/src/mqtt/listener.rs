@@ -3,12 +3,12 @@
 use std::{io, net::SocketAddr, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::{connection, handshake};
 use crate::Engine;
 use crate::engine::Core;
+use crate::engine::handshakes::Place;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 1_024;
@@ -72,19 +72,19 @@ fn admit(core: &Arc<Core>, stream: TcpStream, peer: SocketAddr) {
         stats.refused.fetch_add(1, Relaxed);
         return;
     }
-    let Ok(handshake) = Arc::clone(&core.handshakes).try_acquire_owned() else {
+    let Some(place) = core.handshakes.begin(peer.ip()) else {
         stats.refused.fetch_add(1, Relaxed);
         return;
     };
     stats.accepted.fetch_add(1, Relaxed);
-    let serving = serve(Arc::clone(core), stream, peer, handshake);
+    let serving = serve(Arc::clone(core), stream, peer, place);
     core.connections.spawn(serving);
 }
 
-async fn serve(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, handshake: OwnedSemaphorePermit) {
+async fn serve(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, place: Place) {
     // Boxed, so that the memory of the handshake does not stay with an idle connection.
     let established = Box::pin(handshake::let_in(&core, stream)).await;
-    drop(handshake);
+    drop(place);
     match established {
         Ok(established) => connection::serve(core, established).await,
         Err(reason) => {

@@ -263,6 +263,7 @@ pub(super) fn auth(body: &mut Reader<'_>, sender: Side) -> Result<Auth, Violatio
     let mut auth =
         Auth { reason: ReasonCode::SUCCESS, method: None, data: None, diagnostics: Diagnostics::default() };
     if body.is_empty() {
+        auth.reason = auth_reason(ReasonCode::SUCCESS.0, sender)?;
         return Ok(auth);
     }
     auth.reason = auth_reason(body.u8()?, sender)?;

@@ -11,6 +11,7 @@
 mod bounds;
 mod client;
 mod conformance;
+mod floods;
 mod flow;
 mod gate;
 mod http;

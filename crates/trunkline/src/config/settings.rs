@@ -402,6 +402,10 @@ settings! {
     /// Most connections at a time that have not been let in yet.
     max_handshakes: Count = "10000";
 
+    /// The same for one address, so that it leaves room for others. Behind a proxy that hides where connections come
+    /// from, make it as large as `max_handshakes`.
+    max_handshakes_per_address: Count = "1000";
+
     /// Most retained messages of the node.
     retained_messages: Count = "100000";
 

@@ -51,6 +51,8 @@ const FRAMING: &[Vector] = &[
     (From::Server(V311), 0x90, b"\x00\x01\x03", Violation::ReasonCodeNotAllowed),
     (From::Server(V311), 0x20, b"\x00\x06", Violation::ReasonCodeNotAllowed),
     (From::Client(V5), 0xF0, b"\x00\x00", Violation::ReasonCodeNotAllowed),
+    // An empty AUTH means success, which only a server says.
+    (From::Client(V5), 0xF0, b"", Violation::ReasonCodeNotAllowed),
 ];
 
 const STRINGS: &[Vector] = &[

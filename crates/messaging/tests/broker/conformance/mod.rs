@@ -9,6 +9,7 @@ mod deliver;
 mod disconnect;
 mod flow;
 mod framing;
+mod hostile;
 mod publish;
 mod retain;
 mod sessions;

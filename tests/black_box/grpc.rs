@@ -13,7 +13,7 @@ use testkit::{Launch, Storage, TempDir};
 use crate::platform::{Platform, text};
 
 /// grpcio for Python, connected to a server.
-struct Remote {
+pub(crate) struct Remote {
     process: Process,
     asked: u64,
 }
@@ -21,7 +21,7 @@ struct Remote {
 impl Remote {
     /// `options` as `python/grpc_client.py` describes them.
     #[track_caller]
-    fn of(server: SocketAddr, options: &[String]) -> Self {
+    pub(crate) fn of(server: SocketAddr, options: &[String]) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut python = Command::new(root.join(".tools/venv/bin/python"));
         python.arg(root.join("tests/clients/python/grpc_client.py")).arg(server.to_string()).args(options);
@@ -45,18 +45,18 @@ impl Remote {
     }
 
     #[track_caller]
-    fn call(&mut self, method: &str, request: &Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, request: &Value) -> Value {
         self.ask(&format!("{method} {request}")).unwrap_or_else(|refused| panic!("{method}: {refused:?}"))
     }
 
     #[track_caller]
-    fn refused(&mut self, line: &str) -> String {
+    pub(crate) fn refused(&mut self, line: &str) -> String {
         self.ask(line).unwrap_err().0
     }
 }
 
 /// A launch that serves gRPC on a free port, and on no other.
-fn launch(storage: Storage) -> Launch {
+pub(crate) fn launch(storage: Storage) -> Launch {
     Launch::on(storage).env("TRUNKLINE_GRPC_ENABLED", "true").env("TRUNKLINE_GRPC_ADDRESS", "127.0.0.1:0")
 }
 

@@ -26,5 +26,6 @@ mod revocation;
 mod revocation_users;
 mod seeds;
 mod shell;
+mod standalone;
 mod startup;
 mod tour;

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use kernel::{Error, Result, Timestamp};
+use kernel::{ClientId, Error, Result, Timestamp, UserId};
 use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 
@@ -27,6 +27,24 @@ const PER_ADDRESS: u32 = 1000;
 /// How many keys are remembered, about 150 bytes each; the least used go first, so that a flood of names costs bounded
 /// memory.
 const REMEMBERED: usize = 100_000;
+
+/// Whose secret an attempt is at, or what is used that must not be used often. Each kind has its own names, so that
+/// nothing that somebody chooses, such as a client's id, can be counted for something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Account<'a> {
+    /// A user, however it is called.
+    User(UserId),
+    /// A name that no user has.
+    Nobody(&'a str),
+    /// A client.
+    Client(ClientId),
+    /// The registration of users by themselves.
+    Registration,
+    /// Mails with a link to a new password, to this address in lower case.
+    Reset(&'a str),
+    /// Mails that verify the address of this user.
+    Verification(UserId),
+}
 
 /// Counts attempts at logins and at other secrets.
 #[derive(Clone)]
@@ -170,7 +188,12 @@ impl FailureLimit {
 
     /// Begins an attempt at the secret of `account`, or at one that names no account; waits while too many others are
     /// undecided. Fails with [`kernel::Kind::Limited`] where the account or the address has failed too often.
-    pub async fn attempt(&self, account: Option<&str>, address: IpAddr, now: Timestamp) -> Result<Attempt> {
+    pub async fn attempt(
+        &self,
+        account: Option<Account<'_>>,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Attempt> {
         let address = network(address);
         let account = match account {
             Some(account) => Some(self.place((Some(account), address), PER_ACCOUNT, now).await?),
@@ -190,17 +213,17 @@ impl FailureLimit {
 
     /// Counts one use of what must not be used often, such as a mail that is sent: as a failed attempt, and without
     /// waiting for others. Fails with [`kernel::Kind::Limited`] as [`FailureLimit::attempt`] does.
-    pub fn admit(&self, account: &str, address: IpAddr, now: Timestamp) -> Result<()> {
+    pub fn admit(&self, account: Account<'_>, address: IpAddr, now: Timestamp) -> Result<()> {
         let address = network(address);
         self.count((Some(account), address), PER_ACCOUNT, now).spend(now)?;
         self.count((None, address), PER_ADDRESS, now).spend(now)
     }
 
-    async fn place(&self, of: (Option<&str>, IpAddr), most: u32, now: Timestamp) -> Result<Place> {
+    async fn place(&self, of: (Option<Account<'_>>, IpAddr), most: u32, now: Timestamp) -> Result<Place> {
         self.count(of, most, now).take(now).await
     }
 
-    fn count(&self, of: (Option<&str>, IpAddr), most: u32, now: Timestamp) -> Arc<Count> {
+    fn count(&self, of: (Option<Account<'_>>, IpAddr), most: u32, now: Timestamp) -> Arc<Count> {
         let fresh = || {
             let state = Mutex::new(State { failed: 0, pending: 0, since: now });
             Ok::<_, std::convert::Infallible>(Arc::new(Count { most, state, settled: Notify::new() }))
@@ -209,7 +232,7 @@ impl FailureLimit {
         count
     }
 
-    fn key(&self, of: (Option<&str>, IpAddr)) -> u128 {
+    fn key(&self, of: (Option<Account<'_>>, IpAddr)) -> u128 {
         let (high, low) = &self.0.hashers;
         (u128::from(high.hash_one(of)) << 64) | u128::from(low.hash_one(of))
     }
@@ -236,7 +259,7 @@ mod tests {
     async fn only_failures_count_and_only_for_a_minute() {
         let limit = FailureLimit::new();
         let there = IpAddr::from([127, 0, 0, 2]);
-        let alice = |address, now| limit.attempt(Some("alice"), address, now);
+        let alice = |address, now| limit.attempt(Some(Account::Nobody("alice")), address, now);
         for _ in 0..100 {
             alice(HERE, NOW).await.unwrap().succeeded();
             alice(HERE, NOW).await.unwrap().undecided();
@@ -249,7 +272,7 @@ mod tests {
         assert_eq!(refused.kind(), Kind::Limited);
         assert_eq!(refused.retry_after(), Some(Duration::from_secs(15)));
         alice(there, NOW).await.unwrap().succeeded();
-        limit.attempt(Some("bob"), HERE, NOW).await.unwrap().succeeded();
+        limit.attempt(Some(Account::Nobody("bob")), HERE, NOW).await.unwrap().succeeded();
         alice(HERE, NOW.after(WINDOW)).await.unwrap().succeeded();
     }
 
@@ -257,9 +280,9 @@ mod tests {
     async fn one_address_cannot_try_many_accounts() {
         let limit = FailureLimit::new();
         for n in 0..PER_ADDRESS {
-            drop(limit.attempt(Some(&format!("user{n}")), HERE, NOW).await.unwrap());
+            drop(limit.attempt(Some(Account::Nobody(&format!("user{n}"))), HERE, NOW).await.unwrap());
         }
-        for account in [Some("fresh"), None] {
+        for account in [Some(Account::Nobody("fresh")), None] {
             assert_eq!(limit.attempt(account, HERE, NOW).await.err().unwrap().kind(), Kind::Limited);
         }
     }
@@ -269,9 +292,9 @@ mod tests {
         let limit = FailureLimit::new();
         let mut open = Vec::new();
         for _ in 0..PER_ACCOUNT {
-            open.push(limit.attempt(Some("device"), HERE, NOW).await.unwrap());
+            open.push(limit.attempt(Some(Account::Nobody("device")), HERE, NOW).await.unwrap());
         }
-        let mut next = Box::pin(limit.attempt(Some("device"), HERE, NOW));
+        let mut next = Box::pin(limit.attempt(Some(Account::Nobody("device")), HERE, NOW));
         assert!(ready(next.as_mut()).is_none(), "all places are taken");
         open.pop().unwrap().succeeded();
         next.await.unwrap().succeeded();

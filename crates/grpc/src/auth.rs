@@ -83,6 +83,10 @@ impl Auth {
     async fn allowed(&self, policy: &PolicyReq) -> Result<AuthZRes> {
         let subject = (policy.subject_type.as_str(), policy.subject.as_str());
         let object = (policy.object_type.as_str(), policy.object.as_str());
+        let standalone = || user_of(&policy.subject).is_ok_and(|user| self.0.is_standalone(user));
+        if policy.subject_type == UserId::KIND && standalone() {
+            return Ok(yes());
+        }
         let granted = self.0.access.graph().check_named(subject, &policy.permission, object).await?;
         if granted && (policy.subject_type != UserId::KIND || self.works(&policy.subject).await?) {
             return Ok(yes());
@@ -90,11 +94,14 @@ impl Auth {
         Err(Error::denied())
     }
 
-    /// Whether the user that relations name so, within a domain or bare, may work at all. Who verifies tokens by their
-    /// signature alone relies on it.
+    /// Whether the user that relations name so, within a domain or bare, may work at all: in stand-alone mode nobody but the
+    /// fixed user. Who verifies tokens by their signature alone relies on it.
     async fn works(&self, subject: &str) -> Result<bool> {
-        let user: UserId = subject.rsplit_once('_').map_or(subject, |(_, user)| user).parse()?;
+        let user = user_of(subject)?;
         let access = &self.0.access;
+        if access.settings().standalone.is_some() {
+            return Ok(false);
+        }
         Ok(access.accounts().get(access.db(), user).await?.is_some_and(|account| account.enabled))
     }
 
@@ -108,6 +115,9 @@ impl Auth {
         missing(&pat.entity_id, "missing entity id")?;
         missing(&pat.entity_type, "missing entity type")?;
         let (owner, id): (UserId, PatId) = (pat.user_id.parse()?, pat.pat_id.parse()?);
+        if !self.works(&pat.user_id).await? {
+            return Err(Error::denied());
+        }
         let domain = if pat.domain.is_empty() { pats::ANY } else { &pat.domain };
         let ask = Ask {
             entity_type: pat.entity_type.clone().into(),
@@ -140,6 +150,11 @@ fn checked(policy: &PolicyReq) -> Result<()> {
         return Err(Error::invalid("malformed policy object"));
     }
     Ok(())
+}
+
+/// The user that relations name so, within a domain or bare.
+fn user_of(subject: &str) -> Result<UserId> {
+    subject.rsplit_once('_').map_or(subject, |(_, user)| user).parse()
 }
 
 /// Denied where a token of one user is to vouch for another.

@@ -102,6 +102,11 @@ impl ChannelsApi {
         match ask.client_type.as_str() {
             "client" => self.0.channels.may_client(id(&ask.client_id)?, domain, channel, kind).await,
             "user" => match self.subject(&ask.client_id, domain).await? {
+                Some(Subject::Member(_, user) | Subject::PlatformAdmin(user))
+                    if self.0.is_standalone(user) =>
+                {
+                    self.0.channels.passes_messages(domain, channel).await
+                }
                 Some(subject) => self.0.channels.may_user(subject, domain, channel, kind).await,
                 None => Ok(false),
             },
@@ -124,6 +129,9 @@ impl ChannelsApi {
                 (Subject::PlatformAdmin(user), user)
             }
         };
+        if self.0.access.settings().standalone.is_some() {
+            return Ok(self.0.is_standalone(user).then_some(subject));
+        }
         let account = self.0.access.accounts().get(self.0.access.db(), user).await?;
         Ok(account.filter(|account| account.enabled).map(|_| subject))
     }

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use access::{Access, RequestInfo};
-use kernel::{Error, Result, Route};
+use kernel::{Error, Result, Route, UserId};
 use registry::{EntryId, Located};
 use tonic::{Request, Response, Status, service::Routes};
 use tonic_reflection::pb as described;
@@ -81,6 +81,11 @@ impl Services {
             .add_service(bounded!(ChannelsServiceServer, ChannelsApi(self.clone())))
             .add_service(v1.max_decoding_message_size(MAX_MESSAGE))
             .add_service(v1alpha.max_decoding_message_size(MAX_MESSAGE)))
+    }
+
+    /// Whether this is the one user of stand-alone mode, who may do everything and of whom nothing is stored.
+    pub(crate) fn is_standalone(&self, user: UserId) -> bool {
+        self.access.settings().standalone.as_ref().is_some_and(|fixed| fixed.user == user)
     }
 
     /// Runs one call: gives it its instant and its id, and turns an error into a status.

@@ -69,6 +69,23 @@ fn reachable(address: SocketAddr) -> String {
     if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
 }
 
+impl Welcome<'_> {
+    /// Who may come in, and what they try first.
+    fn who(&self, f: &mut fmt::Formatter<'_>, url: &str) -> fmt::Result {
+        // Nobody logs in to take the tour.
+        if let Some(user) = &self.settings.auth.standalone_id {
+            writeln!(f, "  Stand-alone     user {}, who comes with `auth.standalone_token`", user.0)?;
+            return writeln!(f, "                  there are no logins\n");
+        }
+        writeln!(f, "  Administrator   {}", self.settings.admin.username)?;
+        if let Some(password) = self.generated_password {
+            writeln!(f, "  Password        {}", password.expose())?;
+            writeln!(f, "                  made up at this first start and not shown again")?;
+        }
+        writeln!(f, "\n  See it work:    {}\n", self.quickstart(url))
+    }
+}
+
 impl fmt::Display for Welcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = format!("http://{}", reachable(self.http));
@@ -82,12 +99,7 @@ impl fmt::Display for Welcome<'_> {
             writeln!(f, "  CoAP            coap://{}", reachable(coap))?;
         }
         writeln!(f, "  Data            {}", self.settings.node.data_dir.display())?;
-        writeln!(f, "  Administrator   {}", self.settings.admin.username)?;
-        if let Some(password) = self.generated_password {
-            writeln!(f, "  Password        {}", password.expose())?;
-            writeln!(f, "                  made up at this first start and not shown again")?;
-        }
-        writeln!(f, "\n  See it work:    {}\n", self.quickstart(&url))?;
+        self.who(f, &url)?;
         writeln!(f, "listening http {}", self.http)?;
         for compat in &self.compat {
             writeln!(f, "listening compat {compat}")?;
@@ -109,6 +121,28 @@ impl fmt::Display for Welcome<'_> {
 mod tests {
     use super::*;
     use crate::config::{self, Layers};
+
+    #[test]
+    fn in_stand_alone_mode_nobody_is_named_who_cannot_log_in() {
+        let mut settings = config::load(&Layers::default()).unwrap().settings;
+        let id = "5f0b4e1c-7c3a-4a8e-9d53-0d8b9f3c2a11";
+        settings.auth.standalone_id = Some(config::StandaloneUser(id.parse().unwrap()));
+        settings.auth.standalone_token = Some(Secret::new("tell-nobody".to_owned()));
+        let welcome = Welcome {
+            program: "trunkline".to_owned(),
+            settings: &settings,
+            http: "127.0.0.1:8080".parse().unwrap(),
+            compat: Vec::new(),
+            mqtt: None,
+            grpc: Vec::new(),
+            generated_password: None,
+        };
+        let text = welcome.to_string();
+        assert!(text.contains(id) && text.ends_with("\nready\n"), "{text}");
+        for absent in ["Administrator", "quickstart", "tell-nobody"] {
+            assert!(!text.contains(absent), "{absent} in {text}");
+        }
+    }
 
     #[test]
     fn scripts_find_each_listener_and_the_password_is_shown_only_when_it_was_made_up() {

@@ -6,6 +6,7 @@ use access::{
     Access,
     graph::Subject,
     identity::{Credential, Role, tokens::Verified},
+    limits::Account,
     pats::{self, Ask},
 };
 use clients::{connections::ConnectionType, model};
@@ -52,8 +53,8 @@ impl RegistryGate {
     async fn client(&self, id: &str, secret: &str, peer: IpAddr) -> Result<Option<Identity>> {
         let access = &self.0.access;
         // A domain is no account: a device with a wrong secret must not hold up the others of its domain.
-        let account = ClientId::from_str(id).ok().map(|id| id.to_string());
-        let attempt = access.failures().attempt(account.as_deref(), peer, access.clock().now()).await?;
+        let account = ClientId::from_str(id).ok().map(Account::Client);
+        let attempt = access.failures().attempt(account, peer, access.clock().now()).await?;
         let found = self.known(id, secret).await;
         match &found {
             Ok(None) => drop(attempt),

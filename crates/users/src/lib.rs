@@ -27,4 +27,6 @@ pub const MIGRATIONS: &[db::Migration] = &[
     db::Migration { id: "users/0002", sql: include_str!("../migrations/0002_profiles.sql") },
     db::Migration { id: "users/0003", sql: include_str!("../migrations/0003_mails.sql") },
     db::Migration { id: "users/0004", sql: include_str!("../migrations/0004_oauth.sql") },
+    db::Migration { id: "users/0005", sql: include_str!("../migrations/0005_usernames.sql") },
+    db::Migration { id: "users/0006", sql: include_str!("../migrations/0006_recovery.sql") },
 ];

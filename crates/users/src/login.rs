@@ -6,10 +6,11 @@ use access::{
     Context, Permit, RequestInfo,
     identity::{
         self,
-        accounts::{Account, Accounts},
+        accounts::{self, Accounts},
         sessions::{self, Exchange, Session, TokenId},
         tokens::{Grant, Purpose},
     },
+    limits::Account,
 };
 use db::Tx;
 use kernel::{Error, Kind, Result, Secret, Status, Timestamp, UserId};
@@ -64,8 +65,8 @@ impl Users {
         let hash = known.as_ref().and_then(|(found, _)| found.hash.clone());
         // One budget for a user, however it is called; a name of nobody's cannot touch it.
         let account =
-            known.as_ref().map_or_else(|| format!("login:{login}"), |(found, _)| found.user.id.to_string());
-        let attempt = self.access.failures().attempt(Some(&account), request.peer, request.at).await?;
+            known.as_ref().map_or(Account::Nobody(login), |(found, _)| Account::User(found.user.id));
+        let attempt = self.access.failures().attempt(Some(account), request.peer, request.at).await?;
         let matches = match self.access.passwords().verify(password, hash).await {
             Ok(matches) => matches,
             Err(error) => {
@@ -87,7 +88,7 @@ impl Users {
         &self,
         request: &RequestInfo,
         user: User,
-        account: Account,
+        account: accounts::Account,
         description: String,
     ) -> Result<TokenPair> {
         let access = self.access.clone();
@@ -158,7 +159,8 @@ impl Users {
     /// A token that sets a new password once, as the mails have it: bound to the user's address, good for five minutes.
     /// For other services of the installation, which mail it by themselves.
     ///
-    /// Errors as [`Self::issue`] has them, and Unprocessable for a user who logs in with another provider.
+    /// Errors as [`Self::issue`] has them, and Unprocessable for a user who logs in with another provider, or whose address
+    /// cannot be used for that yet.
     pub async fn issue_recovery(
         &self,
         request: &RequestInfo,
@@ -167,6 +169,11 @@ impl Users {
     ) -> Result<Secret<String>> {
         let (user, account) = self.in_role(user, role).await?;
         is_ours(&user)?;
+        if !user.is_settled() {
+            return Err(Error::unprocessable(
+                "the user's address was changed lately and cannot be mailed to yet",
+            ));
+        }
         let id = recovery::token_id(&self.access, &user.email);
         let grant = self.grant(&user, account, Some(&id)).await?;
         self.access.tokens().issue(Purpose::Recovery, grant, request.at, recovery::TOKEN_LIFE)
@@ -187,7 +194,7 @@ impl Users {
     }
 
     /// A user who may work, in a role of theirs: who asks for less gets less.
-    async fn in_role(&self, user: UserId, role: identity::Role) -> Result<(User, Account)> {
+    async fn in_role(&self, user: UserId, role: identity::Role) -> Result<(User, accounts::Account)> {
         let known = self.access.db().read(move |tx| Box::pin(async move { by_id(tx, user).await })).await?;
         let (user, account) = known.ok_or_else(Error::not_found)?;
         let claimed = self.claimed_role(user.id, user.role).await?;
@@ -244,7 +251,7 @@ impl Users {
     async fn tokens(
         &self,
         user: &User,
-        account: Account,
+        account: accounts::Account,
         id: &TokenId,
         now: Timestamp,
         session_ends: Timestamp,
@@ -260,7 +267,12 @@ impl Users {
     }
 
     /// What a token of this user says; `id` is the token's own.
-    async fn grant<'a>(&self, user: &User, account: Account, id: Option<&'a str>) -> Result<Grant<'a>> {
+    async fn grant<'a>(
+        &self,
+        user: &User,
+        account: accounts::Account,
+        id: Option<&'a str>,
+    ) -> Result<Grant<'a>> {
         Ok(Grant {
             user: user.id,
             role: self.claimed_role(user.id, user.role).await?,
@@ -278,14 +290,14 @@ impl Users {
 }
 
 /// A user, and the account as it was before.
-async fn by_id(tx: &mut Tx, id: UserId) -> Result<Option<(User, Account)>> {
+async fn by_id(tx: &mut Tx, id: UserId) -> Result<Option<(User, accounts::Account)>> {
     let Some(account) = Accounts::read(tx, id).await? else { return Ok(None) };
     Ok(store::get(tx, id).await?.map(|user| (user, account)))
 }
 
 /// The user behind a login, and the account as it was *before* the password's hash was read: a change of password in
 /// between leaves the account newer than this, and [`Accounts::hold`] notices.
-async fn known(tx: &mut Tx, login: &str) -> Result<Option<(WithPassword, Account)>> {
+async fn known(tx: &mut Tx, login: &str) -> Result<Option<(WithPassword, accounts::Account)>> {
     let Some(id) = store::id_by_login(tx, login).await? else { return Ok(None) };
     let Some(account) = Accounts::read(tx, id).await? else { return Ok(None) };
     Ok(store::get_with_password(tx, id).await?.map(|found| (found, account)))

@@ -20,6 +20,8 @@ pub struct User {
     pub username: Username,
     /// What the user may log in with as well.
     pub email: Email,
+    /// Where the mail with a link to a new password goes.
+    pub recovery: Recovery,
     /// The first name.
     pub first_name: PersonName,
     /// The last name.
@@ -46,6 +48,39 @@ pub struct User {
     pub updated_by: Option<UserId>,
     /// When the user was changed last.
     pub updated_at: Option<Timestamp>,
+}
+
+/// The address that a lost password is set anew by.
+///
+/// INVARIANT: it is nobody else's, neither as this nor as the address of the profile; so it can become the user's
+/// address again ([`crate::service::recovery`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// The address.
+    pub email: Email,
+    /// When a later address of the user takes its place, once that is verified; none where there is no later one.
+    pub due: Option<Timestamp>,
+}
+
+impl Recovery {
+    /// By the user's own address.
+    pub const fn by(email: Email) -> Self {
+        Self { email, due: None }
+    }
+}
+
+impl User {
+    /// Lets the user's address be the one to set a lost password anew by, if it is verified and due at `now`.
+    pub fn settle(&mut self, now: Timestamp) {
+        if self.verified_at.is_some() && self.recovery.due.is_some_and(|due| due <= now) {
+            self.recovery = Recovery::by(self.email.clone());
+        }
+    }
+
+    /// Whether the user's address is the one to set a lost password anew by.
+    pub fn is_settled(&self) -> bool {
+        self.email.key() == self.recovery.email.key()
+    }
 }
 
 /// A user together with the hash of the password.
@@ -185,6 +220,13 @@ texts! {
         (1..=32).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
     } => "invalid auth provider";
+}
+
+impl Username {
+    /// The form in which names are compared: they differ in more than case.
+    pub fn key(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
 }
 
 impl Picture {

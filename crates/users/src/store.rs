@@ -7,9 +7,9 @@ use kernel::{
     page::{Direction, PageRequest},
 };
 
-use crate::model::{Listing, Order, Provider, Query, Role, Search, User, WithPassword};
+use crate::model::{Listing, Order, Provider, Query, Recovery, Role, Search, User, Username, WithPassword};
 
-const COLUMNS: &str = "id, username, email, first_name, last_name, tags, metadata, private_metadata, profile_picture, \
+const COLUMNS: &str = "id, username, email, recovery_email, recovery_due, first_name, last_name, tags, metadata, private_metadata, profile_picture, \
                        auth_provider, role, status, verified_at, created_at, updated_by, updated_at";
 
 fn read(row: &Row) -> Result<User> {
@@ -19,6 +19,10 @@ fn read(row: &Row) -> Result<User> {
     Ok(User {
         username: row.get::<String>("username")?.parse()?,
         email: row.get::<String>("email")?.parse()?,
+        recovery: Recovery {
+            email: row.get::<String>("recovery_email")?.parse()?,
+            due: row.get("recovery_due")?,
+        },
         first_name: row.get::<String>("first_name")?.parse()?,
         last_name: row.get::<String>("last_name")?.parse()?,
         tags: row.get("tags")?,
@@ -42,7 +46,7 @@ fn read_with_password(row: &Row) -> Result<WithPassword> {
     Ok(WithPassword { user: read(row)?, hash: hash.map(PasswordHash) })
 }
 
-/// What insert and update have in common, `$1` to `$14`.
+/// What insert and update have in common, `$1` to `$18`.
 fn values(user: &User) -> Vec<Val> {
     vec![
         user.id.into(),
@@ -59,6 +63,10 @@ fn values(user: &User) -> Vec<Val> {
         user.status.into(),
         user.verified_at.into(),
         user.updated_at.unwrap_or(user.created_at).into(),
+        user.username.key().into(),
+        user.recovery.email.as_str().into(),
+        user.recovery.email.key().into(),
+        user.recovery.due.into(),
     ]
 }
 
@@ -72,9 +80,9 @@ pub(crate) async fn insert(tx: &mut Tx, user: &User, hash: Option<&PasswordHash>
     ]);
     tx.execute(
         "INSERT INTO users (id, username, email, email_key, first_name, last_name, tags, metadata, private_metadata,
-                            profile_picture, role, status, verified_at, changed_at, created_at, auth_provider,
-                            password_hash)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+                            profile_picture, role, status, verified_at, changed_at, username_key, recovery_email,
+                            recovery_key, recovery_due, created_at, auth_provider, password_hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
         &values,
     )
     .await
@@ -83,6 +91,8 @@ pub(crate) async fn insert(tx: &mut Tx, user: &User, hash: Option<&PasswordHash>
 }
 
 /// Everything but the password and what never changes. Conflict where the user name or the address is taken.
+///
+/// A name that stays keeps its key, which is not always its own ([`id_by_login`]).
 pub(crate) async fn update(tx: &mut Tx, user: &User) -> Result<()> {
     let mut values = values(user);
     values.extend([user.updated_by.into(), user.updated_at.into()]);
@@ -90,7 +100,8 @@ pub(crate) async fn update(tx: &mut Tx, user: &User) -> Result<()> {
         "UPDATE users
             SET username = $2, email = $3, email_key = $4, first_name = $5, last_name = $6, tags = $7, metadata = $8,
                 private_metadata = $9, profile_picture = $10, role = $11, status = $12, verified_at = $13,
-                changed_at = $14, updated_by = $15, updated_at = $16
+                changed_at = $14, username_key = CASE WHEN username = $2 THEN username_key ELSE $15 END,
+                recovery_email = $16, recovery_key = $17, recovery_due = $18, updated_by = $19, updated_at = $20
           WHERE id = $1",
         &values,
     )
@@ -101,8 +112,10 @@ pub(crate) async fn update(tx: &mut Tx, user: &User) -> Result<()> {
 
 fn taken(error: Error) -> Error {
     match db::violated(&error) {
-        Some("users_username") => Error::conflict("username not available").cause(error),
-        Some("users_email") => Error::conflict("email id already registered").cause(error),
+        Some("users_username" | "users_username_key") => {
+            Error::conflict("username not available").cause(error)
+        }
+        Some("users_email" | "users_recovery") => Error::conflict("email id already registered").cause(error),
         Some(_) => Error::conflict("entity already exists").cause(error),
         None => error,
     }
@@ -137,15 +150,39 @@ pub(crate) async fn present_among(tx: &mut Tx, ids: &[UserId], page: PageRequest
     list.page(tx, filter, page, None, read).await
 }
 
-/// By user name, or by address without regard to case. A user name never contains an `@`, so it is one or the other.
+/// By user name or by address, whatever the case. A user name never contains an `@`, so it is one or the other.
+///
+/// Names that differ in case alone may come from a time when that was allowed: the exact spelling comes first.
 pub(crate) async fn id_by_login(tx: &mut Tx, login: &str) -> Result<Option<UserId>> {
-    let (column, key) = if login.contains('@') {
-        ("email_key", login.to_lowercase())
+    let row = if login.contains('@') {
+        tx.one_or_none("SELECT id FROM users WHERE email_key = $1", params![login.to_lowercase()]).await?
     } else {
-        ("username", login.to_owned())
+        let Ok(name) = login.parse::<Username>() else { return Ok(None) };
+        tx.one_or_none(
+            "SELECT id FROM users WHERE username = $1 OR username_key = $2
+              ORDER BY CASE WHEN username = $1 THEN 0 ELSE 1 END LIMIT 1",
+            params![name.as_str(), name.key()],
+        )
+        .await?
     };
-    let row = tx.one_or_none(&format!("SELECT id FROM users WHERE {column} = $1"), params![key]).await?;
     row.map(|row| row.get("id")).transpose()
+}
+
+/// By the address that a lost password is set anew by, in lower case.
+pub(crate) async fn id_by_recovery(tx: &mut Tx, email_key: &str) -> Result<Option<UserId>> {
+    let row = tx.one_or_none("SELECT id FROM users WHERE recovery_key = $1", params![email_key]).await?;
+    row.map(|row| row.get("id")).transpose()
+}
+
+/// Lets addresses that are verified and due be those that lost passwords are set anew by.
+pub(crate) async fn settle(tx: &mut Tx, now: Timestamp) -> Result<()> {
+    tx.execute(
+        "UPDATE users SET recovery_email = email, recovery_key = email_key, recovery_due = NULL
+          WHERE recovery_due <= $1 AND verified_at IS NOT NULL",
+        params![now],
+    )
+    .await?;
+    Ok(())
 }
 
 /// How many enabled administrators there are: so many stay until the transaction ends, where it has called
@@ -237,4 +274,60 @@ async fn page(tx: &mut Tx, listing: &Listing, filter: Filter) -> Result<Page<Use
     let list = List { table: "users", columns: COLUMNS, order, direction: listing.direction };
     let request: PageRequest = listing.page;
     list.page(tx, filter, request, None, read).await
+}
+
+#[cfg(test)]
+mod tests {
+    use db::{both_databases, testing::TestDb};
+
+    use super::*;
+    use crate::MIGRATIONS;
+
+    const ROW: &str =
+        "INSERT INTO users (id, username, email, email_key, first_name, last_name, tags, metadata,
+                                          private_metadata, role, status, created_at, changed_at)
+                       VALUES ($1, $2, $1, $1, 'A', 'B', '[]', '{}', '{}', 0, 0, $3, 0)";
+
+    fn id(n: i64) -> UserId {
+        format!("00000000-0000-4000-8000-00000000000{n}").parse().unwrap()
+    }
+
+    async fn found(db: &TestDb, login: &'static str) -> Option<UserId> {
+        db.read(move |tx| Box::pin(id_by_login(tx, login))).await.unwrap()
+    }
+
+    both_databases! {
+        async fn names_that_differed_in_case_only_stay_and_the_oldest_has_the_others(db: TestDb) {
+            let before = MIGRATIONS.iter().position(|step| step.id == "users/0005").unwrap();
+            db.migrate(&MIGRATIONS[..before]).await.unwrap();
+            for (n, name, created) in [(1, "Ann", 20), (2, "ann", 10), (3, "ANN", 30), (4, "bob", 5)] {
+                db.write(move |tx| Box::pin(async move {
+                    tx.execute(ROW, params![id(n), name, created]).await?;
+                    tx.execute("UPDATE users SET email = id || '@x', email_key = id || '@x'", params![]).await
+                }))
+                .await
+                .unwrap();
+            }
+            db.migrate(MIGRATIONS).await.unwrap();
+            for (login, whose) in [("Ann", 1), ("ann", 2), ("ANN", 3), ("aNN", 2), ("BOB", 4)] {
+                assert_eq!(found(&db, login).await, Some(id(whose)), "{login}");
+            }
+            assert_eq!(found(&db, "ann~00000000-0000-4000-8000-000000000001").await, None, "no name has a tilde");
+            // What else is changed of a later one leaves the key alone; a further one of the name is not made.
+            let changed = db.write(|tx| Box::pin(async move {
+                let mut user = get_for_update(tx, id(1)).await?.unwrap();
+                user.first_name = "Anna".parse()?;
+                update(tx, &user).await
+            }));
+            changed.await.unwrap();
+            assert_eq!(found(&db, "aNn").await, Some(id(2)));
+            let taken = db.write(|tx| Box::pin(async move {
+                let mut user = get_for_update(tx, id(4)).await?.unwrap();
+                user.username = "aNn".parse()?;
+                update(tx, &user).await
+            }));
+            assert_eq!(taken.await.unwrap_err().to_string(), "username not available");
+            assert_eq!(db.read(|tx| Box::pin(id_by_recovery(tx, "00000000-0000-4000-8000-000000000004@x"))).await.unwrap(), Some(id(4)));
+        }
+    }
 }

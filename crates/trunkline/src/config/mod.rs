@@ -42,7 +42,7 @@ pub use show::show;
 pub use source::Source;
 pub use value::{
     Address, ByteSize, CalloutMethod, Capability, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat,
-    LogLevel, MailTls, MasterKey, Only, Pattern, Ports, Words,
+    LogLevel, MailTls, MasterKey, Only, Pattern, Ports, StandaloneUser, Words,
 };
 
 use environment::EnvironmentLayer;

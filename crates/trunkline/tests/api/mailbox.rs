@@ -28,7 +28,9 @@ impl Mail {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mood {
     Takes,
-    Refuses,
+    /// Answers the sender, or the recipient, with these words.
+    RefusesSender(&'static str),
+    RefusesRecipient(&'static str),
 }
 
 pub(crate) struct Mailbox {
@@ -69,7 +71,25 @@ impl Mailbox {
 
     /// From now on no mail is taken.
     pub(crate) fn refuse(&self) {
-        *self.mood.lock().unwrap() = Mood::Refuses;
+        self.answer_sender("451 later");
+    }
+
+    /// From now on senders are answered with these words.
+    pub(crate) fn answer_sender(&self, words: &'static str) {
+        *self.mood.lock().unwrap() = Mood::RefusesSender(words);
+    }
+
+    /// From now on recipients are answered with these words.
+    pub(crate) fn answer_recipient(&self, words: &'static str) {
+        *self.mood.lock().unwrap() = Mood::RefusesRecipient(words);
+    }
+
+    /// The one mail that came in since the last call, to this address among others.
+    #[track_caller]
+    pub(crate) fn mail_to(&self, to: &str) -> Mail {
+        let mut mails: Vec<_> = self.mails().into_iter().filter(|mail| mail.to == to).collect();
+        assert_eq!(mails.len(), 1, "to {to}: {mails:?}");
+        mails.remove(0)
     }
 
     /// From now on mails are taken again.
@@ -90,13 +110,14 @@ async fn serve(stream: TcpStream, mails: Arc<Mutex<Vec<Mail>>>, mood: Arc<Mutex<
     let mut to = String::new();
     while let Ok(Some(line)) = lines.next_line().await {
         let word = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
-        let answer = match word.as_str() {
-            "MAIL" if *mood.lock().unwrap() == Mood::Refuses => "451 later",
-            "RCPT" => {
+        let feels = *mood.lock().unwrap();
+        let answer = match (word.as_str(), feels) {
+            ("MAIL", Mood::RefusesSender(words)) | ("RCPT", Mood::RefusesRecipient(words)) => words,
+            ("RCPT", _) => {
                 to = line.split(['<', '>']).nth(1).unwrap().to_owned();
                 "250 ok"
             }
-            "DATA" => {
+            ("DATA", _) => {
                 write.write_all(b"354 go on\r\n").await.unwrap();
                 let mut text = String::new();
                 while let Ok(Some(line)) = lines.next_line().await {
@@ -111,7 +132,7 @@ async fn serve(stream: TcpStream, mails: Arc<Mutex<Vec<Mail>>>, mood: Arc<Mutex<
                 mails.lock().unwrap().push(Mail { to: to.clone(), text: text.replace("=3D", "=") });
                 "250 ok"
             }
-            "QUIT" => "221 bye",
+            ("QUIT", _) => "221 bye",
             _ => "250 ok",
         };
         if write.write_all(format!("{answer}\r\n").as_bytes()).await.is_err() {

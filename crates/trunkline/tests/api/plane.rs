@@ -39,6 +39,20 @@ both_databases! {
         assert_eq!(try_with(&gate, &victim, "right", HERE).await, Ok(()));
     }
 
+    async fn nobody_is_locked_out_by_a_client_that_has_his_id(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (victim, eve) = (plant.user("victim").await, plant.user("eve").await);
+        let domain = eve.domain("eve").await;
+        let body = json!({"id": victim.id, "credentials": {"secret": "right"}});
+        eve.post(&format!("/{domain}/clients"), body).await.expect(201);
+        let gate = RegistryGate(plant.registry.clone());
+        for _ in 0..10 {
+            assert_eq!(try_with(&gate, &victim.id, "guess", HERE).await, Err(Kind::Unauthenticated));
+        }
+        assert_eq!(try_with(&gate, &victim.id, "right", HERE).await, Err(Kind::Limited));
+        plant.nobody().logged_in("victim").await;
+    }
+
     async fn a_fleet_behind_one_address_with_right_secrets_is_never_held_up(db: TestDb) {
         let plant = Plant::new(db).await;
         let domain = plant.admin.domain("one").await;

@@ -260,6 +260,12 @@ impl Caller {
         self.exchange(request.body(Body::empty()).unwrap()).await
     }
 
+    /// As a browser sends a form.
+    pub(crate) async fn post_form(&self, path: &str, form: &str) -> Answer {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.exchange(request.body(Body::from(form.to_owned())).unwrap()).await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.send(Method::POST, path, Some(body)).await
     }

@@ -109,11 +109,11 @@ both_databases! {
             let body = json!({"username": name, "password": password});
             plant.nobody().post("/users/tokens/issue", body).await
         };
-        for name in ["ann", "ann@example.com", "ANN@example.com", "ann", "ann@EXAMPLE.com"] {
+        for name in ["ann", "ann@example.com", "ANN@example.com", "Ann", "ann@EXAMPLE.com"] {
             login(name, "wrong password").await.refused(401);
             login(name, "wrong password").await.refused(401);
             // Nobody is called like this, so it is no failure of hers.
-            login("ANN", "wrong password").await.refused(401);
+            login("anna", "wrong password").await.refused(401);
         }
         login("ann", PASSWORD).await.refused(429);
         login("ann@example.com", PASSWORD).await.refused(429);
@@ -174,7 +174,9 @@ both_databases! {
             password: None,
         };
         let users = &plant.registry.users;
-        plant.sql("UPDATE users SET username = 'boss', email = 'b@example.com', email_key = 'b@example.com'").await;
+        plant.sql("UPDATE users SET username = 'boss', username_key = 'boss', email = 'b@example.com', email_key = 'b@example.com',
+                             recovery_email = 'b@example.com', recovery_key = 'b@example.com'",
+        ).await;
         assert!(users.ensure_admin(first()).await.unwrap().is_none());
         assert_eq!(plant.count("users").await, 1, "whatever it is called now");
         plant.sql("UPDATE users SET role = 0").await;
@@ -327,6 +329,37 @@ both_databases! {
         .await;
         assert_eq!(answers.iter().filter(|answer| answer.status == 401).count(), 10);
         assert_eq!(answers.iter().filter(|answer| answer.status == 429).count(), 20);
+    }
+
+    async fn right_logins_at_once_get_in_by_the_one_place_that_is_left(db: TestDb) {
+        let plant = Plant::new(db).await;
+        plant.user("ann").await;
+        let login = |password: &str| {
+            let (nobody, body) = (plant.nobody(), json!({"username": "ann", "password": password}));
+            async move { nobody.post("/users/tokens/issue", body).await }
+        };
+        for _ in 0..9 {
+            login("wrong password").await.refused(401);
+        }
+        for answer in at_once(12, |_| login(PASSWORD)).await {
+            answer.expect(201);
+        }
+    }
+
+    async fn a_login_that_nobody_could_decide_is_no_failed_one(db: TestDb) {
+        let plant = Plant::new(db).await;
+        plant.user("ann").await;
+        let login = |_| {
+            let (nobody, body) = (plant.nobody(), json!({"username": "ann", "password": PASSWORD}));
+            async move { nobody.post("/users/tokens/issue", body).await }
+        };
+        plant.sql("UPDATE users SET first_name = password_hash WHERE username = 'ann'").await;
+        plant.sql("UPDATE users SET password_hash = 'not readable' WHERE username = 'ann'").await;
+        for answer in at_once(25, login).await {
+            answer.refused(500);
+        }
+        plant.sql("UPDATE users SET password_hash = first_name WHERE username = 'ann'").await;
+        login(0).await.expect(201);
     }
 
     async fn no_login_with_the_old_password_survives_its_change(db: TestDb) {

@@ -129,6 +129,33 @@ both_databases! {
         tokens(&Browser::sent(&plant).await.comes_back("good").await);
     }
 
+    async fn what_the_provider_says_is_shown_as_what_it_is(db: TestDb) {
+        let (plant, _stand) = plant_with_provider(db, None).await;
+        let come_back = async |error: &str| {
+            let browser = Browser::sent(&plant).await;
+            let path = format!("/oauth/callback/google?state={}&error={error}&error_description=x", browser.state);
+            browser.nobody.get_with(&path, "cookie", &browser.cookie).await
+        };
+        refused(&come_back("access_denied").await, "access_denied");
+        refused(&come_back("%3Cscript%3E").await, "the%20oauth%20provider%20refused%20the%20login");
+        // Without the state of a login of ours anybody could have written it.
+        refused(&plant.nobody().get("/oauth/callback/google?error=access_denied").await, "invalid%20state");
+    }
+
+    async fn a_form_that_the_browser_posts_is_read(db: TestDb) {
+        let (plant, _stand) = plant_with_provider(db, Some("fixed state")).await;
+        let nobody = plant.nobody();
+        let post = async |form: &str| nobody.post_form("/oauth/callback/google", form).await;
+        tokens(&post("state=fixed+state&code=good&scope=email").await);
+        refused(&post("state=fixed%20state&code=").await, "empty%20code");
+        refused(&post("state=fixed+state&error=access_denied").await, "access_denied");
+        refused(&post("state=other&code=good").await, "invalid%20state");
+        refused(&post("").await, "invalid%20state");
+        post("state=fixed+state&state=other&code=good").await.refused(400);
+        let secret = post("state=fixed+state&code=a-code-that-nobody-may-see").await;
+        assert!(!secret.header("location").contains("a-code"), "{}", secret.header("location"));
+    }
+
     async fn of_many_answers_at_once_one_logs_in(db: TestDb) {
         let (plant, _stand) = plant_with_provider(db, None).await;
         let browser = std::sync::Arc::new(Browser::sent(&plant).await);
@@ -186,6 +213,21 @@ both_databases! {
         let login = json!({"username": "ann", "password": PASSWORD});
         plant.nobody().post("/users/tokens/issue", login.clone()).await.refused(401);
         assert_eq!(plant.count("users WHERE username = 'ann' AND password_hash IS NULL AND verified_at IS NOT NULL").await, 1);
+    }
+
+    async fn an_address_that_was_entered_with_a_stolen_token_does_not_lead_in(db: TestDb) {
+        let (plant, _stand) = plant_with_provider(db, None).await;
+        let thief = plant.user("victim").await;
+        let email = json!({"email": "ann@example.com"});
+        thief.patch(&format!("/users/{}/email", thief.id), email).await.expect(200);
+        let lately = "the%20address%20of%20the%20account%20was%20changed%20lately%2C%20log%20in%20with%20its%20user%20name%20and%20password";
+        refused(&Browser::sent(&plant).await.comes_back("good").await, lately);
+        plant.nobody().logged_in("victim").await;
+        // Nor is somebody else let in who has the address that she left.
+        let old = json!({"email": "victim@example.com"});
+        thief.patch(&format!("/users/{}/email", thief.id), old).await.expect(200);
+        tokens(&Browser::sent(&plant).await.comes_back("good").await);
+        assert_eq!(plant.count("users WHERE auth_provider = 'google' AND username <> 'victim'").await, 1);
     }
 
     async fn an_administrator_stays_one(db: TestDb) {

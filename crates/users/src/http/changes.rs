@@ -105,6 +105,10 @@ struct NewPicture {
 struct NewEmail {
     #[serde(default)]
     email: String,
+    /// The password. With it a lost password can be set anew by the address as soon as that is verified; without it only
+    /// after seven days.
+    #[schema(value_type = Option<String>)]
+    secret: Option<Secret<String>>,
 }
 
 /// The name to log in with that replaces the present one.
@@ -173,7 +177,17 @@ async fn update_email(
     Json(body): Json<NewEmail>,
 ) -> web::Result<Json<UserView>> {
     required(&body.email, "missing email")?;
-    Ok(Json(users.update_email(&cx, id, body.email.parse()?).await?.into()))
+    Ok(Json(
+        users
+            .update_email(
+                &cx,
+                id,
+                body.email.parse()?,
+                body.secret.filter(|secret| !secret.expose().is_empty()),
+            )
+            .await?
+            .into(),
+    ))
 }
 
 async fn update_username(

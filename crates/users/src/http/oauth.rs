@@ -2,6 +2,7 @@
 
 use access::RequestInfo;
 use axum::{
+    body::Bytes,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -39,7 +40,7 @@ pub(super) fn routes() -> Routes<Users> {
                 .answers_empty(302),
         )
         .add(
-            Route::post("/oauth/callback/google", finish)
+            Route::post("/oauth/callback/google", finish_form)
                 .named("oauth_callback_post")
                 .rule(BROWSERS)
                 .summary("Where Google sends the browser back to")
@@ -49,13 +50,26 @@ pub(super) fn routes() -> Routes<Users> {
 }
 
 /// What the provider sends the browser back with.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 struct Callback {
     /// What the login was started with.
     state: Option<String>,
     /// What is exchanged for a profile.
     #[param(value_type = Option<String>)]
     code: Option<Secret<String>>,
+    /// Why the provider lets nobody in.
+    error: Option<String>,
+}
+
+impl Callback {
+    /// What is in the address and, where it is not there, in the form of the body.
+    fn or(self, form: Self) -> Self {
+        Self {
+            state: self.state.or(form.state),
+            code: self.code.or(form.code),
+            error: self.error.or(form.error),
+        }
+    }
 }
 
 async fn start(State(users): State<Users>, request: RequestInfo) -> Response {
@@ -75,14 +89,50 @@ async fn finish(
     headers: HeaderMap,
     Query(callback): Query<Callback>,
 ) -> Response {
+    finish_with(&users, &request, &headers, callback).await
+}
+
+/// As [`finish`], from a provider that has the browser post a form (`response_mode=form_post`). Browsers send no cookie
+/// with that, so it leads to a login only where an operator has set a state for all.
+async fn finish_form(
+    State(users): State<Users>,
+    request: RequestInfo,
+    headers: HeaderMap,
+    Query(callback): Query<Callback>,
+    body: Bytes,
+) -> Response {
+    let form = match form(&headers, &body) {
+        Ok(form) => form,
+        Err(error) => return error.into_response(),
+    };
+    finish_with(&users, &request, &headers, callback.or(form)).await
+}
+
+/// The fields of a form; none where the body is something else.
+fn form(headers: &HeaderMap, body: &[u8]) -> web::Result<Callback> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return Ok(Callback::default());
+    }
+    let text = std::str::from_utf8(body).map_err(|error| Error::invalid("invalid form").cause(error))?;
+    Query::of(text).map(|Query(callback)| callback)
+}
+
+async fn finish_with(
+    users: &Users,
+    request: &RequestInfo,
+    headers: &HeaderMap,
+    callback: Callback,
+) -> Response {
     let answer = ProviderAnswer {
         state: callback.state,
         code: callback.code,
-        cookie: cookie(&headers, CHALLENGE).map(str::to_owned),
+        error: callback.error,
+        cookie: cookie(headers, CHALLENGE).map(str::to_owned),
     };
-    let pair = match users.finish_oauth(&request, answer).await {
+    let pair = match users.finish_oauth(request, answer).await {
         Ok(pair) => pair,
-        Err(error) => return failed(&users, &error),
+        Err(error) => return failed(users, &error),
     };
     let Some(oauth) = &users.settings.oauth else { return StatusCode::NOT_FOUND.into_response() };
     let cookies = [

@@ -1,19 +1,21 @@
 //! Sends what waits in the queue.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use access::identity::{
-    accounts::Accounts,
+    accounts::{Account, Accounts},
     tokens::{Grant, Purpose},
 };
-use kernel::{Error, Result, Status};
+use db::Tx;
+use kernel::{Result, Status, Timestamp};
 
 use super::{
     Kind, Post,
-    queue::{self, Waiting},
+    queue::{self, Notice, Outgoing, Waiting},
 };
 use crate::{
     Users, events,
+    model::User,
     service::{recovery, verification},
     store,
 };
@@ -41,7 +43,7 @@ const REST: Duration = Duration::from_secs(5);
 pub enum Delivered {
     /// The mail server has taken it.
     Sent,
-    /// Nobody wants it: the address belongs to no account that could use it.
+    /// Nobody wants it: the address belongs to no account that could use it, or the mail server has refused it for good.
     Dropped,
     /// The mail server did not take it; it is tried again later.
     PutOff,
@@ -57,12 +59,24 @@ impl Users {
         let Some(post) = &self.settings.mail else { return Ok(Delivered::Nothing) };
         let now = self.access.clock().now();
         let db = self.access.db();
-        let waiting = db.write(move |tx| Box::pin(async move { queue::take(tx, now, LEASE).await })).await?;
+        let taken = db.write(move |tx| {
+            Box::pin(async move {
+                store::settle(tx, now).await?;
+                queue::forget_counts(tx, now).await?;
+                queue::take(tx, now, LEASE).await
+            })
+        });
+        let waiting = taken.await?;
         let Some(waiting) = waiting else { return Ok(Delivered::Nothing) };
         match self.send(post, &waiting).await {
             Ok(sent) => {
                 self.finished(waiting, sent).await?;
                 Ok(if sent { Delivered::Sent } else { Delivered::Dropped })
+            }
+            Err(error) if error.kind() == kernel::Kind::Unprocessable => {
+                tracing::warn!(%error, cause = error.chain(), "a mail is dropped");
+                self.finished(waiting, false).await?;
+                Ok(Delivered::Dropped)
             }
             Err(error) if now.since(waiting.created_at) >= KEPT => {
                 tracing::error!(%error, cause = error.chain(), attempts = waiting.attempts, "a mail is given up");
@@ -83,25 +97,17 @@ impl Users {
 
     /// Sends one mail; false where the address belongs to no account that could use it.
     async fn send(&self, post: &Post, waiting: &Waiting) -> Result<bool> {
-        let key = waiting.email_key.clone();
-        let known = self
-            .access
-            .db()
-            .read(move |tx| {
-                Box::pin(async move {
-                    let Some(id) = store::id_by_login(tx, &key).await? else { return Ok(None) };
-                    let Some(account) = Accounts::read(tx, id).await? else { return Ok(None) };
-                    Ok(store::get(tx, id).await?.map(|user| (user, account)))
-                })
-            })
-            .await?;
-        let Some((user, account)) = known.filter(|(user, _)| user.status == Status::Enabled) else {
-            return Ok(false);
+        let Some((user, account)) = self.recipient(waiting).await? else { return Ok(false) };
+        let to = match (waiting.kind, &waiting.notice) {
+            (Kind::Reset, _) => user.recovery.email.clone(),
+            (Kind::Verification, _) => user.email.clone(),
+            (Kind::Notice, Some(notice)) => notice.recipient.clone(),
+            (Kind::Notice, None) => return Ok(false),
         };
         let token = match waiting.kind {
             Kind::Reset if user.provider.is_some() => return Ok(false),
             Kind::Reset => {
-                let id = recovery::token_id(&self.access, &user.email);
+                let id = recovery::token_id(&self.access, &to);
                 let grant = Grant {
                     user: user.id,
                     role: user.role.claimed(),
@@ -110,13 +116,37 @@ impl Users {
                     id: Some(&id),
                 };
                 let now = self.access.clock().now();
-                self.access.tokens().issue(Purpose::Recovery, grant, now, recovery::TOKEN_LIFE)?
+                Some(self.access.tokens().issue(Purpose::Recovery, grant, now, recovery::TOKEN_LIFE)?)
             }
             Kind::Verification if user.verified_at.is_some() => return Ok(false),
-            Kind::Verification => verification::issue(&self.access, &user).await?,
+            Kind::Verification => Some(verification::issue(&self.access, &user).await?),
+            Kind::Notice => None,
         };
-        post.send(waiting.kind, user.email.as_str(), user.username.as_str(), &token).await?;
+        post.send(waiting.kind, to.as_str(), user.username.as_str(), token.as_ref()).await?;
         Ok(true)
+    }
+
+    /// Who the mail is for, and the account as it was before; none where that is nobody who may log in.
+    async fn recipient(&self, waiting: &Waiting) -> Result<Option<(User, Account)>> {
+        let (kind, key) = (waiting.kind, waiting.email_key.clone());
+        let told = waiting.notice.as_ref().map(|notice| notice.user);
+        let known = self
+            .access
+            .db()
+            .read(move |tx| {
+                Box::pin(async move {
+                    let id = match kind {
+                        Kind::Reset => store::id_by_recovery(tx, &key).await?,
+                        Kind::Verification => store::id_by_login(tx, &key).await?,
+                        Kind::Notice => told,
+                    };
+                    let Some(id) = id else { return Ok(None) };
+                    let Some(account) = Accounts::read(tx, id).await? else { return Ok(None) };
+                    Ok(store::get(tx, id).await?.map(|user| (user, account)))
+                })
+            })
+            .await?;
+        Ok(known.filter(|(user, _)| user.status == Status::Enabled))
     }
 
     async fn finished(&self, waiting: Waiting, sent: bool) -> Result<()> {
@@ -175,24 +205,46 @@ impl Users {
         }
     }
 
-    /// Leaves a mail in the queue, and wakes the deliveries once it is committed.
-    pub(crate) async fn leave_mail(
-        &self,
-        kind: Kind,
-        email_key: String,
-        request: std::sync::Arc<str>,
-    ) -> Result<()> {
+    /// Leaves a mail in the queue, and wakes the deliveries once it is committed; false where the address has had enough of
+    /// them, or one waits already.
+    pub(crate) async fn leave_mail(&self, kind: Kind, email_key: String, request: Arc<str>) -> Result<bool> {
         let (id, now) = (self.access.rng().uuid().to_string(), self.access.clock().now());
-        let mailed = std::sync::Arc::clone(&self.mailed);
+        let (mail, mailed) =
+            (Outgoing { id, kind, email_key, notice: None, request }, Arc::clone(&self.mailed));
         self.access
             .db()
             .write(move |tx| {
                 Box::pin(async move {
-                    queue::push(tx, &id, kind, &email_key, &request, now).await?;
+                    let left = queue::push(tx, &mail, now).await?;
                     tx.on_commit(move || mailed.notify_one());
-                    Ok::<(), Error>(())
+                    Ok(left)
                 })
             })
             .await
+    }
+
+    /// Tells the address that a user has left, in the transaction in which it is left.
+    pub(crate) async fn leave_notice(
+        &self,
+        tx: &mut Tx,
+        notice: Notice,
+        request: &Arc<str>,
+        now: Timestamp,
+    ) -> Result<()> {
+        if self.settings.mail.is_none() {
+            self.say_once_that_there_is_no_mail();
+            return Ok(());
+        }
+        let mail = Outgoing {
+            id: self.access.rng().uuid().to_string(),
+            kind: Kind::Notice,
+            email_key: notice.recipient.key(),
+            notice: Some(notice),
+            request: Arc::clone(request),
+        };
+        queue::push(tx, &mail, now).await?;
+        let mailed = Arc::clone(&self.mailed);
+        tx.on_commit(move || mailed.notify_one());
+        Ok(())
     }
 }

@@ -15,13 +15,16 @@ use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{Mailbox, MultiPart},
     transport::smtp::{
+        self,
         authentication::Credentials,
         client::{Tls, TlsParameters},
+        response::{Category, Code, Severity},
     },
 };
 
 pub use deliveries::Delivered;
 pub use queue::Kind;
+pub(crate) use queue::Notice;
 use template::{Template, Values};
 
 /// How long the mail server may take for one mail.
@@ -77,6 +80,7 @@ struct Inner {
     from: Mailbox,
     reset: Letter,
     verification: Letter,
+    notice: Letter,
 }
 
 /// One kind of mail.
@@ -84,6 +88,7 @@ struct Letter {
     subject: &'static str,
     /// What it is about, in the text that is not HTML.
     about: &'static str,
+    /// What its link begins with; empty where it has none.
     url: String,
     html: Template,
 }
@@ -132,23 +137,40 @@ impl Post {
                 )?,
                 url: settings.verification.url,
             },
+            notice: Letter {
+                subject: "Your e-mail address was changed",
+                about: "Your account has another e-mail address from now on, not this one. If you did not want that, ask \
+                        within seven days for a new password for the address that you read this at: that ends all \
+                        sessions and makes it the address of your account again. If that does not help, tell your \
+                        administrator.",
+                html: Template::load(None, include_str!("notice.html"))?,
+                url: String::new(),
+            },
         })))
     }
 
-    /// Sends a mail with a token in its link.
-    async fn send(&self, kind: Kind, to: &str, username: &str, token: &Secret<String>) -> Result<()> {
+    /// Sends a mail, with a token in its link if there is one. Unprocessable where the mail server refuses it for good.
+    async fn send(&self, kind: Kind, to: &str, username: &str, token: Option<&Secret<String>>) -> Result<()> {
         let message = self.compose(kind, to, username, token)?;
-        self.0.transport.send(message).await.map_err(Error::unavailable)?;
+        self.0.transport.send(message).await.map_err(not_taken)?;
         Ok(())
     }
 
-    fn compose(&self, kind: Kind, to: &str, username: &str, token: &Secret<String>) -> Result<Message> {
+    fn compose(
+        &self,
+        kind: Kind,
+        to: &str,
+        username: &str,
+        token: Option<&Secret<String>>,
+    ) -> Result<Message> {
         let letter = match kind {
             Kind::Reset => &self.0.reset,
             Kind::Verification => &self.0.verification,
+            Kind::Notice => &self.0.notice,
         };
         let separator = if letter.url.contains('?') { '&' } else { '?' };
-        let link = format!("{}{separator}token={}", letter.url, token.expose());
+        let link = token.map(|token| format!("{}{separator}token={}", letter.url, token.expose()));
+        let link = link.unwrap_or_default();
         let from = self.0.from.to_string();
         let html = letter.html.render(&Values {
             to,
@@ -159,7 +181,7 @@ impl Post {
             host: &letter.url,
         });
         let plain = format!("Hello {username},\n\n{}\n\n{link}\n", letter.about);
-        let address: Address = to.parse().map_err(Error::unavailable)?;
+        let address: Address = to.parse().map_err(|_| refused("no address that mails can be sent to"))?;
         Message::builder()
             .from(self.0.from.clone())
             .to(Mailbox::new(None, address))
@@ -167,6 +189,26 @@ impl Post {
             .multipart(MultiPart::alternative_plain_html(plain, html))
             .map_err(Error::internal)
     }
+}
+
+/// What the mail server has said. Its words are left out, for they may name the address.
+fn not_taken(error: smtp::Error) -> Error {
+    match error.status() {
+        // That it does not let us in (RFC 4954) is for the operator to mend, and no fault of the mail.
+        Some(code) if code.severity == Severity::PermanentNegativeCompletion && !is_about_us(code) => {
+            refused(&format!("status {code}"))
+        }
+        Some(code) => Error::unavailable(format!("the mail server answers with status {code}")),
+        None => Error::unavailable(error),
+    }
+}
+
+fn is_about_us(code: Code) -> bool {
+    code.category == Category::Unspecified3
+}
+
+fn refused(why: &str) -> Error {
+    Error::unprocessable("the mail server refuses a mail for good").cause(why)
 }
 
 fn parameters(host: &str) -> Result<TlsParameters> {

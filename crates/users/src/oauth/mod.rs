@@ -20,7 +20,7 @@ pub use provider::{Provider, ProviderSettings};
 use crate::{
     Users, events,
     login::TokenPair,
-    model::{Role, User},
+    model::{Recovery, Role, User},
     store,
 };
 use challenge::Challenge;
@@ -42,6 +42,8 @@ pub struct OAuthSettings {
 pub(crate) struct ProviderAnswer {
     pub(crate) state: Option<String>,
     pub(crate) code: Option<Secret<String>>,
+    /// Why the provider has let nobody in.
+    pub(crate) error: Option<String>,
     /// The cookie of the browser that started the login.
     pub(crate) cookie: Option<String>,
 }
@@ -57,7 +59,7 @@ impl Users {
     /// Logs in whoever the provider vouches for; registers who is not known yet. Emits `user.oauth_callback`, and
     /// `user.create` or not, and `user.issue_token`.
     ///
-    /// Denied where the account is disabled or deleted.
+    /// Denied where the account is disabled or deleted, and where the provider says no, by the word that it says.
     pub(crate) async fn finish_oauth(
         &self,
         request: &RequestInfo,
@@ -65,6 +67,9 @@ impl Users {
     ) -> Result<TokenPair> {
         let google = self.google()?;
         let verifier = self.check_state(google, &answer, request.at).await?;
+        if let Some(word) = answer.error.filter(|word| !word.is_empty()) {
+            return Err(provider::refusal(&word));
+        }
         let code = answer.code.filter(|code| !code.expose().is_empty());
         let code = code.ok_or_else(|| Error::invalid("empty code"))?;
         let profile = Profile::parse(&google.profile(&code, verifier.as_ref()).await?)?;
@@ -117,7 +122,9 @@ impl Users {
                 Box::pin(async move {
                     let user = match store::id_by_login(tx, &new.email.key()).await? {
                         Some(id) => {
-                            let user = store::get_for_update(tx, id).await?.ok_or_else(Error::not_found)?;
+                            let mut user =
+                                store::get_for_update(tx, id).await?.ok_or_else(Error::not_found)?;
+                            user.settle(at);
                             Self::link(tx, &access, user, at, &name).await?
                         }
                         None => {
@@ -138,7 +145,8 @@ impl Users {
     ///
     /// Whoever made it has not shown that the address was theirs, unless it is verified. So that nobody can wait in an
     /// account that they made for another's address, the password of an unverified one is dropped and its sessions end;
-    /// administrators, who need not verify, keep theirs. Emits `user.reset_secret` then, which ends its connections, too.
+    /// administrators, who need not verify, keep theirs. An address that a lost password cannot be set anew by does not
+    /// lead into the account this way either. Emits `user.reset_secret` then, which ends its connections, too.
     async fn link(
         tx: &mut Tx,
         access: &access::Access,
@@ -148,6 +156,13 @@ impl Users {
     ) -> Result<User> {
         if user.status != Status::Enabled {
             return Err(Error::new(Kind::Denied, "the account is disabled, ask an administrator"));
+        }
+        // Whoever has entered this address may not be the user.
+        if !user.is_settled() {
+            return Err(Error::new(
+                Kind::Denied,
+                "the address of the account was changed lately, log in with its user name and password",
+            ));
         }
         let permit = Permit::of_oneself(user.id, at);
         if user.verified_at.is_none() {
@@ -172,6 +187,7 @@ impl Profile {
         Ok(User {
             id,
             username: self.username(random)?,
+            recovery: Recovery::by(self.email.clone()),
             email: self.email.clone(),
             first_name: self.first_name.clone(),
             last_name: self.last_name.clone(),

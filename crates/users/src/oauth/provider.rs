@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use kernel::{Error, Result, Secret};
+use kernel::{Error, Kind, Result, Secret};
 use reqwest::{Client, RequestBuilder, Url, redirect::Policy};
 use serde::Deserialize;
 use serde_json::Value;
@@ -117,6 +117,31 @@ impl Provider {
         }
         let token: Token = answer(http.post(&settings.token_url).form(&form)).await?;
         answer(http.get(&settings.userinfo_url).bearer_auth(token.access_token.expose())).await
+    }
+}
+
+/// The words by which providers say no (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6).
+const REFUSALS: [&str; 12] = [
+    "access_denied",
+    "account_selection_required",
+    "consent_required",
+    "interaction_required",
+    "invalid_request",
+    "invalid_scope",
+    "login_required",
+    "server_error",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_response_type",
+    "admin_policy_enforced",
+];
+
+/// The error for a word by which the provider has sent the browser back. A word that is not known is not repeated:
+/// anybody can write an address.
+pub(super) fn refusal(word: &str) -> Error {
+    match REFUSALS.into_iter().find(|known| *known == word) {
+        Some(known) => Error::new(Kind::Denied, known),
+        None => Error::new(Kind::Denied, "the oauth provider refused the login"),
     }
 }
 

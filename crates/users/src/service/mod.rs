@@ -3,7 +3,8 @@
 //! | File | Use cases |
 //! |---|---|
 //! | [`registration`] | the first administrator, registering |
-//! | [`profile`] | viewing, changing what a profile shows, the user name and the address |
+//! | [`profile`] | viewing, changing what a profile shows and the user name |
+//! | [`address`] | changing the address |
 //! | [`listing`] | lists and searches |
 //! | [`status`] | enabling, disabling, deleting |
 //! | [`purge`] | removing who was deleted a while ago |
@@ -15,6 +16,7 @@
 //!
 //! Logging in is in [`crate::login`].
 
+mod address;
 mod listing;
 mod password;
 mod profile;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use access::Context;
-use kernel::{Error, Kind, Result, Secret};
+use access::{Context, limits::Account};
+use kernel::{Error, Kind, Result, Secret, UserId};
 
 use super::{is_ours, touch};
 use crate::{Users, events, model::User, store};
@@ -21,20 +21,7 @@ impl Users {
         let permit = cx.authorize_in_person()?;
         let id = permit.actor();
         self.check_password(&new)?;
-        let known =
-            cx.read(move |tx| Box::pin(async move { store::get_with_password(tx, id).await })).await?;
-        let known = known.ok_or_else(Error::not_found)?;
-        is_ours(&known.user)?;
-        let account = id.to_string();
-        let attempt = self.access.failures().attempt(Some(&account), cx.request().peer, cx.now()).await?;
-        match self.access.passwords().verify(old, known.hash).await {
-            Ok(true) => attempt.succeeded(),
-            Ok(false) => return Err(Error::new(Kind::Unauthenticated, "invalid credentials")),
-            Err(error) => {
-                attempt.undecided();
-                return Err(error);
-            }
-        }
+        self.prove(cx, id, old).await?;
         let hash = self.access.passwords().hash(new).await?;
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
@@ -48,6 +35,25 @@ impl Users {
             })
         })
         .await
+    }
+
+    /// Fails with Unauthenticated where this is not the user's password. Wrong ones count as failed logins.
+    pub(super) async fn prove(&self, cx: &Context, id: UserId, password: Secret<String>) -> Result<()> {
+        let known =
+            cx.read(move |tx| Box::pin(async move { store::get_with_password(tx, id).await })).await?;
+        let known = known.ok_or_else(Error::not_found)?;
+        is_ours(&known.user)?;
+        let account = Some(Account::User(id));
+        let attempt = self.access.failures().attempt(account, cx.request().peer, cx.now()).await?;
+        match self.access.passwords().verify(password, known.hash).await {
+            Ok(true) => attempt.succeeded(),
+            Ok(false) => return Err(Error::new(Kind::Unauthenticated, "invalid credentials")),
+            Err(error) => {
+                attempt.undecided();
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn check_password(&self, password: &Secret<String>) -> Result<()> {

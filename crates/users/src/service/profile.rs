@@ -9,7 +9,7 @@ use kernel::{Error, Result, Tags, UserId};
 use super::{authorize_in_person, authorize_over, is_ours, touch};
 use crate::{
     Users, events,
-    model::{Change, Email, Picture, User, Username},
+    model::{Change, Picture, User, Username},
     store,
 };
 
@@ -50,28 +50,6 @@ impl Users {
         self.apply(cx, id, change, permit, events::UPDATE_PICTURE).await
     }
 
-    /// Replaces the address, which has to be verified anew; the user itself or an administrator. Emits
-    /// `user.update_email`.
-    ///
-    /// Conflict where the address is taken; Unprocessable where a provider looks after it.
-    pub async fn update_email(&self, cx: &Context, id: UserId, email: Email) -> Result<User> {
-        let permit = authorize_in_person(cx, id).await?;
-        let access = self.access.clone();
-        self.change(cx, id, permit, events::UPDATE_EMAIL, move |tx, mut user| {
-            Box::pin(async move {
-                is_ours(&user)?;
-                if user.email == email {
-                    return Err(Error::invalid("new email is similar to the current email"));
-                }
-                user.email = email;
-                user.verified_at = None;
-                access.accounts().set_verified(tx, user.id, false).await?;
-                Ok(user)
-            })
-        })
-        .await
-    }
-
     /// Replaces the user name; the user itself or an administrator. Emits `user.update_username`.
     ///
     /// Conflict where it is taken.
@@ -108,7 +86,7 @@ impl Users {
     }
 
     /// Changes an enabled user and announces it; others are not found.
-    async fn change(
+    pub(super) async fn change(
         &self,
         cx: &Context,
         id: UserId,

@@ -28,8 +28,7 @@ impl Users {
     /// One that cannot be removed is reported and passed over until the next time.
     pub async fn purge(&self) -> Result<u64> {
         let now = self.access.clock().now();
-        let after = i64::try_from(self.settings.delete_after.as_micros()).unwrap_or(i64::MAX);
-        let latest = Timestamp::from_micros(now.micros().saturating_sub(after));
+        let latest = now.before(self.settings.delete_after);
         let (mut removed, mut last) = (0, None);
         loop {
             let due = self

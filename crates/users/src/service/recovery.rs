@@ -8,11 +8,12 @@ use access::{
         accounts::Accounts,
         tokens::{Purpose, RECOVERY_LIFE},
     },
+    limits::Account,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use kernel::{Error, Result, Secret};
 
-use super::{is_ours, touch};
+use super::{address, is_ours, touch};
 use crate::{
     Users, events,
     mail::Kind,
@@ -31,22 +32,23 @@ pub(crate) fn token_id(access: &Access, email: &Email) -> String {
 impl Users {
     /// Asks for a mail with a link to a new password.
     ///
-    /// Does the same for every address, whether it belongs to an account or not, so that nobody learns which do: the
-    /// account is looked for when the mail is sent. `user.send_password_reset` is emitted then.
+    /// Does the same for every address, whether it belongs to an account or not and however often it is asked for, so that
+    /// nobody learns which do: the account is looked for when the mail is sent. `user.send_password_reset` is emitted then.
     pub async fn request_reset(&self, request: &RequestInfo, email: &Email) -> Result<()> {
         let key = email.key();
-        self.access.failures().admit(&format!("reset:{key}"), request.peer, request.at)?;
+        self.access.failures().admit(Account::Reset(&key), request.peer, request.at)?;
         if self.settings.mail.is_none() {
             self.say_once_that_there_is_no_mail();
             return Ok(());
         }
-        self.leave_mail(Kind::Reset, key, Arc::clone(&request.id)).await
+        self.leave_mail(Kind::Reset, key, Arc::clone(&request.id)).await.map(drop)
     }
 
     /// Sets a new password and ends all sessions. Emits `user.reset_secret`.
     ///
     /// Takes a recovery token and no other. It is bound to the generation of the account, which this raises, and to the
-    /// address: so it is good once, and not after a change of password or address (reference 01 §13 item 2).
+    /// address: so it is good once, and not after a change of password or address (reference 01 §13 item 2). An address that
+    /// was entered since then, and that may be a stranger's, is taken out again; emits `user.update_email` then.
     pub async fn reset_password(
         &self,
         request: &RequestInfo,
@@ -66,12 +68,20 @@ impl Users {
                 Box::pin(async move {
                     Accounts::hold(tx, id, generation).await?;
                     let mut user = store::get_enabled(tx, id).await?.ok_or_else(Error::unauthenticated)?;
-                    // Only what was mailed to the address of the account proves anything.
-                    if shown != Some(token_id(&access, &user.email)) {
+                    user.settle(permit.at());
+                    // Only what was mailed to that address proves anything.
+                    if shown != Some(token_id(&access, &user.recovery.email)) {
                         return Err(Error::unauthenticated());
                     }
                     is_ours(&user)?;
                     touch(&mut user, &permit);
+                    if address::bring_back(&mut user, &permit) {
+                        access.accounts().set_verified(tx, id, true).await?;
+                        access
+                            .emit(tx, events::changed(events::UPDATE_EMAIL, &user, &permit, &request))
+                            .await?;
+                    }
+                    store::update(tx, &user).await?;
                     store::update_password(tx, &user, &hash).await?;
                     access.accounts().end_sessions(tx, id).await?;
                     access.emit(tx, events::reset(&user, &permit, &request)).await?;

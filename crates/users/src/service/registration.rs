@@ -5,7 +5,8 @@ use std::sync::Arc;
 use access::{
     Access, Context, Permit, RequestInfo,
     crypto::{self, PasswordHash},
-    identity::accounts::Account,
+    identity::accounts,
+    limits::Account,
     platform,
 };
 use db::Tx;
@@ -13,7 +14,7 @@ use kernel::{Error, Kind, Result, Secret, Status, UserId};
 
 use crate::{
     Users, events,
-    model::{Email, NewUser, PersonName, Picture, Role, User, Username},
+    model::{Email, NewUser, PersonName, Picture, Recovery, Role, User, Username},
     store,
 };
 
@@ -61,6 +62,7 @@ impl Users {
         let user = User {
             id,
             username: admin.username,
+            recovery: Recovery::by(admin.email.clone()),
             email: admin.email,
             first_name: admin.first_name,
             last_name: admin.last_name,
@@ -109,7 +111,7 @@ impl Users {
             }
             _ if self.settings.self_register => {
                 // Each takes a hash, and with it a place that logins wait for.
-                self.access.failures().admit("register", request.peer, request.at)?;
+                self.access.failures().admit(Account::Registration, request.peer, request.at)?;
                 (Permit::of_oneself(id, request.at), Role::User, Status::Enabled, None)
             }
             Some(_) => return Err(Error::denied()),
@@ -129,6 +131,7 @@ impl Users {
         let user = User {
             id,
             username: new.username,
+            recovery: Recovery::by(new.email.clone()),
             email: new.email,
             first_name: new.first_name,
             last_name: new.last_name,
@@ -176,7 +179,7 @@ impl Users {
         request: &str,
     ) -> Result<()> {
         store::insert(tx, user, hash).await?;
-        let account = Account {
+        let account = accounts::Account {
             enabled: user.status == Status::Enabled,
             verified: user.verified_at.is_some(),
             generation: 0,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use access::{Access, Context, Permit, RequestInfo, crypto};
+use access::{Access, Context, Permit, RequestInfo, crypto, limits::Account};
 use base64::{Engine, prelude::BASE64_URL_SAFE};
 use kernel::{Error, Result, Secret, UserId};
 use serde::Deserialize;
@@ -58,13 +58,14 @@ fn invalid() -> Error {
 }
 
 impl Users {
-    /// Asks for a mail that verifies the caller's address. Emits `user.send_verification`.
+    /// Asks for a mail that verifies the caller's address. Emits `user.send_verification`, unless the address has been
+    /// sent enough of them lately.
     ///
     /// Unprocessable where it is verified already, or the platform sends no mail.
     pub async fn send_verification(&self, cx: &Context) -> Result<()> {
         let permit = cx.authorize_self()?;
         let id = permit.actor();
-        self.access.failures().admit(&format!("verify:{id}"), cx.request().peer, cx.now())?;
+        self.access.failures().admit(Account::Verification(id), cx.request().peer, cx.now())?;
         let user = self.get(id).await?;
         if user.verified_at.is_some() {
             return Err(Error::unprocessable("user already verified"));
@@ -76,7 +77,9 @@ impl Users {
             ));
         }
         let request = Arc::clone(&cx.request().id);
-        self.leave_mail(Kind::Verification, user.email.key(), Arc::clone(&request)).await?;
+        if !self.leave_mail(Kind::Verification, user.email.key(), Arc::clone(&request)).await? {
+            return Ok(());
+        }
         let access = self.access.clone();
         cx.write(move |tx| {
             Box::pin(async move { access.emit(tx, events::verification_sent(&permit, &request)).await })
@@ -112,6 +115,7 @@ impl Users {
                     }
                     let permit = Permit::of_oneself(user.id, at);
                     user.verified_at = Some(at);
+                    user.settle(at);
                     store::update(tx, &user).await?;
                     verifications::use_up(tx, user.id, &key, at).await?;
                     access.accounts().set_verified(tx, user.id, true).await?;

@@ -24,6 +24,13 @@ use crate::Error;
 #[derive(Debug, Clone, Copy)]
 pub struct Query<T>(pub T);
 
+impl<T: DeserializeOwned> Query<T> {
+    /// From a text of that form that came in another way, such as the body of a form.
+    pub fn of(text: &str) -> Result<Self, Error> {
+        parse(text).map(Self)
+    }
+}
+
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Error;
 

@@ -3,6 +3,7 @@
 mod auth;
 mod clients;
 mod groups;
+mod standalone;
 mod tokens;
 
 use grpc::{

@@ -42,4 +42,5 @@ mod users_oauth;
 mod users_profile;
 mod users_purge;
 mod users_search;
+mod users_sessions;
 mod users_status;

@@ -8,8 +8,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::process::{Process, Stream};
-use testkit::{Launch, Storage, TempDir};
+use testkit::{Launch, Storage};
 
+use crate::authority::Authority;
 use crate::platform::{Platform, text};
 
 /// grpcio for Python, connected to a server.
@@ -60,53 +61,15 @@ pub(crate) fn launch(storage: Storage) -> Launch {
     Launch::on(storage).env("TRUNKLINE_GRPC_ENABLED", "true").env("TRUNKLINE_GRPC_ADDRESS", "127.0.0.1:0")
 }
 
-/// An authority in files of a directory, with certificates that it has signed.
-struct Authority(TempDir);
-
-impl Authority {
-    fn new() -> Self {
-        let authority = Self(TempDir::new().unwrap());
-        authority.openssl(&format!("req -x509 {KEY} -days 2 -keyout ca.key -out ca.crt -subj /CN=authority"));
-        authority
+/// The options of a client that trusts this authority, and shows a certificate of its own if it has one.
+fn trusted(authority: &Authority, shown: Option<(&Authority, &str)>) -> Vec<String> {
+    let mut options = vec![format!("ca={}", authority.path("ca.crt"))];
+    if let Some((by, name)) = shown {
+        options.push(format!("cert={}", by.path(&format!("{name}.crt"))));
+        options.push(format!("key={}", by.path(&format!("{name}.key"))));
     }
-
-    /// Signs a certificate for this machine: `{name}.crt`, `{name}.key`.
-    fn sign(&self, name: &str) {
-        self.openssl(&format!(
-            "req {KEY} -keyout {name}.key -out {name}.csr -subj /CN={name} -addext subjectAltName=IP:127.0.0.1"
-        ));
-        self.openssl(&format!(
-            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -copy_extensions copy \
-             -out {name}.crt"
-        ));
-    }
-
-    fn openssl(&self, arguments: &str) {
-        let output = Command::new("openssl").args(arguments.split(' ')).current_dir(self.0.path()).output();
-        let output = output.unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn path(&self, file: &str) -> String {
-        self.0.path().join(file).to_str().unwrap().to_owned()
-    }
-
-    fn pem(&self, file: &str) -> String {
-        std::fs::read_to_string(self.path(file)).unwrap()
-    }
-
-    /// The options of a client that trusts this authority, and shows a certificate of its own if it has one.
-    fn trusted(&self, shown: Option<(&Self, &str)>) -> Vec<String> {
-        let mut options = vec![format!("ca={}", self.path("ca.crt"))];
-        if let Some((by, name)) = shown {
-            options.push(format!("cert={}", by.path(&format!("{name}.crt"))));
-            options.push(format!("key={}", by.path(&format!("{name}.key"))));
-        }
-        options
-    }
+    options
 }
-
-const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
 
 const SERVICES: [&str; 7] = [
     "auth.v1.AuthService",
@@ -259,11 +222,11 @@ fn the_older_names_encrypt_and_who_does_not_trust_the_authority_is_not_connected
         .env("SMQ_AUTH_GRPC_SERVER_KEY", &ours.pem("server.key"))
         .start();
     let served = |options: &[String]| Remote::of(server.grpc(), options).ask("health auth");
-    assert_eq!(served(&ours.trusted(None)), Ok(json!("SERVING")));
-    for options in [vec![], other.trusted(None)] {
+    assert_eq!(served(&trusted(&ours, None)), Ok(json!("SERVING")));
+    for options in [vec![], trusted(&other, None)] {
         assert_eq!(served(&options).unwrap_err().0, "UNAVAILABLE");
     }
-    let mut remote = Remote::of(server.grpc(), &ours.trusted(None));
+    let mut remote = Remote::of(server.grpc(), &trusted(&ours, None));
     assert_eq!(remote.refused(r#"auth.v1.AuthService/Authenticate {"token": "x"}"#), "UNAUTHENTICATED");
     let log = server.log();
     assert!(log.contains("gRPC server listening at") && log.contains("with TLS cert"), "{log}");
@@ -284,8 +247,8 @@ fn a_client_without_a_certificate_of_the_named_authority_is_refused() {
         .start();
     let here = SocketAddr::from(([127, 0, 0, 1], server.grpc().port()));
     let served = |options: &[String]| Remote::of(here, options).ask("health auth");
-    assert_eq!(served(&ours.trusted(Some((&ours, "adapter")))), Ok(json!("SERVING")));
-    for options in [vec![], ours.trusted(None), ours.trusted(Some((&other, "stranger")))] {
+    assert_eq!(served(&trusted(&ours, Some((&ours, "adapter")))), Ok(json!("SERVING")));
+    for options in [vec![], trusted(&ours, None), trusted(&ours, Some((&other, "stranger")))] {
         assert_eq!(served(&options).unwrap_err().0, "UNAVAILABLE", "{options:?}");
     }
     let log = server.log();

@@ -179,7 +179,7 @@ fn content_types_may_have_parameters() {
 }
 
 /// In the alphabet of RFC 4648, by the tool of that name.
-fn base64(text: &str) -> String {
+pub(crate) fn base64(text: &str) -> String {
     let script = "printf %s \"$0\" | base64 --wrap=0";
     let output = Command::new("sh").args(["-c", script, text]).stdin(Stdio::null()).output().unwrap();
     String::from_utf8(output.stdout).unwrap()

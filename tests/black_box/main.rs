@@ -9,9 +9,13 @@
     reason = "these are tests, helpers included"
 )]
 
+mod attempts;
+mod authority;
 mod bad_input;
+mod callouts;
 mod cli;
 mod cli_people;
+mod cli_rights;
 mod clients;
 mod crash;
 mod grpc;

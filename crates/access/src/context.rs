@@ -23,6 +23,7 @@ use crate::{
         tokens::{Purpose, Verified},
     },
     pats::{self, Ask},
+    permission::takes_domain_admin,
     standing::{self, MemberRole},
 };
 
@@ -45,6 +46,17 @@ pub struct RequestInfo {
     pub at: Timestamp,
     /// Where it came from.
     pub peer: IpAddr,
+}
+
+/// What it takes to list the things of one kind in a domain.
+#[derive(Debug, Clone, Copy)]
+pub struct Listing {
+    /// The schema's word for the kind.
+    pub kind: &'static str,
+    /// The operation.
+    pub own: Operation,
+    /// What callouts are told where the list is as another user sees it (reference 02 §6).
+    pub of_user: Operation,
 }
 
 /// Proof that the caller may do what the use case does.
@@ -149,24 +161,6 @@ impl Context {
         Ok(self.permit(self.is_platform_admin().await?))
     }
 
-    /// As [`Context::authorize_with`] on a domain, for what takes an administrator of the domain besides (reference 02
-    /// §2.2).
-    pub async fn authorize_domain_admin(
-        &self,
-        operation: Operation,
-        domain: DomainId,
-        payload: impl FnOnce() -> Value + Send,
-    ) -> Result<Permit> {
-        let object = Object::domain(domain);
-        self.check(operation, object).await?;
-        let subject = self.subject(domain).await?;
-        if !self.access.graph().check(subject, "admin", object).await? {
-            return Err(Error::denied());
-        }
-        self.call_out(operation, Target::of(object), payload).await?;
-        Ok(self.permit(subject.is_platform_admin()))
-    }
-
     async fn check(&self, operation: Operation, object: Object) -> Result<()> {
         self.declared(operation)?;
         self.in_scope(&Ask::of(operation, object)).await?;
@@ -178,33 +172,59 @@ impl Context {
         let permission = self.access.permissions().get(operation).ok_or_else(|| {
             Error::internal(format!("the operation `{operation}` has no permission in the table"))
         })?;
-        match self.access.graph().check(subject, permission, object).await? {
-            true => Ok(()),
-            false => Err(self.refusal(subject, object).await?),
+        if !self.access.graph().check(subject, permission, object).await? {
+            return Err(self.refusal(subject, object).await?);
         }
+        let domain = Object::domain(object.in_domain());
+        if takes_domain_admin(operation) && !self.access.graph().check(subject, "admin", domain).await? {
+            return Err(Error::denied());
+        }
+        Ok(())
     }
 
-    /// Lets the caller list things of `kind` in a domain that is open to the caller, and says which ones it may show; to
-    /// an administrator of the platform, and to nobody else, also as `user` sees the list.
+    /// Lets the caller list things in a domain that is open to the caller, and says which ones it may show; to an
+    /// administrator of the platform, and to nobody else, also as `user` sees the list. NotFound where there is no such
+    /// user.
     pub async fn sight(
         &self,
-        operation: Operation,
+        listing: &Listing,
         domain: DomainId,
-        kind: &'static str,
         user: Option<UserId>,
         payload: impl FnOnce() -> Value + Send,
     ) -> Result<Sight> {
-        self.declared(operation)?;
-        self.in_scope(&Ask::of(operation, Object::domain(domain))).await?;
+        self.declared(listing.own)?;
+        self.in_scope(&Ask::of(listing.own, Object::domain(domain))).await?;
         let subject = self.subject(domain).await?;
         self.pass_gate(domain, subject).await?;
-        if user.is_some() && !subject.is_platform_admin() {
-            return Err(Error::new(Kind::Denied, "not authorized to perform admin action"));
-        }
+        let (operation, looks) = match user {
+            None => (listing.own, subject),
+            Some(_) if !subject.is_platform_admin() => {
+                return Err(Error::new(Kind::Denied, "not authorized to perform admin action"));
+            }
+            Some(user) => (listing.of_user, self.subject_of(user, domain).await?),
+        };
+        let payload = || {
+            let mut told = payload();
+            if let (Some(user), Value::Object(members)) = (user, &mut told) {
+                members.insert("user_id".to_owned(), json!(user));
+            }
+            told
+        };
         self.call_out(operation, Target::of(Object::domain(domain)), payload).await?;
         self.guard.mark_authorized();
-        let looks = user.map_or(subject, |user| Subject::Member(domain, user));
-        self.seen_by(looks, domain, kind).await
+        self.seen_by(looks, domain, listing.kind).await
+    }
+
+    /// Another user as relations name him.
+    async fn subject_of(&self, user: UserId, domain: DomainId) -> Result<Subject> {
+        if user == self.caller.user {
+            return self.subject(domain).await;
+        }
+        self.access.accounts().get(self.access.db(), user).await?.ok_or_else(Error::not_found)?;
+        Ok(match self.access.graph().is_platform_admin(user).await? {
+            true => Subject::PlatformAdmin(user),
+            false => Subject::Member(domain, user),
+        })
     }
 
     /// Which things of `kind` may be shown to a caller who was permitted something in this domain.

@@ -46,7 +46,7 @@ use db::{Db, Tx};
 use events::{Event, Outbox};
 use kernel::{Clock, Error, Kind, Operation, Result, Rng, Secret, Timestamp};
 
-pub use context::{Context, Permit, RequestInfo};
+pub use context::{Context, Listing, Permit, RequestInfo};
 pub use object::Object;
 pub use visible::{Sight, Visible};
 

@@ -83,8 +83,22 @@ impl Permissions {
     }
 }
 
+/// Whether an operation takes an administrator of the domain besides its permission (reference 02 §2.2).
+pub(crate) fn takes_domain_admin(operation: Operation) -> bool {
+    matches!((operation.entity, operation.name), ("domains", "send_invitation"))
+}
+
+/// Whether an operation lists the things of a domain: that takes no permission, for each row is shown to those who may
+/// view it (reference 02 §5.6).
+pub(crate) fn is_list(operation: Operation) -> bool {
+    matches!(
+        (operation.entity, operation.name),
+        ("domains", "list_clients" | "list_channels" | "list_groups")
+    )
+}
+
 /// The schema's word for what the table names in the plural.
-const fn kind_of(entity: &str) -> &str {
+pub(crate) const fn kind_of(entity: &str) -> &str {
     match entity.as_bytes() {
         b"domains" => "domain",
         b"groups" => "group",

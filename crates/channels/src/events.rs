@@ -1,9 +1,9 @@
 //! What others learn of channels (reference 03 §8).
 
 use access::Permit;
-use clients::connections::Connections;
+use clients::connections::OfChannel;
 use events::Event;
-use kernel::{ChannelId, DomainId};
+use kernel::DomainId;
 use registry::Words;
 
 pub(crate) const WORDS: Words = Words {
@@ -17,22 +17,27 @@ pub(crate) const WORDS: Words = Words {
     remove_parent: "channel.remove_parent",
 };
 
-pub(crate) const CONNECT: &str = "channel.connect";
-pub(crate) const DISCONNECT: &str = "channel.disconnect";
+/// Clients were connected to a channel: each of them with each type.
+pub(crate) fn connected(domain: DomainId, made: &OfChannel, permit: &Permit, request: &str) -> Event {
+    changed("channel.connect", domain, made, permit, request)
+}
 
-/// Clients were connected to a channel, or disconnected. One event for each channel, so that each channel's events keep
-/// their order.
-pub(crate) fn connections(
+/// Clients were disconnected from a channel: each of them, with each type.
+pub(crate) fn disconnected(domain: DomainId, taken: &OfChannel, permit: &Permit, request: &str) -> Event {
+    changed("channel.disconnect", domain, taken, permit, request)
+}
+
+/// One channel in one event, so that each channel's events keep their order.
+fn changed(
     operation: &'static str,
     domain: DomainId,
-    channel: ChannelId,
-    connections: &Connections,
+    of: &OfChannel,
     permit: &Permit,
     request: &str,
 ) -> Event {
-    access::event(operation, format!("channel:{channel}"), permit, request)
+    access::event(operation, format!("channel:{}", of.channel), permit, request)
         .with("domain", domain)
-        .with("channel_ids", [channel])
-        .with("client_ids", connections.clients())
-        .with("types", connections.types())
+        .with("channel_ids", [of.channel])
+        .with("client_ids", &of.clients)
+        .with("types", &of.types)
 }

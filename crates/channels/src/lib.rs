@@ -30,6 +30,8 @@ pub mod operations {
     pub const CREATE: Operation = Operation::new("domains", "create_channels");
     /// List the channels of a domain.
     pub const LIST: Operation = Operation::new("domains", "list_channels");
+    /// The same as another user sees it; a name for callouts, which takes no right of its own.
+    pub const LIST_OF_USER: Operation = Operation::new("domains", "list_user_channels");
     /// View one channel.
     pub const VIEW: Operation = Operation::new("channels", "view");
     /// Change name or metadata.
@@ -59,6 +61,7 @@ pub mod operations {
     pub(crate) const SHARED: Operations = Operations {
         create: CREATE,
         list: LIST,
+        list_of_user: LIST_OF_USER,
         view: VIEW,
         update: UPDATE,
         update_tags: UPDATE_TAGS,

@@ -4,7 +4,7 @@ use ::events::Event;
 use clients::connections::{self, ConnectionType};
 use db::{BoxFuture, Row, Tx};
 use kernel::{ChannelId, ClientId, DomainId, GroupId, Result, Route};
-use registry::{Entry, Listed, NewEntry, Operations, Refusals, Registered, Words};
+use registry::{Entry, Listed, New, NewEntry, Operations, Refusals, Registered, Words};
 
 use crate::{events, operations};
 
@@ -68,6 +68,17 @@ pub struct NewChannel {
     pub entry: NewEntry<ChannelId>,
     /// What topics may call it.
     pub route: Option<Route>,
+}
+
+impl New<ChannelId> for NewChannel {
+    fn entry(&self) -> &NewEntry<ChannelId> {
+        &self.entry
+    }
+
+    fn own(&self) -> serde_json::Map<String, serde_json::Value> {
+        let route = self.route.iter().map(|route| ("route".to_owned(), serde_json::json!(route)));
+        route.collect()
+    }
 }
 
 /// Which channels are asked for, and in which order.

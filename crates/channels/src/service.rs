@@ -51,8 +51,7 @@ impl Channels {
     /// Conflict where an id is taken, or a route is taken in the domain. Denied also where one is to be put into a group
     /// that the caller may not add to.
     pub async fn create(&self, cx: &Context, domain: DomainId, new: Vec<NewChannel>) -> Result<Vec<Channel>> {
-        let parents = new.iter().filter_map(|new| new.entry.parent);
-        let permit = self.entries.authorize_create(cx, domain, new.len(), parents).await?;
+        let permit = self.entries.authorize_create(cx, domain, &new).await?;
         let mut rows = Vec::with_capacity(new.len());
         for new in new {
             let channel =
@@ -84,7 +83,7 @@ impl Channels {
         .await
     }
 
-    /// Connects clients to channels. Emits `channel.connect` for each channel.
+    /// Connects clients to channels. Emits `channel.connect` for each channel, with what is new.
     ///
     /// NotFound where one of them is not in the domain, Unprocessable where one is disabled, Conflict where every
     /// connection is there already; otherwise the missing ones are made (reference 03 §13 item 12).
@@ -106,13 +105,12 @@ impl Channels {
                         "failed to create entity, a channel or client is not enabled",
                     ));
                 }
-                if connections::connect(tx, domain, &wanted).await? == 0 {
+                let made = connections::connect(tx, domain, &wanted).await?;
+                if made.is_empty() {
                     return Err(Error::conflict("entity already exists"));
                 }
-                for channel in wanted.channels() {
-                    let event =
-                        events::connections(events::CONNECT, domain, *channel, &wanted, &permit, &request);
-                    access.emit(tx, event).await?;
+                for made in &made {
+                    access.emit(tx, events::connected(domain, made, &permit, &request)).await?;
                 }
                 Ok(())
             })
@@ -120,8 +118,8 @@ impl Channels {
         .await
     }
 
-    /// Disconnects clients from channels, also on open connections. Emits `channel.disconnect` for each channel. What is not connected
-    /// is passed over.
+    /// Disconnects clients from channels, also on open connections. Emits `channel.disconnect` for each channel, with what
+    /// was connected; the rest is passed over.
     pub async fn disconnect(&self, cx: &Context, domain: DomainId, wanted: Connections) -> Result<()> {
         let permit = self
             .authorize_both(cx, domain, &wanted, operations::DISCONNECT, clients::operations::DISCONNECT)
@@ -130,13 +128,8 @@ impl Channels {
         cx.write(move |tx| {
             Box::pin(async move {
                 held(tx, domain, &wanted).await?;
-                if connections::disconnect(tx, domain, &wanted).await? == 0 {
-                    return Ok(());
-                }
-                for channel in wanted.channels() {
-                    let event =
-                        events::connections(events::DISCONNECT, domain, *channel, &wanted, &permit, &request);
-                    access.emit(tx, event).await?;
+                for (domain, taken) in connections::disconnect(tx, domain, &wanted).await? {
+                    access.emit(tx, events::disconnected(domain, &taken, &permit, &request)).await?;
                 }
                 Ok(())
             })

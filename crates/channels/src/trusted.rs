@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use access::{Access, Permit, RequestInfo};
+use access::{Permit, RequestInfo};
 use clients::{
     Clients,
     connections::{self, ConnectionType, Connections},
@@ -38,17 +38,15 @@ impl Channels {
             .db()
             .write(move |tx| {
                 Box::pin(async move {
-                    let mut made = 0;
+                    let mut nothing_new = true;
                     for (domain, connections) in grouped {
                         there(tx, domain, &connections).await?;
-                        let new = connections::connect(tx, domain, &connections).await?;
-                        if new > 0 {
-                            announce(tx, &access, events::CONNECT, domain, &connections, &permit, &request)
-                                .await?;
+                        for made in connections::connect(tx, domain, &connections).await? {
+                            nothing_new = false;
+                            access.emit(tx, events::connected(domain, &made, &permit, &request)).await?;
                         }
-                        made += new;
                     }
-                    if made == 0 { Err(Error::conflict("entity already exists")) } else { Ok(()) }
+                    if nothing_new { Err(Error::conflict("entity already exists")) } else { Ok(()) }
                 })
             })
             .await
@@ -66,17 +64,8 @@ impl Channels {
                 Box::pin(async move {
                     for (domain, connections) in grouped {
                         hold(tx, domain, connections.channels()).await?;
-                        if connections::disconnect(tx, domain, &connections).await? > 0 {
-                            announce(
-                                tx,
-                                &access,
-                                events::DISCONNECT,
-                                domain,
-                                &connections,
-                                &permit,
-                                &request,
-                            )
-                            .await?;
+                        for (domain, taken) in connections::disconnect(tx, domain, &connections).await? {
+                            access.emit(tx, events::disconnected(domain, &taken, &permit, &request)).await?;
                         }
                     }
                     Ok(())
@@ -107,7 +96,7 @@ impl Channels {
                         hold(tx, domain, &channels).await?;
                     }
                     for (domain, taken) in connections::take(tx, &filter).await? {
-                        announce(tx, &access, events::DISCONNECT, domain, &taken, &permit, &request).await?;
+                        access.emit(tx, events::disconnected(domain, &taken, &permit, &request)).await?;
                     }
                     Ok(())
                 })
@@ -150,20 +139,4 @@ async fn there(tx: &mut Tx, domain: DomainId, wanted: &Connections) -> Result<()
 /// Holds those of these channels that are there, so that the events of each get their order; returns their number.
 async fn hold(tx: &mut Tx, domain: DomainId, channels: &[ChannelId]) -> Result<usize> {
     Ok(registry::store::statuses(tx, domain, channels, true).await?.len())
-}
-
-async fn announce(
-    tx: &mut Tx,
-    access: &Access,
-    operation: &'static str,
-    domain: DomainId,
-    changed: &Connections,
-    permit: &Permit,
-    request: &str,
-) -> Result<()> {
-    for channel in changed.channels() {
-        let event = events::connections(operation, domain, *channel, changed, permit, request);
-        access.emit(tx, event).await?;
-    }
-    Ok(())
 }

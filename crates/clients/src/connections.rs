@@ -4,12 +4,12 @@
 //! them are the channels crate's, which calls the functions below inside its own transactions.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::Hash,
     str::FromStr,
 };
 
-use db::{Engine, Filter, FromVal, Tx, Val, params};
+use db::{Engine, Filter, FromVal, Row, Tx, Val, params};
 use kernel::{ChannelId, ClientId, DomainId, Error, Result, Status};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -135,27 +135,78 @@ impl Connections {
     }
 }
 
-/// Makes the connections that are missing; returns how many those were.
-pub async fn connect(tx: &mut Tx, domain: DomainId, connections: &Connections) -> Result<u64> {
-    let rows = connections
-        .each()
+/// Clients that came to one channel, or left it, each of them with each of the types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfChannel {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The clients, each once, in order.
+    pub clients: Vec<ClientId>,
+    /// The types, each once.
+    pub types: Vec<ConnectionType>,
+}
+
+/// One connection.
+type One = (ChannelId, ClientId, ConnectionType);
+
+/// Makes the connections that are missing; returns these. The caller holds the channels.
+pub async fn connect(tx: &mut Tx, domain: DomainId, wanted: &Connections) -> Result<Vec<OfChannel>> {
+    let filter = named(domain, wanted);
+    let sql = format!("SELECT channel_id, client_id, type FROM connections{}", filter.sql());
+    let there = tx.all(&sql, filter.params()).await?.iter().map(read).collect::<Result<HashSet<One>>>()?;
+    let missing: Vec<One> = wanted.each().filter(|one| !there.contains(one)).collect();
+    let rows = missing
+        .iter()
         .map(|(channel, client, kind)| vec![channel.into(), client.into(), kind.code().into(), domain.into()])
         .collect();
     tx.insert_many(
         "INSERT INTO connections (channel_id, client_id, type, domain_id) VALUES ON CONFLICT DO NOTHING",
         rows,
     )
-    .await
+    .await?;
+    Ok(by_channel(missing))
 }
 
-/// Removes the connections that are there; returns how many those were.
-pub async fn disconnect(tx: &mut Tx, domain: DomainId, connections: &Connections) -> Result<u64> {
-    let filter = Filter::new()
+/// Removes the connections that are there; returns these.
+pub async fn disconnect(
+    tx: &mut Tx,
+    domain: DomainId,
+    wanted: &Connections,
+) -> Result<Vec<(DomainId, OfChannel)>> {
+    take(tx, &named(domain, wanted)).await
+}
+
+fn named(domain: DomainId, connections: &Connections) -> Filter {
+    Filter::new()
         .and("domain_id = ?", domain)
         .and_in("channel_id", connections.channels().iter().map(Val::from))
         .and_in("client_id", connections.clients().iter().map(Val::from))
-        .and_in("type", connections.types().iter().map(|kind| Val::Int(kind.code())));
-    remove(tx, &filter).await
+        .and_in("type", connections.types().iter().map(|kind| Val::Int(kind.code())))
+}
+
+fn read(row: &Row) -> Result<One> {
+    let code = row.get("type")?;
+    let kind = ConnectionType::from_code(code)
+        .ok_or_else(|| Error::internal(format!("connections.type is {code}")))?;
+    Ok((row.get("channel_id")?, row.get("client_id")?, kind))
+}
+
+/// Those of a channel that have the same types together, in order.
+fn by_channel(connections: impl IntoIterator<Item = One>) -> Vec<OfChannel> {
+    let mut types: BTreeMap<(ChannelId, ClientId), BTreeSet<ConnectionType>> = BTreeMap::new();
+    for (channel, client, kind) in connections {
+        types.entry((channel, client)).or_default().insert(kind);
+    }
+    let mut clients: BTreeMap<(ChannelId, BTreeSet<ConnectionType>), Vec<ClientId>> = BTreeMap::new();
+    for ((channel, client), types) in types {
+        clients.entry((channel, types)).or_default().push(client);
+    }
+    let of_channel = |((channel, types), clients): ((_, BTreeSet<_>), _)| OfChannel {
+        channel,
+        clients,
+        types: types.into_iter().collect(),
+    };
+    clients.into_iter().map(of_channel).collect()
 }
 
 /// The channels of the connections that `filter` names, in the order of their ids, by domain.
@@ -169,46 +220,47 @@ pub async fn channels(tx: &mut Tx, filter: &Filter) -> Result<BTreeMap<DomainId,
     Ok(channels)
 }
 
-/// Removes every connection that `filter` names; returns them, each domain's, channel's and type's clients together.
-pub async fn take(tx: &mut Tx, filter: &Filter) -> Result<Vec<(DomainId, Connections)>> {
+/// Removes every connection that `filter` names; returns them.
+pub async fn take(tx: &mut Tx, filter: &Filter) -> Result<Vec<(DomainId, OfChannel)>> {
+    hold(tx, filter).await?;
     let sql =
         format!("DELETE FROM connections{} RETURNING domain_id, channel_id, client_id, type", filter.sql());
-    let mut taken: BTreeMap<(DomainId, ChannelId, ConnectionType), Vec<ClientId>> = BTreeMap::new();
+    let mut taken: BTreeMap<DomainId, Vec<One>> = BTreeMap::new();
     for row in &tx.all(&sql, filter.params()).await? {
-        let (channel, code) = (row.get("channel_id")?, row.get("type")?);
-        let kind = ConnectionType::from_code(code)
-            .ok_or_else(|| Error::internal(format!("connections.type is {code} on {channel}")))?;
-        taken.entry((row.get("domain_id")?, channel, kind)).or_default().push(row.get("client_id")?);
+        taken.entry(row.get("domain_id")?).or_default().push(read(row)?);
     }
-    let taken = taken.into_iter().map(|((domain, channel, kind), mut clients)| {
-        clients.sort_unstable();
-        (domain, Connections { channels: vec![channel], clients, types: vec![kind] })
-    });
+    let taken = taken
+        .into_iter()
+        .flat_map(|(domain, taken)| by_channel(taken).into_iter().map(move |taken| (domain, taken)));
     Ok(taken.collect())
 }
 
 /// Removes every connection of a channel.
 pub async fn forget_channel(tx: &mut Tx, channel: ChannelId) -> Result<()> {
-    remove(tx, &Filter::new().and("channel_id = ?", channel)).await.map(drop)
+    remove(tx, &Filter::new().and("channel_id = ?", channel)).await
 }
 
 /// Removes every connection of a client.
 pub(crate) async fn forget_client(tx: &mut Tx, client: ClientId) -> Result<()> {
-    remove(tx, &Filter::new().and("client_id = ?", client)).await.map(drop)
+    remove(tx, &Filter::new().and("client_id = ?", client)).await
 }
 
-/// Removes connections; returns how many those were. Their rows are taken in one order whatever they are found by, so
-/// that a client's and a channel's never wait for each other in a circle.
-async fn remove(tx: &mut Tx, filter: &Filter) -> Result<u64> {
-    let condition = filter.sql();
+async fn remove(tx: &mut Tx, filter: &Filter) -> Result<()> {
+    hold(tx, filter).await?;
+    tx.execute(&format!("DELETE FROM connections{}", filter.sql()), filter.params()).await.map(drop)
+}
+
+/// Holds connections that are about to be removed. Their rows are taken in one order whatever they are found by, so that
+/// a client's and a channel's never wait for each other in a circle.
+async fn hold(tx: &mut Tx, filter: &Filter) -> Result<()> {
     if tx.engine() == Engine::Postgres {
-        let hold = tx.for_update();
+        let (condition, hold) = (filter.sql(), tx.for_update());
         let sql = format!(
             "SELECT 1 AS held FROM connections{condition} ORDER BY channel_id, client_id, type{hold}"
         );
         tx.all(&sql, filter.params()).await?;
     }
-    tx.execute(&format!("DELETE FROM connections{condition}"), filter.params()).await
+    Ok(())
 }
 
 /// Whether the client is enabled and connected to the channel with this right.

@@ -5,8 +5,9 @@ use std::str::FromStr;
 use ::events::Event;
 use db::{BoxFuture, Row, Tx, Val};
 use kernel::{ChannelId, ClientId, DomainId, Error, GroupId, Metadata, Result, Secret, Status};
-use registry::{Entry, Listed, NewEntry, Operations, Refusals, Registered, Words};
+use registry::{Entry, Listed, New, NewEntry, Operations, Refusals, Registered, Words};
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use crate::{
     connections::{self, ConnectionType},
@@ -136,6 +137,20 @@ pub struct NewClient {
     pub secret: Option<Secret<String>>,
     /// The user's own data that lists do not show.
     pub private_metadata: Metadata,
+}
+
+impl New<ClientId> for NewClient {
+    fn entry(&self) -> &NewEntry<ClientId> {
+        &self.entry
+    }
+
+    fn own(&self) -> Map<String, Value> {
+        let own = [
+            ("credentials", json!({ "identity": self.identity })),
+            ("private_metadata", json!(self.private_metadata)),
+        ];
+        own.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+    }
 }
 
 /// What a caller changes; what is absent stays.

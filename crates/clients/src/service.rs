@@ -55,8 +55,7 @@ impl Clients {
         domain: DomainId,
         new: Vec<NewClient>,
     ) -> Result<Vec<WithSecret>> {
-        let parents = new.iter().filter_map(|new| new.entry.parent);
-        let permit = self.entries.authorize_create(cx, domain, new.len(), parents).await?;
+        let permit = self.entries.authorize_create(cx, domain, &new).await?;
         let mut secrets = Vec::with_capacity(new.len());
         let mut rows = Vec::with_capacity(new.len());
         for new in new {

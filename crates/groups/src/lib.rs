@@ -35,6 +35,8 @@ pub mod operations {
     pub const CREATE: Operation = Operation::new("domains", "create_groups");
     /// List the groups of a domain.
     pub const LIST: Operation = Operation::new("domains", "list_groups");
+    /// The same as another user sees it; a name for callouts, which takes no right of its own.
+    pub const LIST_OF_USER: Operation = Operation::new("domains", "list_user_groups");
     /// View one group.
     pub const VIEW: Operation = Operation::new("groups", "view");
     /// Change name, description or metadata.

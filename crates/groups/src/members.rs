@@ -56,10 +56,12 @@ impl Groups {
         cx.write(move |tx| {
             Box::pin(async move {
                 if !users.is_empty() {
-                    roles::members::remove_from_all(tx, &access, &permit, group, &users).await?;
-                    let event =
-                        roles::events::members_removed(roles::GROUPS, group, &users, &permit, &request);
-                    access.emit(tx, event).await?;
+                    let users = roles::members::remove_from_all(tx, &access, &permit, group, &users).await?;
+                    if !users.is_empty() {
+                        let event =
+                            roles::events::members_removed(roles::GROUPS, group, &users, &permit, &request);
+                        access.emit(tx, event).await?;
+                    }
                 }
                 for client in hierarchy::take_out(tx, &access, &permit, domain, id, &clients).await? {
                     access.emit(tx, events::client_taken_out(domain, client, &permit, &request)).await?;

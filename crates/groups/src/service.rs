@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Access, Context, Object, Permit, callouts, hierarchy, hierarchy::MAX_DEPTH, roles};
+use access::{Access, Context, Listing, Object, Permit, callouts, hierarchy, hierarchy::MAX_DEPTH, roles};
 use db::Tx;
 use kernel::{DomainId, Error, GroupId, Page, Result, Status, Tags, UserId};
 use serde_json::json;
@@ -93,7 +93,9 @@ impl Groups {
         let payload = || callouts::page_meta(&query.listing);
         // One's own list is no other's, whoever one is.
         let other = user.filter(|user| *user != cx.caller().user);
-        let sight = cx.sight(operations::LIST, domain, GroupId::KIND, other, payload).await?;
+        let listing =
+            Listing { kind: GroupId::KIND, own: operations::LIST, of_user: operations::LIST_OF_USER };
+        let sight = cx.sight(&listing, domain, other, payload).await?;
         cx.scan(move |tx| Box::pin(async move { store::list(tx, domain, &query, sight).await })).await
     }
 

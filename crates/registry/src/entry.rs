@@ -13,6 +13,7 @@ use kernel::{
     Tags, Timestamp, UserId,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
 
 /// The id of a thing of the registry.
 pub trait EntryId:
@@ -150,6 +151,36 @@ impl<I: EntryId> NewEntry<I> {
     }
 }
 
+/// What a caller gives to make a thing of one kind, as far as every kind has it.
+pub trait New<I> {
+    /// The part that all kinds have.
+    fn entry(&self) -> &NewEntry<I>;
+
+    /// What callouts are told of the rest; never a secret.
+    fn own(&self) -> Map<String, Value>;
+
+    /// What callouts are told of it (reference 03 §9).
+    fn told(&self) -> Value
+    where
+        I: Serialize,
+    {
+        let entry = self.entry();
+        let mut told = self.own();
+        let shared = [
+            ("name", json!(entry.name)),
+            ("tags", json!(entry.tags)),
+            ("metadata", json!(entry.metadata)),
+            ("status", json!(entry.status)),
+            ("parent_group_id", json!(entry.parent)),
+        ];
+        told.extend(shared.map(|(name, value)| (name.to_owned(), value)));
+        if let Some(id) = &entry.id {
+            told.insert("id".to_owned(), json!(id));
+        }
+        Value::Object(told)
+    }
+}
+
 /// The operations of one kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Operations {
@@ -157,6 +188,8 @@ pub struct Operations {
     pub create: Operation,
     /// List the things of a domain.
     pub list: Operation,
+    /// The same as another user sees it: what callouts are told.
+    pub list_of_user: Operation,
     /// View one.
     pub view: Operation,
     /// Change name or metadata.

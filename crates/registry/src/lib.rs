@@ -19,7 +19,7 @@ mod query;
 mod service;
 pub mod store;
 
-pub use entry::{Entry, EntryId, NewEntry, Operations, Refusals, Registered, Words};
+pub use entry::{Entry, EntryId, New, NewEntry, Operations, Refusals, Registered, Words};
 pub use located::{Located, locate, locate_enabled};
 pub use query::{InGroup, Listed, Query};
 pub use service::Entries;

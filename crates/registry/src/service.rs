@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use access::{Access, Context, Object, Permit, Sight, callouts, hierarchy, roles};
+use access::{Access, Context, Listing, Object, Permit, Sight, callouts, hierarchy, roles};
 use db::{Tx, Val, tally};
 use kernel::{Change, DomainId, Error, GroupId, Kind, Result, Status, Tags};
 use serde_json::json;
 
-use crate::{EntryId, Query, Registered, events, store};
+use crate::{EntryId, New, Query, Registered, events, store};
 
 /// The most things that one request makes (reference 03 §13 item 18).
 const BULK_MAX: usize = 1000;
@@ -54,25 +54,26 @@ impl<T: Registered> Entries<T> {
 }
 
 impl<T: Registered> Entries<T> {
-    /// Lets the caller make so many things in a domain, and put them into these groups.
+    /// Lets the caller make these things in a domain, and put them into the groups that they name.
     ///
     /// Denied without the right to make them, or to add to one of the groups. Invalid for none and for too many.
-    pub async fn authorize_create(
+    pub async fn authorize_create<N: New<T::Id> + Sync>(
         &self,
         cx: &Context,
         domain: DomainId,
-        count: usize,
-        parents: impl Iterator<Item = GroupId>,
+        new: &[N],
     ) -> Result<Permit> {
-        let mut parents: Vec<GroupId> = parents.collect();
+        let mut parents: Vec<GroupId> = new.iter().filter_map(|new| new.entry().parent).collect();
         parents.sort_unstable();
         parents.dedup();
         let on_groups =
             parents.into_iter().map(|group| (T::OPERATIONS.set_child, Object::group(domain, group)));
         let mut wanted = vec![(T::OPERATIONS.create, Object::domain(domain))];
         wanted.extend(on_groups);
-        let permit = cx.authorize_all(&wanted, || json!({ "count": count })).await?;
-        match count {
+        // So many that they cannot be made are not told either.
+        let told = || new.iter().take(BULK_MAX).map(New::told).collect::<Vec<_>>();
+        let permit = cx.authorize_all(&wanted, || json!({ "entities": told(), "count": new.len() })).await?;
+        match new.len() {
             0 => Err(Error::invalid("empty list provided")),
             1..=BULK_MAX => Ok(permit),
             _ => Err(Error::invalid(format!("too many {} in one request, at most {BULK_MAX}", T::Id::TABLE))),
@@ -121,7 +122,9 @@ impl<T: Registered> Entries<T> {
     /// Which things of a domain a list may show; to an administrator of the platform also as another user sees it.
     pub async fn sight(&self, cx: &Context, domain: DomainId, query: &Query<T::Id>) -> Result<Sight> {
         let payload = || callouts::page_meta(&query.listing);
-        cx.sight(T::OPERATIONS.list, domain, T::Id::KIND, query.user, payload).await
+        let listing =
+            Listing { kind: T::Id::KIND, own: T::OPERATIONS.list, of_user: T::OPERATIONS.list_of_user };
+        cx.sight(&listing, domain, query.user, payload).await
     }
 
     /// Changes name or metadata of an enabled thing.
@@ -244,16 +247,16 @@ impl<T: Registered> Entries<T> {
 
     /// Takes a thing out of its group; nothing happens where it is in none.
     ///
-    /// Asks for the right to take it out first, and then for the right to take something from the group that it is in.
+    /// The group must allow it too (reference 03 §5.2).
     pub async fn remove_parent(&self, cx: &Context, domain: DomainId, id: T::Id) -> Result<()> {
         let object = id.object(domain);
-        cx.authorize(T::OPERATIONS.remove_parent, object).await?;
-        let Some(group) =
-            cx.read(move |tx| Box::pin(async move { hierarchy::parent(tx, object).await })).await?
-        else {
-            return Ok(());
-        };
-        let permit = cx.authorize(T::OPERATIONS.remove_child, Object::group(domain, group)).await?;
+        // Read ahead to know whom to ask; the answer is not used for anything else.
+        let parent = cx.read(move |tx| Box::pin(hierarchy::parent(tx, object))).await?;
+        let above = parent.map(|group| (T::OPERATIONS.remove_child, Object::group(domain, group)));
+        let wanted: Vec<_> = std::iter::once((T::OPERATIONS.remove_parent, object)).chain(above).collect();
+        let permit =
+            cx.authorize_all(&wanted, || json!({ "entity_id": id, T::PARENT_IN_CALLOUTS: parent })).await?;
+        let Some(group) = parent else { return Ok(()) };
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {

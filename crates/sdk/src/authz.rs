@@ -27,6 +27,9 @@ pub struct Inquiry {
     pub permission: Option<String>,
     /// `client:<id>`, `channel:<id>`, `group:<id>`, `domain:<id>` or `platform:magistrala`.
     pub object: String,
+    /// The other thing of an operation on two, such as the client of `channels.connect_client`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub with: Option<String>,
     /// The domain that it is said to be in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<DomainId>,

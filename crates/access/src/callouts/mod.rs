@@ -106,9 +106,9 @@ impl Callouts {
 /// The service that asks: what is created or listed in a domain is the business of the service that keeps it.
 fn service_of(operation: Operation) -> &'static str {
     match (operation.entity, operation.name) {
-        ("domains", "create_clients" | "list_clients") => "clients",
-        ("domains", "create_channels" | "list_channels") => "channels",
-        ("domains", "create_groups" | "list_groups") => "groups",
+        ("domains", "create_clients" | "list_clients" | "list_user_clients") => "clients",
+        ("domains", "create_channels" | "list_channels" | "list_user_channels") => "channels",
+        ("domains", "create_groups" | "list_groups" | "list_user_groups") => "groups",
         (entity, _) => entity,
     }
 }

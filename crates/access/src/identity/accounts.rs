@@ -41,12 +41,14 @@ impl Accounts {
     /// Fails unless the account stands as it was when `generation` was read, and keeps it so until the transaction
     /// ends: what is made for it cannot outlive a change of password that came in between.
     pub async fn hold(tx: &mut Tx, user: UserId, generation: i64) -> Result<()> {
-        let sql = format!(
-            "SELECT 1 AS stands FROM accounts WHERE user_id = $1 AND enabled = 1 AND generation = $2{}",
-            tx.for_share()
-        );
-        let stands = tx.one_or_none(&sql, params![user, generation]).await?;
-        stands.map(drop).ok_or_else(Error::unauthenticated)
+        let lock = tx.for_share();
+        hold_with(tx, user, generation, lock).await
+    }
+
+    /// As [`Accounts::hold`], and whoever else holds the account waits: for what a user may have only so many of.
+    pub async fn hold_alone(tx: &mut Tx, user: UserId, generation: i64) -> Result<()> {
+        let lock = tx.for_update();
+        hold_with(tx, user, generation, lock).await
     }
 
     /// The account as the transaction sees it.
@@ -122,6 +124,14 @@ impl Accounts {
         let cache = Arc::clone(&self.0);
         tx.on_commit(move || cache.forget(&user));
     }
+}
+
+async fn hold_with(tx: &mut Tx, user: UserId, generation: i64, lock: &str) -> Result<()> {
+    let sql = format!(
+        "SELECT 1 AS stands FROM accounts WHERE user_id = $1 AND enabled = 1 AND generation = $2{lock}"
+    );
+    let stands = tx.one_or_none(&sql, params![user, generation]).await?;
+    stands.map(drop).ok_or_else(Error::unauthenticated)
 }
 
 async fn select(tx: &mut Tx, user: UserId) -> Result<Option<Account>> {

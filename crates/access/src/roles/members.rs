@@ -35,7 +35,8 @@ pub async fn add(
     let_in(tx, access, object, &role.id, users).await
 }
 
-/// Takes from users whatever role they hold on a thing; from a domain they leave. The caller announces it.
+/// Takes from users whatever role they hold on a thing; from a domain they leave. Returns those who held one, which the
+/// caller announces.
 ///
 /// NotFound where the thing is gone; Invalid where its built-in role would have no member.
 pub async fn remove_from_all(
@@ -44,11 +45,12 @@ pub async fn remove_from_all(
     _permit: &Permit,
     object: Object,
     users: &[UserId],
-) -> Result<()> {
+) -> Result<Vec<UserId>> {
     held(tx, object).await?;
     let named = store::on(object).and_in("member_id", users.iter().map(Val::from));
     let removed = take_out(tx, access, object, named).await?;
-    keep_a_member(tx, object, &removed).await
+    keep_a_member(tx, object, &removed).await?;
+    Ok(users_of(&removed))
 }
 
 /// Removes a user from a domain: from its roles and from those on everything in it. The caller announces it.

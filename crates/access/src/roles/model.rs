@@ -96,8 +96,13 @@ impl FromStr for RoleName {
         if text.is_empty() {
             return Err(Error::invalid("empty role name"));
         }
-        if text.len() > Self::MAX_LEN || text.chars().any(char::is_control) {
+        if text.len() > Self::MAX_LEN {
             return Err(Error::invalid("invalid name size"));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(Error::invalid(
+                "invalid role name, leave out control characters such as line breaks",
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -189,9 +194,8 @@ mod tests {
     #[test]
     fn a_name_is_neither_empty_nor_long_nor_made_of_control_characters() {
         assert_eq!("".parse::<RoleName>().unwrap_err().to_string(), "empty role name");
-        for bad in ["x".repeat(201), "a\nb".to_owned()] {
-            assert_eq!(bad.parse::<RoleName>().unwrap_err().to_string(), "invalid name size");
-        }
+        assert_eq!("x".repeat(201).parse::<RoleName>().unwrap_err().to_string(), "invalid name size");
+        assert!("a\nb".parse::<RoleName>().unwrap_err().to_string().contains("control characters"));
         "é".repeat(100).parse::<RoleName>().unwrap();
     }
 

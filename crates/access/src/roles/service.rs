@@ -149,7 +149,7 @@ impl Roles {
                 )));
             }
             role.actions.extend_from_slice(actions);
-            Ok(())
+            Ok(actions.to_vec())
         })
         .await
     }
@@ -172,11 +172,12 @@ impl Roles {
         let permit = cx.authorize_with(self.entity.asks.remove_actions, object, payload).await?;
         let operation = self.entity.events.remove_actions;
         self.change_actions(cx, object, role, actions, permit, operation, |role, actions| {
+            let removed = actions.iter().filter(|action| role.actions.contains(action)).cloned().collect();
             role.actions.retain(|action| !actions.contains(action));
             if role.built_in && role.actions.is_empty() {
                 return Err(built_in("must retain at least one action"));
             }
-            Ok(())
+            Ok(removed)
         })
         .await
     }
@@ -265,8 +266,11 @@ impl Roles {
                 let named = of_role(&role.id).and_in("member_id", users.as_slice().iter().map(Val::from));
                 let removed = members::take_out(tx, &access, object, named).await?;
                 keep_a_member(tx, object, &removed).await?;
-                let operation = entity.events.remove_members;
-                let event = events::members(operation, object, &role.id, users.as_slice(), &permit, &request);
+                if removed.is_empty() {
+                    return Ok(());
+                }
+                let (operation, users) = (entity.events.remove_members, users_of(&removed));
+                let event = events::members(operation, object, &role.id, &users, &permit, &request);
                 access.emit(tx, event).await
             })
         })
@@ -322,9 +326,12 @@ impl Roles {
         let (access, entity, request) = (self.access.clone(), self.entity, Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
-                members::remove_from_all(tx, &access, &permit, object, users.as_slice()).await?;
-                let event = events::members_removed(entity, object, users.as_slice(), &permit, &request);
-                access.emit(tx, event).await
+                let removed =
+                    members::remove_from_all(tx, &access, &permit, object, users.as_slice()).await?;
+                if removed.is_empty() {
+                    return Ok(());
+                }
+                access.emit(tx, events::members_removed(entity, object, &removed, &permit, &request)).await
             })
         })
         .await
@@ -336,6 +343,7 @@ impl Roles {
             .ok_or_else(Error::not_found)
     }
 
+    /// `change` returns the actions that came or went; where there is none nothing is announced.
     #[expect(clippy::too_many_arguments, reason = "the two callers differ in the last two")]
     async fn change_actions(
         &self,
@@ -345,18 +353,20 @@ impl Roles {
         actions: Actions,
         permit: Permit,
         operation: &'static str,
-        change: impl FnOnce(&mut Role, &[String]) -> Result<()> + Send + 'static,
+        change: impl FnOnce(&mut Role, &[String]) -> Result<Vec<String>> + Send + 'static,
     ) -> Result<()> {
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
                 let mut role = get_held(tx, object, &role).await?;
-                change(&mut role, actions.as_slice())?;
+                let changed = change(&mut role, actions.as_slice())?;
+                if changed.is_empty() {
+                    return Ok(());
+                }
                 touch(&mut role, &permit);
                 store::update(tx, &role).await?;
                 access.graph().changed(tx, object, &[])?;
-                let event =
-                    events::actions(operation, object, &role.id, actions.as_slice(), &permit, &request);
+                let event = events::actions(operation, object, &role.id, &changed, &permit, &request);
                 access.emit(tx, event).await
             })
         })

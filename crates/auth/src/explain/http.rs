@@ -42,6 +42,8 @@ struct Parameters {
     /// To what: `client:<id>`, `channel:<id>`, `group:<id>`, `domain:<id>` or `platform:magistrala`.
     #[serde(default)]
     object: String,
+    /// The other thing of an operation on two: of a connection, of a move.
+    with: Option<String>,
     /// The domain that it is said to be in; without it the domain that it is in.
     domain: Option<DomainId>,
 }
@@ -62,6 +64,7 @@ async fn why(
         pat: asked.pat,
         wanted,
         object: asked.object,
+        with: asked.with,
         domain: asked.domain,
     };
     Ok(Json(explain.explain(&cx, inquiry).await?))

@@ -43,6 +43,8 @@ pub struct Inquiry {
     pub wanted: String,
     /// `client:<id>`, `channel:<id>`, `group:<id>`, `domain:<id>` or `platform:magistrala`.
     pub object: String,
+    /// The other thing of an operation on two, written alike; in the same domain.
+    pub with: Option<String>,
     /// The domain that the thing is said to be in; without it the domain that it is in.
     pub domain: Option<DomainId>,
 }
@@ -92,6 +94,7 @@ impl Explain {
         let asker = cx.authorize_self()?.actor();
         let is_admin = cx.is_platform_admin().await?;
         let thing = inquiry.object.parse::<Thing>()?;
+        let with = inquiry.with.as_deref().map(str::parse::<Thing>).transpose()?;
         let wanted = self.wanted(&inquiry.wanted)?;
         let user = self.user(&inquiry.subject).await?;
         let domain = match (thing, inquiry.domain) {
@@ -102,13 +105,18 @@ impl Explain {
         };
         let reach = self.reach(asker, is_admin, user, domain).await?;
         let user = user.ok_or_else(|| Error::new(Kind::NotFound, "there is no such user"))?;
-        let object = match (thing, domain) {
+        let the_object = match (thing, domain) {
             (Thing::Platform, _) => None,
             (Thing::Of(kind, id), Some(domain)) => Some(object(kind, id, domain)?),
             (Thing::Of(..), None) if is_admin => {
                 return Err(Error::new(Kind::NotFound, "there is no such thing in any domain"));
             }
             (Thing::Of(..), None) => None,
+        };
+        let with = match (with, domain) {
+            (Some(Thing::Of(kind, id)), Some(domain)) => Some(object(kind, id, domain)?),
+            (Some(Thing::Platform), _) => return Err(Error::invalid("the other thing is in a domain")),
+            (Some(Thing::Of(..)), None) | (None, _) => None,
         };
         let shown = match thing {
             Thing::Platform => format!("platform:{}", access::graph::PLATFORM_ID),
@@ -125,7 +133,7 @@ impl Explain {
             let says = "there is no such thing in a domain that the user belongs to";
             return Ok(explained(inquiry.domain, Decision::of(vec![Step::plain("domain", false, says)])));
         }
-        let question = Question { user, pat: inquiry.pat, wanted, object };
+        let question = Question { user, pat: inquiry.pat, wanted, object: the_object, with };
         let decision = self.access.explain(&question).await?;
         Ok(match reach {
             Reach::Everything => explained(domain, decision),

@@ -57,9 +57,10 @@ fn owner(cx: &Context) -> Result<Permit> {
     }
 }
 
-/// The present generation of the credentials of an account, which is held as it was when the request came in.
+/// The present generation of the credentials of an account, which is held as it was when the request came in, so that
+/// the tokens and keys of one user are made and counted in turns.
 pub(crate) async fn held_generation(tx: &mut Tx, user: UserId, generation: i64) -> Result<i64> {
-    Accounts::hold(tx, user, generation).await?;
+    Accounts::hold_alone(tx, user, generation).await?;
     credential_generation(tx, user).await
 }
 

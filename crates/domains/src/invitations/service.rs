@@ -33,7 +33,7 @@ impl Domains {
             });
             json!({ "entity_id": domain, "invitation": invitation })
         };
-        let permit = cx.authorize_domain_admin(operations::SEND_INVITATION, domain, payload).await?;
+        let permit = cx.authorize_with(operations::SEND_INVITATION, Object::domain(domain), payload).await?;
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {

@@ -33,6 +33,9 @@ pub(crate) struct ExplainArgs {
     /// `client:ID`, `channel:ID`, `group:ID`, `domain:ID` or `platform:magistrala`
     #[arg(value_name = "OBJECT")]
     object: String,
+    /// The other thing of an operation on two, such as the client of `channels.connect_client`
+    #[arg(long, value_name = "OBJECT")]
+    with: Option<String>,
     /// With this personal access token of the user
     #[arg(long, value_name = "PAT")]
     pat: Option<PatId>,
@@ -40,10 +43,11 @@ pub(crate) struct ExplainArgs {
 
 /// Does it.
 pub(crate) async fn run(session: &Session, command: AuthzCommand) -> anyhow::Result<()> {
-    let AuthzCommand::Explain(ExplainArgs { subject, wanted, object, pat }) = command;
+    let AuthzCommand::Explain(ExplainArgs { subject, wanted, object, with, pat }) = command;
     let is_operation = wanted.contains('.');
     let (operation, permission) = if is_operation { (Some(wanted), None) } else { (None, Some(wanted)) };
-    let inquiry = AuthzInquiry { subject, pat, operation, permission, object, domain: None };
+    let domain = session.named_domain().await?;
+    let inquiry = AuthzInquiry { subject, pat, operation, permission, object, with, domain };
     let explained = session.api.authz().explain(&inquiry).await?;
     session.text(&tree(&explained)?)
 }

@@ -128,10 +128,18 @@ impl Session {
         Ok(self)
     }
 
+    /// The domain that the command names, if it does.
+    pub(crate) async fn named_domain(&self) -> anyhow::Result<Option<DomainId>> {
+        match &self.domain {
+            Some(named) => resolve::domain(&self.api, named).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The domain that the command works in.
     pub(crate) async fn domain(&self) -> anyhow::Result<DomainId> {
-        if let Some(named) = &self.domain {
-            return resolve::domain(&self.api, named).await;
+        if let Some(named) = self.named_domain().await? {
+            return Ok(named);
         }
         let stored = Store::of_user().and_then(|store| store.read());
         let stored = stored.ok().and_then(|mut logins| logins.platforms.remove(&self.url)?.domain);

@@ -125,6 +125,35 @@ both_databases! {
         }
     }
 
+    async fn nobody_gets_more_tokens_or_keys_than_there_may_be(db: TestDb) {
+        let plant = Plant::new(db).await;
+        for n in 0..997 {
+            for insert in [
+                format!("INSERT INTO pats (id, user_id, name, description, digest, credential_generation, issued_at, expires_at)
+                         SELECT 'p{n}', user_id, 'p', '', '', credential_generation, 0, 9000000000000000"),
+                format!("INSERT INTO api_keys (id, user_id, credential_generation, issued_at)
+                         SELECT 'k{n}', user_id, credential_generation, 0"),
+            ] {
+                plant.sql(&format!("{insert} FROM accounts WHERE user_id = '{}'", plant.admin.id)).await;
+            }
+        }
+        let caller: Shared = Arc::new(plant.admin.clone());
+        for (path, body, table) in [
+            ("/pats", json!({"name": "p", "duration": "24h"}), "pats"),
+            ("/keys", json!({"type": 3, "duration": 7200}), "api_keys"),
+        ] {
+            let answers = at_once(16, |_| {
+                let (caller, body) = (Arc::clone(&caller), body.clone());
+                async move { caller.post(path, body).await }
+            })
+            .await;
+            let statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+            assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 3, "{statuses:?}");
+            assert_eq!(statuses.iter().filter(|status| **status == 422).count(), 13, "{statuses:?}");
+            assert_eq!(plant.count(table).await, 1000);
+        }
+    }
+
     async fn the_events_of_a_channel_keep_their_order(db: TestDb) {
         let plant = Plant::new(db).await;
         let domain = plant.admin.domain("one").await;

@@ -96,7 +96,7 @@ both_databases! {
     async fn a_list_as_another_user_sees_it_is_refused_before_anybody_is_asked(db: TestDb) {
         let endpoint = Endpoint::start().await;
         let of = |operation: &str| hook(&[&endpoint.url], &[operation]);
-        let hooks = vec![("clients", of("list_clients")), ("groups", of("list_groups"))];
+        let hooks = vec![("clients", of("list_user_clients")), ("groups", of("list_user_groups"))];
         let (plant, ann) = plant(db, hooks).await;
         let domain = ann.domain("ann-1").await;
         for kind in ["clients", "groups"] {
@@ -202,6 +202,86 @@ both_databases! {
             assert!(asked[0].1.contains(part), "{part} in {}", asked[0].1);
         }
         assert_eq!(asked[0].2, "");
+    }
+
+    async fn an_endpoint_is_told_what_is_made_and_for_whom_a_list_is(db: TestDb) {
+        let endpoint = Endpoint::start().await;
+        let of = |operations: &[&str]| hook(&[&endpoint.url], operations);
+        let hooks = vec![
+            ("clients", of(&["create_clients", "list_clients", "list_user_clients"])),
+            ("channels", of(&["create_channels", "list_user_channels"])),
+            ("groups", of(&["list_user_groups"])),
+        ];
+        let (plant, ann) = plant(db, hooks).await;
+        let domain = ann.domain("ann-1").await;
+        let group = ann.group(&domain, "hall", None).await;
+        let body = json!([
+            {
+                "name": "a", "tags": ["t"], "metadata": {"m": 1, "secret": "not-for-you"}, "parent_group_id": group,
+                "credentials": {"identity": "i", "secret": "not-for-you"},
+            },
+            {"name": "b", "status": "disabled"},
+        ]);
+        ann.post(&format!("/{domain}/clients/bulk"), body).await.expect(200);
+        let asked = endpoint.bodies();
+        assert_eq!((asked.len(), &asked[0]["entity_type"]), (1, &json!("domain")));
+        assert_eq!(
+            asked[0]["payload"],
+            json!({"count": 2, "entities": [
+                {
+                    "name": "a", "tags": ["t"], "metadata": {"m": 1}, "private_metadata": {}, "status": "enabled",
+                    "parent_group_id": group, "credentials": {"identity": "i"},
+                },
+                {
+                    "name": "b", "tags": [], "metadata": {}, "private_metadata": {}, "status": "disabled",
+                    "parent_group_id": null, "credentials": {"identity": ""},
+                },
+            ]})
+        );
+        ann.post(&format!("/{domain}/channels"), json!({"name": "c", "route": "r"})).await.expect(201);
+        assert_eq!(
+            endpoint.bodies()[0]["payload"],
+            json!({"count": 1, "entities": [{
+                "name": "c", "route": "r", "tags": [], "metadata": {}, "status": "enabled", "parent_group_id": null,
+            }]})
+        );
+
+        ann.get(&format!("/{domain}/clients")).await.expect(200);
+        let asked = endpoint.bodies();
+        assert_eq!((&asked[0]["operation"], &asked[0]["payload"].get("user_id")), (&json!("list_clients"), &None));
+        for kind in ["clients", "channels", "groups"] {
+            plant.admin.get(&format!("/{domain}/{kind}?user={}", ann.id)).await.expect(200);
+            let asked = endpoint.bodies();
+            assert_eq!((asked.len(), &asked[0]["operation"]), (1, &json!(format!("list_user_{kind}"))));
+            assert_eq!((&asked[0]["payload"]["user_id"], &asked[0]["entity_type"]), (&json!(ann.id), &json!("domain")));
+            assert_eq!(asked[0]["payload"]["pagemeta"]["limit"], 10);
+        }
+    }
+
+    async fn taking_a_thing_out_of_its_group_is_one_question_after_both_have_agreed(db: TestDb) {
+        let endpoint = Endpoint::start().await;
+        let operations = ["remove_parent_group", "remove_child_client", "remove_child_channel"];
+        let hooks = ["groups", "clients", "channels"].map(|kind| (kind, hook(&[&endpoint.url], &operations)));
+        let (plant, ann) = plant(db, hooks.to_vec()).await;
+        let domain = ann.domain("ann-1").await;
+        let group = ann.group(&domain, "hall", None).await;
+        let bob = plant.user("bob").await;
+        ann.grants(&format!("/domains/{domain}"), "bob", &["read"], &bob).await;
+        for (kind, parent) in [("clients", "parent_id"), ("channels", "parent_group_id")] {
+            let thing = ann.post(&format!("/{domain}/{kind}"), json!({"parent_group_id": group})).await.expect(201);
+            let thing = thing["id"].as_str().unwrap();
+            let path = format!("/{domain}/{kind}/{thing}");
+            ann.grants(&path, "mover", &["set_parent_group"], &bob).await;
+            bob.delete(&format!("{path}/parent")).await.refused(403);
+            assert_eq!(endpoint.asked(), [], "the group has not agreed");
+            ann.delete(&format!("{path}/parent")).await.expect(204);
+            let asked = endpoint.bodies();
+            assert_eq!((asked.len(), &asked[0]["operation"]), (1, &json!("remove_parent_group")));
+            assert_eq!(asked[0]["payload"], json!({"entity_id": thing, parent: group}));
+            // In no group there is nobody else to agree.
+            bob.delete(&format!("{path}/parent")).await.expect(204);
+            assert_eq!(endpoint.bodies()[0]["payload"][parent], Value::Null);
+        }
     }
 }
 

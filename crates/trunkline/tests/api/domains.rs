@@ -227,7 +227,7 @@ both_databases! {
         let page = plant.admin.get(&format!("/domains?id={own}")).await.expect(200);
         assert!(page["domains"][0].get("role_id").is_none());
         assert!(page["domains"][0].get("actions").is_none());
-        assert_eq!(bob.get("/domains?role_id=").await.refused(400), bob.get("/domains?role_id=x%00").await.refused(400));
+        bob.get("/domains?role_id=x%00").await.refused(400);
     }
 
     async fn a_list_without_domains_is_empty_and_pages_may_be_long(db: TestDb) {

@@ -161,4 +161,69 @@ both_databases! {
         }
         ask(&plant.admin, "admin", "clients.view", &format!("client:{UNKNOWN}")).await.refused(404);
     }
+
+    async fn of_an_operation_on_two_things_both_are_asked(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let domain = ann.domain("ann-1").await;
+        let (client, channel) = (ann.client(&domain, "sensor").await, ann.channel(&domain, "temperatures").await);
+        let group = ann.group(&domain, "hall", None).await;
+        let bob = member(&plant, &ann, &domain, "bob", json!(["read", "channel_connect_to_client", "client_set_parent_group"])).await;
+
+        let named = format!("channel:{channel}&with=client:{client}");
+        let answer = ask(&ann, &bob.id, "channels.connect_client", &named).await.expect(200);
+        assert_eq!(answer["summary"], "refused: nothing gives the user `connect_to_channel_permission` on the client");
+        let names: Vec<_> = answer["steps"].as_array().unwrap().iter().map(|step| &step["step"]).collect();
+        assert_eq!(names, ["account", "domain", "permission", "relation", "permission", "relation"]);
+        let body = json!({"client_ids": [client], "types": ["publish"]});
+        bob.post(&format!("/{domain}/channels/{channel}/connect"), body.clone()).await.refused(403);
+        assert_eq!(ask(&ann, &ann.id, "channels.connect_client", &named).await.expect(200)["allowed"], true);
+        ann.post(&format!("/{domain}/channels/{channel}/connect"), body).await.expect(201);
+
+        // Where the other thing is not named nothing is promised.
+        let half = ask(&ann, &ann.id, "channels.connect_client", &format!("channel:{channel}")).await.expect(200);
+        assert_eq!((&half["allowed"], &step(&half, "relation")["allowed"]), (&json!(false), &json!(true)));
+        assert!(half["summary"].as_str().unwrap().starts_with("not decided: a client has to agree too"), "{half}");
+
+        let named = format!("client:{client}&with=group:{group}");
+        let answer = ask(&ann, &bob.id, "clients.set_parent_group", &named).await.expect(200);
+        assert_eq!(answer["summary"], "refused: nothing gives the user `set_child_permission` on the group");
+        ann.post(&format!("/{domain}/clients/{client}/parent"), json!({"parent_group_id": group})).await.expect(200);
+        let removed = ask(&ann, &bob.id, "clients.remove_parent_group", &format!("client:{client}")).await.expect(200);
+        assert_eq!(removed["summary"], "refused: nothing gives the user `set_child_permission` on the group");
+        bob.delete(&format!("/{domain}/clients/{client}/parent")).await.refused(403);
+        for (wanted, object) in [
+            ("clients.view", format!("client:{client}&with=group:{group}")),
+            ("clients.set_parent_group", format!("client:{client}&with=channel:{channel}")),
+            ("clients.set_parent_group", format!("client:{client}&with=platform:magistrala")),
+            ("clients.view", format!("channel:{channel}")),
+        ] {
+            ask(&ann, &bob.id, wanted, &object).await.refused(400);
+        }
+    }
+
+    async fn an_invitation_takes_an_administrator_of_the_domain_and_a_list_takes_nothing(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let domain = ann.domain("ann-1").await;
+        let bob = member(&plant, &ann, &domain, "bob", json!(["manage_role"])).await;
+        let object = format!("domain:{domain}");
+        let answer = ask(&ann, &bob.id, "domains.send_invitation", &object).await.expect(200);
+        assert_eq!(answer["summary"], "refused: nothing gives the user `admin` on the domain");
+        let carl = plant.user("carl").await;
+        let roles = ann.get(&format!("/domains/{domain}/roles")).await.expect(200);
+        let body = json!({"invitee_user_id": carl.id, "role_id": roles["roles"][0]["id"]});
+        bob.post(&format!("/domains/{domain}/invitations"), body.clone()).await.refused(403);
+        assert_eq!(ask(&ann, &ann.id, "domains.send_invitation", &object).await.expect(200)["allowed"], true);
+        ann.post(&format!("/domains/{domain}/invitations"), body).await.expect(201);
+
+        for kind in ["clients", "channels", "groups"] {
+            let answer = ask(&ann, &bob.id, &format!("domains.list_{kind}"), &object).await.expect(200);
+            assert_eq!(answer["allowed"], true, "{answer}");
+            bob.get(&format!("/{domain}/{kind}")).await.expect(200);
+        }
+        let stranger = ask(&carl, &carl.id, "domains.list_clients", &object).await.expect(200);
+        assert_eq!(stranger["allowed"], false);
+        carl.get(&format!("/{domain}/clients")).await.refused(403);
+    }
 }

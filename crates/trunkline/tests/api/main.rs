@@ -12,6 +12,7 @@
 mod at_once;
 mod bodies;
 mod callouts;
+mod changes;
 mod channels;
 mod clients;
 mod domains;
@@ -32,6 +33,7 @@ mod plant;
 mod reach;
 mod roles;
 mod rules;
+mod seen_as;
 mod standalone;
 mod users;
 mod users_address;

@@ -351,7 +351,9 @@ impl Session {
     fn send_waiting(&self, state: &mut State, now: Instant) {
         let Some(link) = state.link.clone().filter(|_| !state.output.sealed) else { return };
         let mut tally = Tally::default();
-        state.send_again(&link, self.shared.limits.output_bytes, now);
+        for _ in 0..state.send_again(&link, self.shared.limits.output_bytes, now) {
+            count(&self.shared.stats.dropped_large);
+        }
         while state.window.is_open() && state.output.len() < self.shared.limits.output_bytes {
             let Some(parcel) = state.dequeue() else { break };
             self.send_one(state, &link, parcel, &mut tally, now);
@@ -547,18 +549,31 @@ impl State {
         Some((link, buffer, written))
     }
 
-    /// Sends again what an earlier connection left unfinished, as far as the output has room.
-    fn send_again(&mut self, link: &Link, output_bytes: usize, now: Instant) {
+    /// Sends again what an earlier connection left unfinished, as far as the output has room. What this client accepts
+    /// no more, because its Maximum Packet Size has become smaller, is finished ([MQTT-3.1.2-25]); how many those were.
+    fn send_again(&mut self, link: &Link, output_bytes: usize, now: Instant) -> usize {
+        let mut too_large = Vec::new();
         while self.output.len() < output_bytes
             && let Some(again) = self.window.next_again()
         {
             let out = self.output.buffer();
             // Both were written on an earlier connection, so they can be encoded.
             let _written = match again {
+                Again::Publish(id, parcel)
+                    if parcel.encoded_len(link.version, now) > link.maximum_packet_size =>
+                {
+                    let last = if parcel.qos == QoS::ExactlyOnce { Last::Refusal } else { Last::PubAck };
+                    too_large.push((id, last));
+                    continue;
+                }
                 Again::Publish(id, parcel) => parcel.encode(link.version, Some(id), true, now, out),
                 Again::Release(id) => encode(&Packet::PubRel(Ack::new(id)), link.version, out),
             };
         }
+        for (id, last) in &too_large {
+            self.window.finish(*id, *last);
+        }
+        too_large.len()
     }
 }
 

@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use tokio::task::consume_budget;
 
 use super::connection::{Connection, Exit};
+use super::explain::{self, explained};
 use crate::engine::fanout::Work;
 use crate::engine::inflight::{Last, Receipt};
+use crate::engine::link::Link;
 use crate::engine::publish::{Origin, Refusal};
 use crate::engine::session::Taken;
 use crate::stats::count;
@@ -57,6 +59,13 @@ impl Connection {
     fn answer(&mut self, packet: &Packet) {
         // Answers have short fields and exist in every version, so they can always be encoded.
         let _encoded = encode(packet, self.link.version, &mut self.answers);
+    }
+
+    /// The same with a reason string, for a client that wants it.
+    fn answer_explained(&mut self, packet: Packet, text: Option<&'static str>) {
+        let text = text.filter(|_| self.explains);
+        let Link { version, maximum_packet_size, .. } = *self.link;
+        self.answer(&explained(packet, text, version, maximum_packet_size));
     }
 
     /// PUBACK, PUBCOMP, or a PUBREC that refuses: the message is finished.
@@ -151,7 +160,11 @@ impl Connection {
         let Some(packet_id) = publish.packet_id else { return Ok(()) };
         let ack = Ack::with_reason(packet_id, reason);
         let packet = if publish.qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
-        self.answer(&packet);
+        if reason.is_failure() {
+            self.answer_explained(packet, explain::not_published(reason));
+        } else {
+            self.answer(&packet);
+        }
         Ok(())
     }
 
@@ -202,7 +215,11 @@ impl Connection {
             }
         }
         let packet_id = packet.packet_id;
-        self.answer(&Packet::SubAck(SubAck { packet_id, reasons, diagnostics: Diagnostics::default() }));
+        // There is one string for all filters: it is about the first that was refused.
+        let text =
+            reasons.iter().find(|reason| reason.is_failure()).copied().and_then(explain::not_subscribed);
+        let suback = SubAck { packet_id, reasons, diagnostics: Diagnostics::default() };
+        self.answer_explained(Packet::SubAck(suback), text);
         self.send_answers();
         self.send_owed(work).await;
         Ok(())

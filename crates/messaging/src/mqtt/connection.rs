@@ -16,6 +16,7 @@ use hashbrown::HashMap;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, timeout};
 
+use super::explain::{self, explained};
 use super::handshake::Established;
 use super::input::Rest;
 use crate::engine::Core;
@@ -77,6 +78,8 @@ pub(super) struct Connection {
     pub(super) aliases: Vec<Text>,
     /// Packets of the connection itself, for the end of the batch.
     pub(super) answers: Vec<u8>,
+    /// The client wants reason strings.
+    pub(super) explains: bool,
     stream: Arc<TcpStream>,
     decoder: Decoder,
     rest: Rest,
@@ -97,7 +100,7 @@ pub(super) struct Connection {
 
 /// Serves a client until it goes, and takes its leave.
 pub(super) async fn serve(core: Arc<Core>, established: Established) {
-    let Established { stream, session, link, identity, decoder, rest, input, silence, expires_at } =
+    let Established { stream, session, link, identity, decoder, rest, input, explains, silence, expires_at } =
         established;
     let mut connection = Connection {
         core,
@@ -107,6 +110,7 @@ pub(super) async fn serve(core: Arc<Core>, established: Established) {
         topics: HashMap::new(),
         aliases: Vec::new(),
         answers: Vec::new(),
+        explains,
         stream,
         decoder,
         rest,
@@ -320,21 +324,24 @@ impl Connection {
                 self.departure = departure(&packet);
                 None
             }
-            Exit::Told(reason) | Exit::Asked(Close::Told(reason)) => Some(reason),
+            Exit::Told(reason) | Exit::Asked(Close::Told(reason)) => Some((reason, explain::closed(reason))),
             Exit::Violation(violation) => {
                 count(&self.core.shared.stats.violations);
                 tracing::debug!(client = ?self.session.identity, %violation, "closed an MQTT connection");
-                Some(violation.reason_code())
+                Some((violation.reason_code(), Some(violation.text())))
             }
             Exit::Asked(Close::TakenOver { farewell }) => {
                 if farewell {
-                    let _best_effort = self.stream.try_write(&self.goodbye(ReasonCode::SESSION_TAKEN_OVER));
+                    let _best_effort = self.stream.try_write(&self.goodbye(
+                        ReasonCode::SESSION_TAKEN_OVER,
+                        explain::closed(ReasonCode::SESSION_TAKEN_OVER),
+                    ));
                 }
                 None
             }
         };
-        if let Some(reason) = reason {
-            self.session.say_goodbye(&self.link, &self.goodbye(reason));
+        if let Some((reason, text)) = reason {
+            self.session.say_goodbye(&self.link, &self.goodbye(reason, text));
             self.session.flush(Instant::now());
             // A client that does not take its last bytes in time goes without them.
             let _drained = timeout(FAREWELL, self.drain()).await;
@@ -342,12 +349,15 @@ impl Connection {
     }
 
     /// A DISCONNECT; nothing in MQTT 3, whose servers just close.
-    fn goodbye(&self, reason: ReasonCode) -> Vec<u8> {
+    fn goodbye(&self, reason: ReasonCode, text: Option<&'static str>) -> Vec<u8> {
         let mut bytes = Vec::new();
-        if self.link.version.is_v5() {
+        let Link { version, maximum_packet_size, .. } = *self.link;
+        if version.is_v5() {
+            let text = text.filter(|_| self.explains);
+            let packet = Packet::Disconnect(Disconnect::new(reason));
             // A reason without words always fits.
             let _encoded =
-                encode(&Packet::Disconnect(Disconnect::new(reason)), self.link.version, &mut bytes);
+                encode(&explained(packet, text, version, maximum_packet_size), version, &mut bytes);
         }
         bytes
     }

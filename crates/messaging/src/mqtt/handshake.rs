@@ -10,6 +10,7 @@ use kernel::Kind;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use super::explain::{self, explained};
 use super::input::Rest;
 use crate::engine::Core;
 use crate::engine::connect::{Newcomer, NotAttached};
@@ -30,6 +31,8 @@ pub(super) struct Established {
     pub(super) rest: Rest,
     /// Bytes that came with the CONNECT.
     pub(super) input: Bytes,
+    /// It wants reason strings.
+    pub(super) explains: bool,
     /// One and a half times the keep alive ([MQTT-3.1.2-22]); `None`: silence is not limited.
     pub(super) silence: Option<Duration>,
     /// When the identity's token ends.
@@ -84,7 +87,7 @@ async fn greet(core: &Arc<Core>, stream: Arc<TcpStream>) -> Result<Established, 
             // A client of a version that we do not know is answered in 3.1.1 ([MQTT-3.1.2-2] of 3.1.1).
             let version = decoder.version().unwrap_or(Version::V311);
             core.shared.stats.violations.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            refuse(&stream, version, usize::MAX, violation.reason_code());
+            refuse(&stream, version, usize::MAX, violation.reason_code(), Some(violation.text()));
             return Err(NotLetIn::Violation(violation));
         }
         Err(other) => return Err(other),
@@ -99,15 +102,17 @@ async fn greet(core: &Arc<Core>, stream: Arc<TcpStream>) -> Result<Established, 
         }
     };
     let (session, link, identity) = admitted.map_err(|reason| {
-        refuse(&stream, version, largest_for(&connect), reason);
+        let text = explain::refused(reason).filter(|_| connect.request_problem_information);
+        refuse(&stream, version, largest_for(&connect), reason, text);
         NotLetIn::Refused(reason)
     })?;
     decoder.set_maximum_packet_size(in_memory(limits.packet_bytes));
+    let explains = connect.request_problem_information;
     session.flush(Instant::now());
     let keep_alive = granted_keep_alive(core, &connect);
     let silence = (keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1_500));
     let expires_at = core.expiry_of(&identity);
-    Ok(Established { stream, session, link, identity, decoder, rest, input, silence, expires_at })
+    Ok(Established { stream, session, link, identity, decoder, rest, input, explains, silence, expires_at })
 }
 
 /// Waits for the whole CONNECT; returns what came behind it too.
@@ -266,14 +271,21 @@ fn granted_keep_alive(core: &Core, connect: &Connect) -> u16 {
 }
 
 /// Answers with a failure, as far as the version has a word for it and the socket takes it at once.
-fn refuse(stream: &TcpStream, version: Version, maximum_packet_size: usize, reason: ReasonCode) {
+fn refuse(
+    stream: &TcpStream,
+    version: Version,
+    maximum_packet_size: usize,
+    reason: ReasonCode,
+    text: Option<&'static str>,
+) {
     // A will with a bad topic: "identifier rejected" is what clients of MQTT 3 have been told (reference 05 §4.2).
     let reason = match reason {
         ReasonCode::TOPIC_NAME_INVALID if !version.is_v5() => ReasonCode::CLIENT_IDENTIFIER_NOT_VALID,
         other => other,
     };
     let mut out = Vec::new();
-    let encoded = encode(&Packet::ConnAck(Box::new(ConnAck::refused(reason))), version, &mut out);
+    let packet = Packet::ConnAck(Box::new(ConnAck::refused(reason)));
+    let encoded = encode(&explained(packet, text, version, maximum_packet_size), version, &mut out);
     if encoded.is_ok() && out.len() <= maximum_packet_size {
         let _best_effort = stream.try_write(&out);
     }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod connection;
+mod explain;
 mod handshake;
 mod input;
 mod listener;

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU16, NonZeroU32};
 
 use kernel::Secret;
-use messaging::wire::{Connect, Packet, QoS, ReasonCode, Text, Version};
+use messaging::wire::{Connect, Diagnostics, Packet, QoS, ReasonCode, Text, Version};
 
 use super::{BOTH, bytes_of, lasting, leave, turned_away};
 use crate::Broker;
@@ -140,5 +140,47 @@ async fn mqtt_3_1_has_no_session_present_flag() {
         let (client, connack) = Client::connect(broker.address, lasting(&broker, Version::V31, 0)).await;
         assert!(!connack.session_present);
         leave(&broker, client).await;
+    }
+}
+
+/// Every refusal and every end says in words what is wrong, to a client that wants them and has room for them.
+#[tokio::test]
+async fn refusals_and_ends_are_explained_to_a_client_that_has_room_for_words() {
+    let broker = Broker::start().await;
+    let said = |diagnostics: &Diagnostics| diagnostics.reason_string.as_ref().map(ToString::to_string);
+    for (size, explains) in [(None, true), (NonZeroU32::new(40), false)] {
+        let connect = Connect { maximum_packet_size: size, ..broker.plant.connect(Version::V5, 0) };
+        let wrong = Connect { password: Some(Secret::new(b"wrong".to_vec())), ..connect.clone() };
+        let (_, connack) = Client::connect(broker.address, wrong).await;
+        assert_eq!(connack.reason, ReasonCode::BAD_USER_NAME_OR_PASSWORD);
+        assert_eq!(said(&connack.diagnostics).is_some(), explains);
+        let (mut client, connack) = Client::connect(broker.address, connect).await;
+        assert_eq!(connack.reason, ReasonCode::SUCCESS);
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let refused = client.message("nowhere", "x", qos);
+            client.send(Packet::Publish(refused)).await;
+            match client.receive().await {
+                Packet::PubAck(ack) | Packet::PubRec(ack) => {
+                    assert_eq!(ack.reason, ReasonCode::TOPIC_NAME_INVALID);
+                    let words = ack.diagnostics.and_then(|diagnostics| said(&diagnostics));
+                    assert_eq!(words.is_some_and(|words| words.contains("m/<domain>/c/<channel>")), explains);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        client.send_bytes(b"\x82\x0a\0\x01\0\0\x04nope\0").await;
+        match client.receive().await {
+            Packet::SubAck(suback) => assert_eq!(said(&suback.diagnostics).is_some(), explains),
+            other => panic!("{other:?}"),
+        }
+        client.send_bytes(b"\xc1\0").await;
+        match client.receive().await {
+            Packet::Disconnect(disconnect) => {
+                assert_eq!(disconnect.reason, ReasonCode::MALFORMED_PACKET);
+                let words = said(&disconnect.diagnostics);
+                assert_eq!(words.is_some_and(|words| words.contains("[MQTT-2.1.3-1]")), explains);
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }

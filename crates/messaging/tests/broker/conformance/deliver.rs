@@ -239,6 +239,31 @@ async fn a_message_that_is_too_large_for_a_client_counts_as_delivered() {
     }
 }
 
+/// The next connection of a session may accept less than the one that a message was sent on.
+#[tokio::test]
+async fn what_is_repeated_is_no_larger_than_the_new_connection_accepts() {
+    let broker = Broker::start().await;
+    let mut publisher = broker.client(Version::V5, 1).await;
+    let mut client = broker.connect(lasting(&broker, Version::V5, 0)).await;
+    client.subscribe(&broker.topic("/#"), QoS::ExactlyOnce).await;
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        for payload in ["x".repeat(200), "fits".to_owned()] {
+            publisher.publish(&broker.topic(""), &payload, qos).await;
+            client.delivery().await;
+        }
+    }
+    drop(client);
+    let small = Connect { maximum_packet_size: NonZeroU32::new(200), ..lasting(&broker, Version::V5, 0) };
+    let mut client = broker.connect(small).await;
+    for again in super::take_all(&mut client, 2).await {
+        assert_eq!((text(&again), again.dup), ("fits", true));
+    }
+    client.has_nothing().await;
+    // What was too large is done with.
+    drop(client);
+    broker.connect(lasting(&broker, Version::V5, 0)).await.has_nothing().await;
+}
+
 #[tokio::test]
 async fn a_client_gets_its_own_messages_unless_it_wants_none() {
     let broker = Broker::start().await;

@@ -87,7 +87,8 @@ async fn a_server_that_shuts_down_says_so_without_a_session_expiry() {
     broker.engine.shutdown().await;
     match client.receive().await {
         Packet::Disconnect(disconnect) => {
-            assert_eq!(disconnect, Disconnect::new(ReasonCode::SERVER_SHUTTING_DOWN));
+            assert_eq!(disconnect.reason, ReasonCode::SERVER_SHUTTING_DOWN);
+            assert_eq!((disconnect.session_expiry, disconnect.server_reference), (None, None));
         }
         other => panic!("{other:?}"),
     }

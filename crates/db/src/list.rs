@@ -2,7 +2,11 @@
 
 use kernel::{Direction, Listing, Page, PageRequest, Result, page::Order};
 
-use crate::{Filter, Row, Tx};
+use crate::{Filter, Row, Tx, Val};
+
+/// How many ids behind its page a list looks for that does not know how many rows there are. Reading them costs some
+/// milliseconds at most; counting costs a look at everything.
+const LOOK_AHEAD: u64 = 1000;
 
 /// What a list is over.
 #[derive(Debug, Clone, Copy)]
@@ -30,42 +34,75 @@ impl<'a> List<'a> {
 
     /// The page of the rows that `filter` lets through.
     ///
-    /// `total` is how many there are, where that is known ([`crate::tally`]); otherwise they are counted. The page's
-    /// ids come first and alone, so that an index that holds the filter's columns, the order and the id is all that is
-    /// read of the rows passed over, however far in the page is.
+    /// `total` is how many there are, where that is known ([`crate::tally`]). The page's ids come first and alone, so
+    /// that an index that holds the filter's columns, the order and the id is all that is read of the rows passed over,
+    /// however far in the page is.
+    ///
+    /// Without a known total all rows of the filter have to be looked at to count them. That is done once and not
+    /// twice where few are left after the page: the look for the page then has counted them.
     pub async fn page<T>(
         &self,
         tx: &mut Tx,
-        mut filter: Filter,
+        filter: Filter,
         request: PageRequest,
         total: Option<u64>,
         read: impl Fn(&Row) -> Result<T>,
     ) -> Result<Page<T>> {
-        let Self { table, columns, order, direction } = self;
-        let total = match total {
-            Some(total) => total,
-            None => {
-                let sql = format!("SELECT count(*) AS n FROM {table}{}", filter.sql());
-                tx.one(&sql, filter.params()).await?.get("n")?
-            }
+        let empty = |total| Page { total, request, items: Vec::new() };
+        let (total, ids) = match total {
+            Some(total) if request.only_total || request.offset >= total => return Ok(empty(total)),
+            None if request.only_total => return Ok(empty(self.count(tx, &filter).await?)),
+            Some(total) => (total, self.ids(tx, filter, &request).await?),
+            None => self.counted(tx, filter, &request).await?,
         };
-        if request.only_total || request.offset >= total {
-            return Ok(Page { total, request, items: Vec::new() });
+        if ids.is_empty() {
+            return Ok(empty(total));
         }
-        let by = format!(" ORDER BY {order} {dir}, id {dir}", dir = direction.sql());
-        let condition = filter.sql().to_owned();
-        let limits = filter.page(&request);
-        let sql = format!(
-            "SELECT {columns} FROM {table} WHERE id IN (SELECT id FROM {table}{condition}{by}{limits}){by}"
-        );
-        let rows = tx.all(&sql, filter.params()).await?;
+        let (table, columns, by) = (self.table, self.columns, self.by());
+        let these = Filter::new().and_in("id", ids.into_iter().map(Val::from));
+        let sql = format!("SELECT {columns} FROM {table}{}{by}", these.sql());
+        let rows = tx.all(&sql, these.params()).await?;
         let items = rows.iter().map(read).collect::<Result<Vec<T>>>()?;
         Ok(Page { total, request, items })
+    }
+
+    fn by(&self) -> String {
+        format!(" ORDER BY {} {dir}, id {dir}", self.order, dir = self.direction.sql())
+    }
+
+    async fn count(&self, tx: &mut Tx, filter: &Filter) -> Result<u64> {
+        let sql = format!("SELECT count(*) AS n FROM {}{}", self.table, filter.sql());
+        tx.one(&sql, filter.params()).await?.get("n")
+    }
+
+    async fn ids(&self, tx: &mut Tx, mut filter: Filter, request: &PageRequest) -> Result<Vec<String>> {
+        let condition = filter.sql().to_owned();
+        let limits = filter.page(request);
+        let sql = format!("SELECT id FROM {}{condition}{}{limits}", self.table, self.by());
+        tx.all(&sql, filter.params()).await?.iter().map(|row| row.get("id")).collect()
+    }
+
+    /// How many rows there are, and the ids of the page.
+    async fn counted(
+        &self,
+        tx: &mut Tx,
+        filter: Filter,
+        request: &PageRequest,
+    ) -> Result<(u64, Vec<String>)> {
+        let further = PageRequest { limit: request.limit + LOOK_AHEAD, ..*request };
+        let mut ids = self.ids(tx, filter.clone(), &further).await?;
+        let found = ids.len() as u64;
+        let is_end = found < further.limit && (found > 0 || request.offset == 0);
+        let total = if is_end { request.offset + found } else { self.count(tx, &filter).await? };
+        ids.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
+        Ok((total, ids))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use kernel::{DomainId, Rng};
+
     use super::*;
     use crate::{both_databases, params, testing::TestDb};
 
@@ -78,6 +115,36 @@ mod tests {
             List::ordered("things", "id", &listing).order
         });
         assert_eq!(columns, ["name", "created_at", "changed_at"]);
+    }
+
+    /// How SQLite would find the rows of a filter.
+    async fn plan(tx: &mut Tx, filter: &Filter) -> String {
+        let sql = format!("EXPLAIN QUERY PLAN SELECT id FROM things{} ORDER BY rank, id", filter.sql());
+        let rows = tx.all(&sql, filter.params()).await.unwrap();
+        rows.iter().map(|row| row.get::<String>("detail").unwrap()).collect::<Vec<_>>().join("; ")
+    }
+
+    #[tokio::test]
+    async fn sqlite_goes_to_named_rows_by_their_ids_and_to_those_of_a_domain_by_its_index() {
+        let db = TestDb::sqlite().await;
+        let domain = DomainId::generate(&Rng::seeded(1));
+        let (whole, named) = db
+            .db()
+            .write(move |tx| {
+                Box::pin(async move {
+                    let table = "CREATE TABLE things (id text PRIMARY KEY, domain_id text, rank BIGINT)";
+                    tx.execute(table, &[]).await?;
+                    tx.execute("CREATE INDEX things_rank ON things (domain_id, rank, id)", &[]).await?;
+                    let whole = Filter::of_domain(domain);
+                    let named = whole.clone().and_in("id", (0..20_i64).map(|n| n.to_string().into()));
+                    Ok((plan(tx, &whole).await, plan(tx, &named).await))
+                })
+            })
+            .await
+            .unwrap();
+        assert!(whole.contains("things_rank (domain_id=?)"), "{whole}");
+        assert!(!whole.contains("TEMP B-TREE"), "{whole}");
+        assert!(named.contains("sqlite_autoindex_things_1 (id=?)"), "{named}");
     }
 
     both_databases! {
@@ -100,6 +167,32 @@ mod tests {
             let mut expected: Vec<String> = (0..25).map(|n| format!("{n:02}")).collect();
             expected.sort_by_key(|id| std::cmp::Reverse((id[..1].to_owned(), id.clone())));
             assert_eq!(rows, expected);
+        }
+
+        async fn a_total_is_right_however_it_is_found(db: TestDb) {
+            const ROWS: u64 = LOOK_AHEAD + 500;
+            let totals = db.db().write(move |tx| Box::pin(async move {
+                tx.execute("CREATE TABLE things (id text PRIMARY KEY, rank BIGINT NOT NULL)", params![]).await?;
+                let rows = (0..ROWS as i64).map(|n| vec![format!("{n:05}").into(), Val::Int(n % 2)]).collect();
+                tx.insert_many("INSERT INTO things (id, rank) VALUES", rows).await?;
+                let list = List { table: "things", columns: "id", order: "id", direction: Direction::Ascending };
+                let mut totals = Vec::new();
+                for (rank, offset, only) in [
+                    (None, 0, false), (None, 600, false), (None, ROWS, false), (None, ROWS - 1, false),
+                    (None, 0, true), (Some(1), 0, false), (Some(1), ROWS, false), (Some(2), 0, false),
+                ] {
+                    let filter = Filter::new().and_opt("rank = ?", rank.map(Val::Int));
+                    let request = PageRequest::new(Some(offset), Some(10), only)?;
+                    let page = list.page(tx, filter, request, None, |row| row.get::<String>("id")).await?;
+                    totals.push((page.total, page.items.len()));
+                }
+                Ok(totals)
+            })).await.unwrap();
+            let half = ROWS / 2;
+            assert_eq!(
+                totals,
+                [(ROWS, 10), (ROWS, 10), (ROWS, 0), (ROWS, 1), (ROWS, 0), (half, 10), (half, 0), (0, 0)]
+            );
         }
     }
 }

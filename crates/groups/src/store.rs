@@ -81,7 +81,7 @@ pub(crate) async fn domain_of(tx: &mut Tx, id: GroupId) -> Result<Option<DomainI
 
 /// How many of these are groups of the domain.
 pub(crate) async fn known(tx: &mut Tx, domain: DomainId, ids: &[GroupId]) -> Result<usize> {
-    let filter = Filter::new().and("domain_id = ?", domain).and_in("id", ids.iter().map(Val::from));
+    let filter = Filter::of_domain(domain).and_in("id", ids.iter().map(Val::from));
     let sql = format!("SELECT count(*) AS n FROM groups{}", filter.sql());
     tx.one(&sql, filter.params()).await?.get("n")
 }
@@ -115,7 +115,7 @@ pub(crate) async fn delete(tx: &mut Tx, domain: DomainId, id: GroupId) -> Result
 
 /// A page of a domain's groups, of those that are visible.
 pub(crate) async fn list(tx: &mut Tx, domain: DomainId, query: &Query, sight: Sight) -> Result<Page<Listed>> {
-    let whole = Filter::new().and("domain_id = ?", domain).and_opt("status = ?", query.status.code());
+    let whole = Filter::of_domain(domain).and_opt("status = ?", query.status.code());
     let mut filter = asked(whole.clone(), domain, query, sight);
     if query.topmost {
         filter = hierarchy::topmost(filter, "id", sight.visible.restrict(Filter::new(), "subject_id"));
@@ -135,7 +135,7 @@ pub(crate) async fn list_below(
     query: &Query,
     sight: Sight,
 ) -> Result<Page<Listed>> {
-    let whole = Filter::new().and("domain_id = ?", domain).and_opt("status = ?", query.status.code());
+    let whole = Filter::of_domain(domain).and_opt("status = ?", query.status.code());
     let filter = hierarchy::at_levels(whole, "id", group, levels.from, levels.to);
     page(tx, asked(filter, domain, query, sight), domain, query, sight, None).await
 }
@@ -181,7 +181,7 @@ pub(crate) async fn upward(
 ) -> Result<Vec<Placed>> {
     let above = hierarchy::ancestors(tx, group).await?;
     let wanted = std::iter::once(&group).chain(above.iter().take(levels));
-    let filter = Filter::new().and("domain_id = ?", domain).and_in("id", wanted.map(Val::from));
+    let filter = Filter::of_domain(domain).and_in("id", wanted.map(Val::from));
     some(tx, visible.restrict(filter, "id"), levels + 1).await
 }
 
@@ -193,7 +193,7 @@ pub(crate) async fn downward(
     visible: Visible,
     most: usize,
 ) -> Result<Vec<Placed>> {
-    let filter = hierarchy::at_levels(Filter::new().and("domain_id = ?", domain), "id", group, 0, levels);
+    let filter = hierarchy::at_levels(Filter::of_domain(domain), "id", group, 0, levels);
     some(tx, visible.restrict(filter, "id"), most).await
 }
 

@@ -147,7 +147,7 @@ pub async fn list<T: Registered>(
     sight: &Sight,
     own: impl FnOnce(Filter) -> Filter,
 ) -> Result<Page<Listed<T>>> {
-    let whole = Filter::new().and("domain_id = ?", domain).and_opt("status = ?", query.status.code());
+    let whole = Filter::of_domain(domain).and_opt("status = ?", query.status.code());
     let mut filter = sight
         .visible
         .restrict(whole.clone(), "id")
@@ -208,7 +208,7 @@ pub async fn statuses<I: EntryId>(
     ids: &[I],
     for_update: bool,
 ) -> Result<Vec<(I, Status)>> {
-    let filter = Filter::new().and("domain_id = ?", domain).and_in("id", ids.iter().map(|id| (*id).into()));
+    let filter = Filter::of_domain(domain).and_in("id", ids.iter().map(|id| (*id).into()));
     let hold = if for_update { tx.for_update() } else { tx.for_share() };
     let sql = format!("SELECT id, status FROM {}{} ORDER BY id{hold}", I::TABLE, filter.sql());
     let rows = tx.all(&sql, filter.params()).await?;

@@ -181,18 +181,32 @@ pub async fn held(
     kind: &'static str,
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Standing>> {
-    let filter = Filter::new()
-        .and("m.member_id = ?", user)
-        .and("m.entity_kind = ?", kind)
-        .and_all("CAST(o.actions AS text) <> '[]'", [])
-        .and_in("m.entity_id", ids.iter().map(text));
-    let sql = format!(
-        "SELECT m.entity_id, o.id AS role_id, o.name AS role_name, o.actions
-           FROM role_members m JOIN roles o ON o.id = m.role_id{}",
-        filter.sql()
-    );
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (sql, filter) = held_sql(user, kind, ids);
     let rows = tx.all(&sql, filter.params()).await?;
     rows.iter().map(|row| Ok((uuid(row, "entity_id")?, Standing::direct(row)?))).collect()
+}
+
+/// The query of [`held`]. It walks from the things to the user's roles on them: a user may hold roles on a million
+/// things, which SQLite would otherwise look through for these.
+fn held_sql(user: UserId, kind: &'static str, ids: &[Uuid]) -> (String, Filter) {
+    let mut filter = Filter::new()
+        .and("m.member_id = ?", user)
+        .and("m.entity_kind = ?", kind)
+        .and_all("m.entity_id = w.id AND o.id = m.role_id AND CAST(o.actions AS text) <> '[]'", []);
+    let condition = filter.sql().to_owned();
+    // Repeated up to a power of two, so that pages of many lengths share few prepared statements.
+    let repeated = ids.iter().chain(ids.last().into_iter().cycle()).take(ids.len().next_power_of_two());
+    let wanted: Vec<String> = repeated.map(|id| format!("({})", filter.bind(text(id)))).collect();
+    let sql = format!(
+        "WITH wanted(id) AS (VALUES {})
+         SELECT m.entity_id, o.id AS role_id, o.name AS role_name, o.actions
+           FROM wanted w CROSS JOIN role_members m CROSS JOIN roles o{condition}",
+        wanted.join(", ")
+    );
+    (sql, filter)
 }
 
 async fn through_groups(
@@ -261,4 +275,35 @@ async fn through_domain(
 /// Whether a kind of thing can be in a group.
 fn can_be_in_a_group(kind: &str) -> bool {
     ["client", "channel", GroupId::KIND].contains(&kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use db::testing::TestDb;
+    use kernel::Rng;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn sqlite_finds_the_roles_on_a_page_from_its_things_however_many_the_user_holds() {
+        let db = TestDb::sqlite().await;
+        db.migrate(&[events::MIGRATIONS, crate::MIGRATIONS].concat()).await.unwrap();
+        let rng = Rng::seeded(1);
+        let ids: Vec<Uuid> = (0..10).map(|_| rng.uuid()).collect();
+        let (sql, filter) = held_sql(UserId::generate(&rng), "client", &ids);
+        assert_eq!(filter.params().len(), 2 + 16);
+        let plan = db
+            .db()
+            .read(move |tx| {
+                Box::pin(async move {
+                    let rows = tx.all(&format!("EXPLAIN QUERY PLAN {sql}"), filter.params()).await?;
+                    rows.iter().map(|row| row.get::<String>("detail")).collect::<Result<Vec<_>>>()
+                })
+            })
+            .await
+            .unwrap()
+            .join("; ");
+        let wanted = "role_members_entity (member_id=? AND entity_kind=? AND entity_id=?)";
+        assert!(plan.contains(wanted), "{plan}");
+    }
 }

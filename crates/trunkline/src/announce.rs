@@ -134,6 +134,7 @@ mod tests {
             http: "127.0.0.1:8080".parse().unwrap(),
             compat: Vec::new(),
             mqtt: None,
+            coap: None,
             grpc: Vec::new(),
             generated_password: None,
         };

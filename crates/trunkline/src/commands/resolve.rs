@@ -105,9 +105,12 @@ pub(crate) async fn user(api: &Api, named: &str) -> anyhow::Result<UserId> {
     } else {
         api.users().search(&UserSearch { username, limit: Some(100), ..UserSearch::default() }).await?
     };
-    match page.items.iter().find(|user| user.credentials.username == named) {
-        Some(user) => Ok(user.id),
-        None => bail!(
+    let exact = page.items.iter().find(|user| user.credentials.username == named);
+    // Names differ in more than case, but for those of older databases: these have to be spelled.
+    let mut alike = page.items.iter().filter(|user| user.credentials.username.eq_ignore_ascii_case(named));
+    match (exact, alike.next(), alike.next()) {
+        (Some(user), _, _) | (None, Some(user), None) => Ok(user.id),
+        _ => bail!(
             "there is no user `{named}`; `trunkline users search --username {named}` shows who is called like it"
         ),
     }

@@ -1,10 +1,8 @@
-//! Certificates for this machine, made by openssl.
+//! Certificates, made by openssl.
 
 use std::process::Command;
 
 use testkit::TempDir;
-
-const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
 
 /// An authority in files of a directory, with certificates that it has signed.
 pub(crate) struct Authority(TempDir);
@@ -18,8 +16,13 @@ impl Authority {
 
     /// Signs a certificate for this machine: `{name}.crt`, `{name}.key`.
     pub(crate) fn sign(&self, name: &str) {
+        self.sign_as(name, name, "IP:127.0.0.1");
+    }
+
+    /// Signs a certificate with this common name and these alternative names: `{name}.crt`, `{name}.key`.
+    pub(crate) fn sign_as(&self, name: &str, common_name: &str, names: &str) {
         self.openssl(&format!(
-            "req {KEY} -keyout {name}.key -out {name}.csr -subj /CN={name} -addext subjectAltName=IP:127.0.0.1"
+            "req {KEY} -keyout {name}.key -out {name}.csr -subj /CN={common_name} -addext subjectAltName={names}"
         ));
         self.openssl(&format!(
             "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -copy_extensions copy \
@@ -40,4 +43,16 @@ impl Authority {
     pub(crate) fn pem(&self, file: &str) -> String {
         std::fs::read_to_string(self.path(file)).unwrap()
     }
+
+    /// The options of a client that trusts this authority, and shows a certificate of its own if it has one.
+    pub(crate) fn trusted(&self, shown: Option<(&Self, &str)>) -> Vec<String> {
+        let mut options = vec![format!("ca={}", self.path("ca.crt"))];
+        if let Some((by, name)) = shown {
+            options.push(format!("cert={}", by.path(&format!("{name}.crt"))));
+            options.push(format!("key={}", by.path(&format!("{name}.key"))));
+        }
+        options
+    }
 }
+
+const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";

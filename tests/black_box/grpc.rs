@@ -61,16 +61,6 @@ pub(crate) fn launch(storage: Storage) -> Launch {
     Launch::on(storage).env("TRUNKLINE_GRPC_ENABLED", "true").env("TRUNKLINE_GRPC_ADDRESS", "127.0.0.1:0")
 }
 
-/// The options of a client that trusts this authority, and shows a certificate of its own if it has one.
-fn trusted(authority: &Authority, shown: Option<(&Authority, &str)>) -> Vec<String> {
-    let mut options = vec![format!("ca={}", authority.path("ca.crt"))];
-    if let Some((by, name)) = shown {
-        options.push(format!("cert={}", by.path(&format!("{name}.crt"))));
-        options.push(format!("key={}", by.path(&format!("{name}.key"))));
-    }
-    options
-}
-
 const SERVICES: [&str; 7] = [
     "auth.v1.AuthService",
     "channels.v1.ChannelsService",
@@ -222,11 +212,11 @@ fn the_older_names_encrypt_and_who_does_not_trust_the_authority_is_not_connected
         .env("SMQ_AUTH_GRPC_SERVER_KEY", &ours.pem("server.key"))
         .start();
     let served = |options: &[String]| Remote::of(server.grpc(), options).ask("health auth");
-    assert_eq!(served(&trusted(&ours, None)), Ok(json!("SERVING")));
-    for options in [vec![], trusted(&other, None)] {
+    assert_eq!(served(&ours.trusted(None)), Ok(json!("SERVING")));
+    for options in [vec![], other.trusted(None)] {
         assert_eq!(served(&options).unwrap_err().0, "UNAVAILABLE");
     }
-    let mut remote = Remote::of(server.grpc(), &trusted(&ours, None));
+    let mut remote = Remote::of(server.grpc(), &ours.trusted(None));
     assert_eq!(remote.refused(r#"auth.v1.AuthService/Authenticate {"token": "x"}"#), "UNAUTHENTICATED");
     let log = server.log();
     assert!(log.contains("gRPC server listening at") && log.contains("with TLS cert"), "{log}");
@@ -247,8 +237,8 @@ fn a_client_without_a_certificate_of_the_named_authority_is_refused() {
         .start();
     let here = SocketAddr::from(([127, 0, 0, 1], server.grpc().port()));
     let served = |options: &[String]| Remote::of(here, options).ask("health auth");
-    assert_eq!(served(&trusted(&ours, Some((&ours, "adapter")))), Ok(json!("SERVING")));
-    for options in [vec![], trusted(&ours, None), trusted(&ours, Some((&other, "stranger")))] {
+    assert_eq!(served(&ours.trusted(Some((&ours, "adapter")))), Ok(json!("SERVING")));
+    for options in [vec![], ours.trusted(None), ours.trusted(Some((&other, "stranger")))] {
         assert_eq!(served(&options).unwrap_err().0, "UNAVAILABLE", "{options:?}");
     }
     let log = server.log();

@@ -33,3 +33,4 @@ mod shell;
 mod standalone;
 mod startup;
 mod tour;
+mod transports;

@@ -159,6 +159,12 @@ impl Clients {
         Ok(WithSecret { client, secret })
     }
 
+    /// A client that has proven otherwise who it is, by a certificate. None where there is no such client.
+    pub async fn credentials(&self, id: ClientId) -> Result<Option<Credentials>> {
+        let stored = self.known.of_client(self.access().db(), id).await?;
+        Ok(stored.map(|stored| stored.credentials))
+    }
+
     /// Who shows these credentials: the client's id and its secret. None where they do not hold.
     pub async fn authenticate(&self, id: ClientId, secret: &Secret<String>) -> Result<Option<Credentials>> {
         let stored = self.known.of_client(self.access().db(), id).await?;

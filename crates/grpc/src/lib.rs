@@ -23,7 +23,6 @@ pub mod listener;
 pub mod pb;
 mod services;
 mod status;
-pub mod tls;
 mod token;
 mod users;
 

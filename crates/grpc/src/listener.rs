@@ -3,13 +3,17 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use kernel::{Error, Result};
+use tls::{Loaded, Tls};
 use tokio::{
     net::TcpListener,
     sync::Semaphore,
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{service::Routes, transport::Server};
+use tonic::{
+    service::Routes,
+    transport::{Certificate, Identity, Server, ServerTlsConfig},
+};
 use tonic_health::{
     ServingStatus,
     pb::health_server::{Health, HealthServer},
@@ -20,7 +24,6 @@ use crate::{
     Services,
     incoming::{self, Patience},
     services::{HEALTH_NAMES, MAX_MESSAGE},
-    tls::{Loaded, Tls},
 };
 
 /// What one listener allows.
@@ -245,13 +248,23 @@ fn server(options: &ListenerOptions, loaded: Option<&Loaded>) -> Result<Server> 
         .http2_keepalive_timeout(Some(options.keep_alive / 2));
     match loaded {
         None => Ok(server),
-        Some(loaded) => server.tls_config(loaded.config(options.handshake)).map_err(|error| {
+        Some(loaded) => server.tls_config(tls_config(loaded, options.handshake)).map_err(|error| {
             Error::invalid(
                 "`grpc.server_cert`, `grpc.server_key` or `grpc.client_ca_certs` is not good, each is PEM or the path \
                  of a PEM file",
             )
             .cause(error)
         }),
+    }
+}
+
+/// For tonic; `handshake` is how long a client may take for it.
+fn tls_config(loaded: &Loaded, handshake: Duration) -> ServerTlsConfig {
+    let identity = Identity::from_pem(&loaded.certificate, &loaded.key);
+    let config = ServerTlsConfig::new().identity(identity).timeout(handshake);
+    match &loaded.client_authorities {
+        Some(authorities) => config.client_ca_root(Certificate::from_pem(authorities)),
+        None => config,
     }
 }
 

@@ -36,6 +36,7 @@ impl Gate for Open {
             Credentials::Basic { id, .. } => id,
             Credentials::Secret { secret, .. } => secret,
             Credentials::Bearer { token, .. } => token,
+            Credentials::Certificate { certificate, .. } => &certificate.common_name,
         };
         let client = name.parse().unwrap_or_else(|_| ClientId::generate(&Rng::seeded(seed(name.as_bytes()))));
         let domain = DomainId::generate(&Rng::seeded(0));

@@ -9,6 +9,7 @@ use std::{any::Any, fmt, net::IpAddr, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use kernel::{ChannelId, ClientId, DomainId, KeyId, PatId, Result, Timestamp, UserId};
+use tls::Certificate;
 
 /// Decides who may connect, publish and subscribe.
 pub trait Gate: Send + Sync + 'static {
@@ -89,6 +90,16 @@ pub enum Credentials<'a> {
         /// Domain segment of the topic; empty when it has none.
         domain: &'a str,
     },
+    /// A certificate, proven by the handshake of TLS, alone or together with what was sent besides: both must be of the
+    /// same client (reference 05 §3.3 and §12).
+    Certificate {
+        /// What was shown.
+        certificate: &'a Certificate,
+        /// What was sent besides; a password without name and word is none.
+        with: Option<&'a Credentials<'a>>,
+        /// Domain segment of the topic; empty when it has none.
+        domain: &'a str,
+    },
 }
 
 impl fmt::Debug for Credentials<'_> {
@@ -98,6 +109,7 @@ impl fmt::Debug for Credentials<'_> {
             Self::Basic { .. } => "Credentials::Basic(…)",
             Self::Secret { .. } => "Credentials::Secret(…)",
             Self::Bearer { .. } => "Credentials::Bearer(…)",
+            Self::Certificate { .. } => "Credentials::Certificate(…)",
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Messages: what the platform exists for.
 //!
 //! One engine ([`Engine`]) routes, keeps and delivers; each protocol is a thin adapter in front of it: [`mqtt`] over
-//! TCP, [`http`] for publishing. A message is written once and read by any protocol. Who may do what is asked of a
+//! TCP, TLS and WebSocket, [`http`] for publishing, and for reading by WebSocket and server-sent events. A message is written once and read by any protocol. Who may do what is asked of a
 //! [`Gate`], which the binary implements over the registry; [`Engine::revoke`] ends rights that were asked about.
 //!
 //! Start reading at [`engine`]; topics are in [`topic`], the codec in [`wire`], the promises in reference 05.

@@ -23,6 +23,8 @@ pub struct Stats {
     /// Connections closed at once, because [`Limits::connections`](crate::Limits::connections) were open or
     /// [`Limits::handshakes`](crate::Limits::handshakes) were under way.
     pub refused: AtomicU64,
+    /// Handshakes of TLS that failed.
+    pub tls_failures: AtomicU64,
     /// CONNECTs answered with a failure.
     pub connect_failures: AtomicU64,
     /// Messages from publishers, by QoS.
@@ -76,6 +78,7 @@ impl Stats {
         };
         counter("messaging_accepted_total", &self.accepted);
         counter("messaging_refused_total", &self.refused);
+        counter("messaging_tls_failures_total", &self.tls_failures);
         counter("messaging_connect_failures_total", &self.connect_failures);
         counter("messaging_received_bytes_total", &self.received_bytes);
         counter("messaging_delivered_bytes_total", &self.delivered_bytes);

@@ -149,7 +149,8 @@ impl Launch {
         };
         let http = address("http").unwrap_or_else(|| panic!("no `listening http` line:\n{}", process.log()));
         let (mqtt, coap, grpc) = (address("mqtt"), address("coap"), address("grpc"));
-        let listening = Listening { http, mqtt, coap, grpc };
+        let (https, mqtts) = (address("https"), address("mqtts"));
+        let listening = Listening { http, mqtt, https, mqtts, coap, grpc };
         (process, listening)
     }
 }
@@ -168,6 +169,8 @@ struct Listening {
     http: SocketAddr,
     mqtt: Option<SocketAddr>,
     coap: Option<SocketAddr>,
+    https: Option<SocketAddr>,
+    mqtts: Option<SocketAddr>,
     grpc: Option<SocketAddr>,
 }
 
@@ -209,6 +212,24 @@ impl Server {
     #[track_caller]
     pub fn coap(&self) -> SocketAddr {
         self.listening.coap.unwrap_or_else(|| panic!("no `listening coap` line:\n{}", self.log()))
+    }
+
+    /// The address of the HTTPS listener.
+    ///
+    /// # Panics
+    /// When the program has announced none.
+    #[track_caller]
+    pub fn https(&self) -> SocketAddr {
+        self.listening.https.unwrap_or_else(|| panic!("no `listening https` line:\n{}", self.log()))
+    }
+
+    /// The address of the listener of MQTT over TLS.
+    ///
+    /// # Panics
+    /// When the program has announced none.
+    #[track_caller]
+    pub fn mqtts(&self) -> SocketAddr {
+        self.listening.mqtts.unwrap_or_else(|| panic!("no `listening mqtts` line:\n{}", self.log()))
     }
 
     /// The address of the first gRPC listener.

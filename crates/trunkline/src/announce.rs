@@ -22,10 +22,14 @@ pub(crate) struct Welcome<'a> {
     pub(crate) http: SocketAddr,
     /// The ports of the separate services that are open.
     pub(crate) compat: Vec<SocketAddr>,
-    /// Where MQTT is spoken; none where this node does not.
+    /// HTTPS alone, where there is a certificate.
+    pub(crate) https: Option<SocketAddr>,
+    /// Where MQTT is spoken without TLS; none where this node does not.
     pub(crate) mqtt: Option<SocketAddr>,
     /// Where CoAP is spoken; none where this node does not.
     pub(crate) coap: Option<SocketAddr>,
+    /// Where MQTT is spoken over TLS.
+    pub(crate) mqtts: Option<SocketAddr>,
     /// Where gRPC is spoken.
     pub(crate) grpc: Vec<SocketAddr>,
     /// The administrator's password, if this start has made it up.
@@ -101,6 +105,11 @@ impl fmt::Display for Welcome<'_> {
         writeln!(f, "  Data            {}", self.settings.node.data_dir.display())?;
         self.who(f, &url)?;
         writeln!(f, "listening http {}", self.http)?;
+        for (name, address) in [("https", self.https), ("mqtts", self.mqtts)] {
+            if let Some(address) = address {
+                writeln!(f, "listening {name} {address}")?;
+            }
+        }
         for compat in &self.compat {
             writeln!(f, "listening compat {compat}")?;
         }
@@ -154,6 +163,8 @@ mod tests {
             settings: &settings,
             http: "0.0.0.0:8080".parse().unwrap(),
             compat: vec!["0.0.0.0:9001".parse().unwrap()],
+            https: Some("127.0.0.1:8443".parse().unwrap()),
+            mqtts: Some("127.0.0.1:8883".parse().unwrap()),
             mqtt: Some("127.0.0.1:1883".parse().unwrap()),
             coap: Some("0.0.0.0:5683".parse().unwrap()),
             grpc: vec!["127.0.0.1:7001".parse().unwrap()],
@@ -161,7 +172,7 @@ mod tests {
         };
         let text = welcome.to_string();
         assert!(text.ends_with(
-            "\nlistening http 0.0.0.0:8080\nlistening compat 0.0.0.0:9001\nlistening mqtt 127.0.0.1:1883\nlistening coap 0.0.0.0:5683\nlistening grpc 127.0.0.1:7001\nready\n"
+            "\nlistening http 0.0.0.0:8080\nlistening https 127.0.0.1:8443\nlistening mqtts 127.0.0.1:8883\nlistening compat 0.0.0.0:9001\nlistening mqtt 127.0.0.1:1883\nlistening coap 0.0.0.0:5683\nlistening grpc 127.0.0.1:7001\nready\n"
         ));
         assert!(text.contains("http://localhost:8080/docs"), "{text}");
         assert!(text.contains("made-up"), "{text}");

@@ -174,6 +174,9 @@ impl Platform {
         if serves(Capability::HttpAdapter) {
             routes.push(messaging::http::routes(engine.clone()));
         }
+        if serves(Capability::Mqtt) {
+            routes.push(messaging::http::mqtt_routes(engine.clone()));
+        }
         let app = App::with_options(routes, app_info(settings, &rng), options);
         let services = registry.grpc();
         Ok(Self { app, services, generated_password, engine, coap, db, relay, background })

@@ -6,30 +6,95 @@
 use std::io;
 use std::net::SocketAddr;
 
-use web::{Listener, ListenerOptions};
+use web::{Encryption, Listener, ListenerOptions};
 
-use crate::config::{Address, Capability, Settings};
+use crate::config::{Address, Capability, ClientCertificates, Settings};
 
 /// The open HTTP ports.
 #[derive(Debug)]
 pub(crate) struct HttpDoors {
     /// Everything on one port.
     pub(crate) front: Listener,
+    /// The same with TLS alone.
+    pub(crate) https: Option<Listener>,
     /// The same on the port of each service.
     pub(crate) compat: Vec<Listener>,
 }
 
+/// The certificates of HTTP and of MQTT: their protocols differ, and what they ask of clients.
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    pub(crate) http: tls::Server,
+    pub(crate) mqtt: tls::Server,
+}
+
+impl Certificates {
+    /// Reads them, where there are any.
+    pub(crate) async fn load(settings: &Settings) -> anyhow::Result<Option<Self>> {
+        let tls = &settings.tls;
+        let Some((certificate, key)) = tls.server_cert.as_ref().zip(tls.server_key.as_ref()) else {
+            return Ok(None);
+        };
+        let shown = |clients| tls::Tls {
+            certificate: certificate.source().clone(),
+            key: key.source().clone(),
+            client_authorities: tls.client_ca_certs.as_ref().map(|pem| pem.source().clone()),
+            clients,
+        };
+        let clients = match tls.client_certs {
+            ClientCertificates::Optional => tls::Clients::Optional,
+            ClientCertificates::Required => tls::Clients::Required,
+        };
+        let load = |clients, protocols| async move {
+            tls::Server::load(shown(clients), protocols, None, tls::Bounds::default()).await.map_err(|error| {
+                anyhow::anyhow!(
+                    "TLS: {error} ({}); see `tls.server_cert`, `tls.server_key` and `tls.client_ca_certs`",
+                    error.chain()
+                )
+            })
+        };
+        Ok(Some(Self {
+            http: load(tls::Clients::Optional, &["h2", "http/1.1"]).await?,
+            mqtt: load(clients, &[]).await?,
+        }))
+    }
+
+    fn of_http(certificates: Option<&Self>, plain: bool) -> Encryption {
+        match certificates {
+            None => Encryption::Off,
+            Some(certificates) if plain => Encryption::Welcome(certificates.http.clone()),
+            Some(certificates) => Encryption::Required(certificates.http.clone()),
+        }
+    }
+}
+
 impl HttpDoors {
     /// Opens them.
-    pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        settings: &Settings,
+        certificates: Option<&Certificates>,
+    ) -> anyhow::Result<Self> {
         let address = &settings.node.http;
-        let bind = |at| Listener::bind(at, options(settings, "clients"));
+        let options = |service, plain| ListenerOptions {
+            encryption: Certificates::of_http(certificates, plain),
+            ..options(settings, service)
+        };
+        let bind = |at| Listener::bind(at, options("clients", settings.tls.plain));
         let front =
             bind_any(address, bind).await.map_err(|error| refused("HTTP", "http", address, &error))?;
+        let https = match certificates {
+            None => None,
+            Some(_) => {
+                let address = &settings.tls.https;
+                let bind = |at| Listener::bind(at, options("clients", false));
+                let bound = bind_any(address, bind).await;
+                Some(bound.map_err(|error| refused("HTTPS", "tls.https", address, &error))?)
+            }
+        };
         let (mut compat, mut closed) = (Vec::new(), Vec::new());
         for (service, port) in settings.compat_ports() {
             let address = address.with_port(port);
-            match bind_any(&address, |at| Listener::bind(at, options(settings, service))).await {
+            match bind_any(&address, |at| Listener::bind(at, options(service, settings.tls.plain))).await {
                 Ok(listener) => compat.push(listener),
                 // The front door may have been put on one of these ports.
                 Err(_) if port == front.local_addr().port() => {}
@@ -42,19 +107,45 @@ impl HttpDoors {
                 closed.join(", ")
             );
         }
-        Ok(Self { front, compat })
+        Ok(Self { front, https, compat })
     }
 }
 
-/// Opens the MQTT port, where this node speaks MQTT.
-pub(crate) async fn open_mqtt(settings: &Settings) -> anyhow::Result<Option<messaging::mqtt::Listener>> {
-    if !settings.node.only.serves(Capability::Mqtt) {
-        return Ok(None);
+/// The open MQTT ports.
+#[derive(Debug, Default)]
+pub(crate) struct MqttDoors {
+    /// Over TCP.
+    pub(crate) plain: Option<messaging::mqtt::Listener>,
+    /// Over TLS.
+    pub(crate) tls: Option<messaging::mqtt::Listener>,
+}
+
+impl MqttDoors {
+    /// Opens them, where this node speaks MQTT.
+    pub(crate) async fn open(
+        settings: &Settings,
+        certificates: Option<&Certificates>,
+    ) -> anyhow::Result<Self> {
+        if !settings.node.only.serves(Capability::Mqtt) {
+            return Ok(Self::default());
+        }
+        let bind = |at| std::future::ready(messaging::mqtt::Listener::bind(at));
+        let open = async |what, setting, address| {
+            bind_any(address, bind).await.map_err(|error| refused(what, setting, address, &error))
+        };
+        let plain = match settings.tls.plain {
+            true => Some(open("MQTT", "mqtt", &settings.node.mqtt).await?),
+            false => None,
+        };
+        let tls = match certificates {
+            Some(certificates) => {
+                let listener = open("MQTT over TLS", "tls.mqtts", &settings.tls.mqtts).await?;
+                Some(listener.with_tls(certificates.mqtt.clone()))
+            }
+            None => None,
+        };
+        Ok(Self { plain, tls })
     }
-    let address = &settings.node.mqtt;
-    let bind = |at| std::future::ready(messaging::mqtt::Listener::bind(at));
-    let listener = bind_any(address, bind).await.map_err(|error| refused("MQTT", "mqtt", address, &error))?;
-    Ok(Some(listener))
 }
 
 /// Where CoAP is spoken when nobody says otherwise (RFC 7252 §6.1).
@@ -124,10 +215,11 @@ fn grpc_options(settings: &Settings, service: &'static str) -> grpc::ListenerOpt
     let pair = grpc.server_cert.as_ref().zip(grpc.server_key.as_ref());
     grpc::ListenerOptions {
         service,
-        tls: pair.map(|(certificate, key)| grpc::tls::Tls {
+        tls: pair.map(|(certificate, key)| tls::Tls {
             certificate: certificate.source().clone(),
             key: key.source().clone(),
             client_authorities: grpc.client_ca_certs.as_ref().map(|pem| pem.source().clone()),
+            clients: tls::Clients::Required,
         }),
         insecure: grpc.insecure,
         max_connections: grpc.max_connections.0,
@@ -143,6 +235,7 @@ fn options(settings: &Settings, service: &'static str) -> ListenerOptions {
         idle_timeout: settings.web.idle_timeout,
         max_connections: settings.web.max_connections.0,
         grace: settings.node.shutdown_grace,
+        ..ListenerOptions::default()
     }
 }
 
@@ -161,9 +254,11 @@ where
     Err(last)
 }
 
-/// One sentence on why `what` cannot listen there, with what to change; `setting` is also the flag.
+/// One sentence on why `what` cannot listen there, with what to change; `setting` is also the flag, if it stands at the top.
 pub(crate) fn refused(what: &str, setting: &str, address: &Address, error: &io::Error) -> anyhow::Error {
-    let change = format!("--{setting}, TRUNKLINE_{} or `{setting}`", setting.to_uppercase());
+    let variable = setting.to_uppercase().replace('.', "_");
+    let flag = if setting.contains('.') { String::new() } else { format!("--{setting}, ") };
+    let change = format!("{flag}TRUNKLINE_{variable} or `{setting}`");
     match error.kind() {
         io::ErrorKind::AddrInUse => anyhow::anyhow!(
             "the {what} port {} is in use on {}; stop the program that has it, or choose another with {change}",
@@ -191,7 +286,7 @@ mod tests {
             .with_flag("http", "--http", Some(http.to_string()))
             .with_flag("compat_ports.enabled", "", Some(compat.is_some().to_string()))
             .with_flag("compat_ports.auth", "", ports.or(Some("none".to_owned())));
-        for service in ["users", "domains", "groups", "channels", "clients", "http_adapter"] {
+        for service in ["users", "domains", "groups", "channels", "clients", "http_adapter", "ws_adapter"] {
             layers = layers.with_flag(
                 config::table().into_iter().find(|s| s.key == format!("compat_ports.{service}")).unwrap().key,
                 "",
@@ -205,7 +300,7 @@ mod tests {
     async fn a_taken_front_door_is_an_error_that_says_what_to_change() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let at = taken.local_addr().unwrap();
-        let error = HttpDoors::open(&settings(at, None)).await.unwrap_err();
+        let error = HttpDoors::open(&settings(at, None), None).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
@@ -221,12 +316,12 @@ mod tests {
         let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let taken = std::net::TcpListener::bind(free).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let doors = HttpDoors::open(&settings(free, Some(port))).await.unwrap();
+        let doors = HttpDoors::open(&settings(free, Some(port)), None).await.unwrap();
         assert_ne!(doors.front.local_addr().port(), 0);
         assert!(doors.compat.is_empty());
 
         drop(taken);
-        let doors = HttpDoors::open(&settings(free, Some(port))).await.unwrap();
+        let doors = HttpDoors::open(&settings(free, Some(port)), None).await.unwrap();
         assert_eq!(doors.compat.iter().map(|door| door.local_addr().port()).collect::<Vec<_>>(), [port]);
     }
 }

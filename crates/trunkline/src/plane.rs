@@ -106,8 +106,59 @@ impl RegistryGate {
         }
     }
 
+    /// A client by its certificate. The client is named by its id, in an alternative name or as the common name; a
+    /// common name that is no id is the client's secret, as upstream's devices have it. Whatever is sent besides must
+    /// be of the same client, or be that secret (reference 05 §3.3 and §12).
+    async fn certified(
+        &self,
+        certificate: &tls::Certificate,
+        with: Option<&Credentials<'_>>,
+        domain: &str,
+        peer: IpAddr,
+    ) -> Result<Identity> {
+        let with = with.filter(|with| !matches!(with, Credentials::Password { user_name: "", password: [] }));
+        if let Some(own) = self.named(certificate).await? {
+            return match with {
+                None => Ok(own),
+                Some(Credentials::Password { user_name, password: [] }) if is_of(user_name, &own) => Ok(own),
+                Some(with) => {
+                    let shown = Box::pin(self.authenticated(*with, peer)).await?;
+                    if shown.key() == own.key() { Ok(shown) } else { Err(Error::denied()) }
+                }
+            };
+        }
+        let secret = Secret::new(certificate.common_name.clone());
+        let id = match with {
+            None => domain,
+            Some(Credentials::Password { user_name, password: [] }) => user_name,
+            Some(with) if Secret::new(secret_of(with)) == secret => {
+                return Box::pin(self.authenticated(*with, peer)).await;
+            }
+            Some(_) => return Err(Error::denied()),
+        };
+        if id.is_empty() || secret.expose().is_empty() {
+            return Err(Error::unauthenticated());
+        }
+        self.client(id, secret.expose(), peer).await?.ok_or_else(Error::unauthenticated)
+    }
+
+    /// The client that a certificate names.
+    async fn named(&self, certificate: &tls::Certificate) -> Result<Option<Identity>> {
+        let names = certificate.names.iter().chain([&certificate.common_name]);
+        let id = |name: &String| ClientId::from_str(name.strip_prefix("urn:uuid:").unwrap_or(name)).ok();
+        for id in names.filter_map(id) {
+            if let Some(known) = self.0.clients.credentials(id).await? {
+                return enabled(known).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
     async fn authenticated(&self, credentials: Credentials<'_>, peer: IpAddr) -> Result<Identity> {
         match credentials {
+            Credentials::Certificate { certificate, with, domain } => {
+                self.certified(certificate, with, domain, peer).await
+            }
             Credentials::Password { password: [], .. } => Err(Error::unauthenticated()),
             Credentials::Password { user_name, password } => {
                 let password = std::str::from_utf8(password).map_err(|_| Error::unauthenticated())?;
@@ -195,6 +246,22 @@ fn revocable(verified: &Verified) -> Option<Revocable> {
             verified.id.as_deref().and_then(|id| id.parse().ok()).map(Revocable::Key)
         }
         Credential::Session | Credential::Standalone | Credential::Service => None,
+    }
+}
+
+/// Whether a user name is empty or the client's id.
+fn is_of(user_name: &str, identity: &Identity) -> bool {
+    user_name.is_empty()
+        || matches!(identity, Identity::Client { client, .. } if ClientId::from_str(user_name).is_ok_and(|id| id == *client))
+}
+
+/// The secret that was sent.
+fn secret_of(credentials: &Credentials<'_>) -> String {
+    match credentials {
+        Credentials::Password { password, .. } => String::from_utf8_lossy(password).into_owned(),
+        Credentials::Basic { secret, .. } | Credentials::Secret { secret, .. } => (*secret).to_owned(),
+        Credentials::Bearer { token, .. } => (*token).to_owned(),
+        Credentials::Certificate { .. } => String::new(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::announce::{self, Welcome};
 use crate::compose::Platform;
 use crate::config::{self, Layers, Settings};
 use crate::data_dir::DataDir;
-use crate::doors::HttpDoors;
+use crate::doors::{Certificates, HttpDoors, MqttDoors};
 use crate::{compose, doors, logging, open_files, signals};
 
 /// Runs the node until it is told to stop.
@@ -40,8 +40,9 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     signals::watch(shutdown.clone())?;
     let data = DataDir::open(&settings.node.data_dir)?;
-    let doors = HttpDoors::open(&settings).await?;
-    let mqtt = doors::open_mqtt(&settings).await?;
+    let certificates = Certificates::load(&settings).await?;
+    let doors = HttpDoors::open(&settings, certificates.as_ref()).await?;
+    let mqtt = MqttDoors::open(&settings, certificates.as_ref()).await?;
     let coap = doors::open_coap(&settings).await?;
     let grpc = doors::open_grpc(&settings).await?;
     let Some(platform) =
@@ -55,16 +56,21 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         settings: &settings,
         http: doors.front.local_addr(),
         compat: doors.compat.iter().map(web::Listener::local_addr).collect(),
-        mqtt: mqtt.as_ref().map(messaging::mqtt::Listener::local_addr),
+        https: doors.https.as_ref().map(web::Listener::local_addr),
+        mqtt: mqtt.plain.as_ref().map(messaging::mqtt::Listener::local_addr),
+        mqtts: mqtt.tls.as_ref().map(messaging::mqtt::Listener::local_addr),
         coap: coap.as_ref().map(coap::Listener::local_addr),
         grpc: grpc.iter().map(grpc::Listener::local_addr).collect(),
         generated_password: platform.generated_password.as_ref(),
     };
     let serving = TaskTracker::new();
-    for listener in std::iter::once(doors.front).chain(doors.compat) {
+    for listener in std::iter::once(doors.front).chain(doors.https).chain(doors.compat) {
         serving.spawn(listener.serve(platform.app.clone(), shutdown.clone()));
     }
-    if let Some(listener) = mqtt {
+    for tls in certificates.into_iter().flat_map(|certificates| [certificates.http, certificates.mqtt]) {
+        tokio::spawn(tls.tend(shutdown.clone()));
+    }
+    for listener in mqtt.plain.into_iter().chain(mqtt.tls) {
         serving.spawn(listener.serve(platform.engine.clone(), shutdown.clone()));
     }
     if let Some(listener) = coap {

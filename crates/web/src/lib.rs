@@ -45,7 +45,7 @@ pub use extract::{
 };
 pub use guard::Guard;
 pub use health::ReadinessCheck;
-pub use listener::{Connection, Listener, ListenerOptions};
+pub use listener::{ClientCertificate, Connection, Encryption, Listener, ListenerOptions};
 pub use metrics::Metrics;
 pub use proxies::{Network, TrustedProxies};
 pub use request_id::RequestId;

@@ -1,6 +1,7 @@
 // One MQTT connection of mqtt.js, driven by lines on standard input. Arguments, commands and events are those of
 // ../python/probe.py, so that one test can drive either.
 
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import mqtt from "mqtt";
 
@@ -11,10 +12,16 @@ const will = options.will?.split(/,(.*)/s);
 
 const say = (...words) => console.log(words.join(" "));
 
+const file = (path) => path && readFileSync(path);
+
 const client = mqtt.connect({
   host,
   port: Number(port),
-  protocol: "mqtt",
+  protocol: options.transport === "ws" ? (options.ca ? "wss" : "ws") : options.ca ? "mqtts" : "mqtt",
+  path: "/mqtt",
+  ca: file(options.ca),
+  cert: file(options.cert),
+  key: file(options.key),
   protocolVersion: version === "5" ? 5 : 4,
   clientId: options.id ?? `probe-${process.pid}`,
   username,

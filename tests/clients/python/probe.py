@@ -3,7 +3,7 @@
     probe.py HOST PORT VERSION USERNAME PASSWORD [option=value ...]
 
 VERSION is 3 or 5. Options: id=CLIENT_ID, will=TOPIC,PAYLOAD (QoS 1, not retained), clean=false (and with version 5 a
-session that lives an hour).
+session that lives an hour), transport=ws (WebSocket at /mqtt), ca=FILE (TLS), and with it cert=FILE and key=FILE.
 
 Input, one command a line: `sub QOS FILTER`, `pub QOS RETAIN TOPIC PAYLOAD`, `die` (drop the connection without a
 word), `end` (DISCONNECT); the end of the input is `end`. Output, one event a line:
@@ -57,9 +57,15 @@ def main():
         client_id=options.get("id", ""),
         protocol=paho.MQTTv5 if version == "5" else paho.MQTTv311,
         reconnect_on_failure=False,
+        transport="websockets" if options.get("transport") == "ws" else "tcp",
         **({} if version == "5" else {"clean_session": clean}),
     )
-    client.username_pw_set(username, password)
+    if username or password:
+        client.username_pw_set(username, password)
+    if options.get("transport") == "ws":
+        client.ws_set_options(path="/mqtt")
+    if "ca" in options:
+        client.tls_set(options["ca"], options.get("cert"), options.get("key"))
     if "will" in options:
         topic, payload = options["will"].split(",", 1)
         client.will_set(topic, payload, qos=1)

@@ -12,8 +12,9 @@ use tonic::{
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
+use ::tls::{Clients, Pem};
+
 use super::*;
-use crate::tls::Pem;
 
 /// An authority, and a certificate for `localhost` that it has signed, in files of a directory.
 fn certificates(dir: &Path) {
@@ -45,6 +46,7 @@ fn tls(dir: &Path, demanding: bool) -> Option<Tls> {
         certificate: file("server.crt"),
         key: file("server.key"),
         client_authorities: demanding.then(|| file("ca.crt")),
+        clients: Clients::Required,
     })
 }
 
@@ -109,7 +111,8 @@ async fn bad_certificates_are_an_error_at_the_start() {
     let text = |text: &str| Pem::Text(text.to_owned());
     let missing = Pem::File("/nowhere/server.crt".into());
     for certificate in [text("nonsense"), missing] {
-        let tls = Some(Tls { certificate, key: text("nonsense"), client_authorities: None });
+        let (key, clients) = (text("nonsense"), Clients::Required);
+        let tls = Some(Tls { certificate, key, client_authorities: None, clients });
         let options = ListenerOptions { tls, ..ListenerOptions::default() };
         let error = Listener::bind("127.0.0.1:0".parse().unwrap(), options).await.err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");

@@ -18,6 +18,15 @@ pub(crate) trait Pipe: Send + Sync + 'static {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 }
 
+/// A pipe that only the owner of the connection writes to; see [`Pipe::try_write`].
+pub(crate) struct OwnerOnly;
+
+impl Pipe for OwnerOnly {
+    fn try_write(&self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
 impl Pipe for TcpStream {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         Self::try_write(self, bytes)

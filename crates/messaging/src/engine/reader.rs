@@ -15,7 +15,7 @@
 //! The race it must win: whoever writes into the output finds that only the reader can take from it, and wakes it;
 //! a reader that looks while somebody writes finds nothing and is woken by him. So nothing is left lying.
 
-use std::{collections::VecDeque, fmt, io, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use kernel::{Error, Kind, Result};
@@ -27,7 +27,7 @@ use super::disconnect::Departure;
 use super::fanout::Work;
 use super::inflight::Last;
 use super::link::{Close, Link};
-use super::output::Pipe;
+use super::output::OwnerOnly;
 use super::publish::{Origin, Refusal, Ticket};
 use super::session::Session;
 use super::subscribe::Owed;
@@ -41,15 +41,6 @@ use crate::wire::{
 
 /// QoS 1 messages that a reader may have without having acknowledged them.
 const WINDOW: u16 = 64;
-
-/// A pipe that only its owner empties.
-struct Kept;
-
-impl Pipe for Kept {
-    fn try_write(&self, _bytes: &[u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
-    }
-}
 
 /// A moment before credentials are looked at; see [`Engine::attach_reader`].
 #[derive(Debug, Clone, Copy)]
@@ -139,7 +130,7 @@ impl Engine {
             ends_with_rights: true,
         };
         let tracked = core.connections.token();
-        let (session, link) = match core.attach(newcomer, Box::new(Kept)) {
+        let (session, link) = match core.attach(newcomer, Box::new(OwnerOnly)) {
             Ok(attached) => attached,
             Err(NotAttached::Outdated) => return Ok(None),
             Err(NotAttached::Refused(_)) => {

@@ -8,17 +8,17 @@
 //! each other would wait for each other for ever. So while it waits it goes on reading: acknowledgements are handled
 //! at once, everything else is held in order, up to a bound. Only then does it stop reading, and TCP slows the client.
 
-use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hashbrown::HashMap;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, timeout};
 
 use super::explain::{self, explained};
 use super::handshake::Established;
 use super::input::Rest;
+use super::transport::{Ready, Transport};
 use crate::engine::Core;
 use crate::engine::disconnect::Departure;
 use crate::engine::fanout::Work;
@@ -80,7 +80,7 @@ pub(super) struct Connection {
     pub(super) answers: Vec<u8>,
     /// The client wants reason strings.
     pub(super) explains: bool,
-    stream: Arc<TcpStream>,
+    transport: Transport,
     decoder: Decoder,
     rest: Rest,
     /// Packets that wait for a subscriber's queue, and their size.
@@ -100,8 +100,18 @@ pub(super) struct Connection {
 
 /// Serves a client until it goes, and takes its leave.
 pub(super) async fn serve(core: Arc<Core>, established: Established) {
-    let Established { stream, session, link, identity, decoder, rest, input, explains, silence, expires_at } =
-        established;
+    let Established {
+        transport,
+        session,
+        link,
+        identity,
+        decoder,
+        rest,
+        input,
+        explains,
+        silence,
+        expires_at,
+    } = established;
     let mut connection = Connection {
         core,
         session,
@@ -111,7 +121,7 @@ pub(super) async fn serve(core: Arc<Core>, established: Established) {
         aliases: Vec::new(),
         answers: Vec::new(),
         explains,
-        stream,
+        transport,
         decoder,
         rest,
         held: VecDeque::new(),
@@ -142,6 +152,7 @@ impl Connection {
             if self.end_of_stream && self.held.is_empty() {
                 return Exit::Closed;
             }
+            self.take_turn();
             let OutputState { blocked, backed_up, stuck_since } = self.output_state();
             if let Some(at) = stuck_since.map(|since| since + self.patience())
                 && at < timer.deadline()
@@ -153,15 +164,12 @@ impl Connection {
             let step = tokio::select! {
                 biased;
                 () = self.link.wake.notified() => Ok(()),
-                writable = self.stream.writable(), if blocked => {
-                    writable.map(|()| self.session.unblock(&self.link, Instant::now())).map_err(|_| Exit::Closed)
-                }
                 () = wait(&mut self.stall) => {
                     self.stall = None;
                     self.resume().await
                 }
-                readable = self.stream.readable(), if reads => match readable {
-                    Ok(()) => self.read().await,
+                ready = self.transport.ready(blocked, reads, &mut self.rest) => match ready {
+                    Ok(ready) => self.go_on(ready).await,
                     Err(_) => Err(Exit::Closed),
                 },
                 () = timer.as_mut() => self.time_passed(timer.as_mut(), reads),
@@ -180,27 +188,44 @@ impl Connection {
         OutputState {
             blocked: state.output.blocked,
             backed_up: state.output.len() > self.core.shared.limits.output_bytes,
-            stuck_since: state.output.stuck_since,
+            stuck_since: if self.transport.is_plain() {
+                state.output.stuck_since
+            } else {
+                self.transport.stuck_since()
+            },
         }
     }
 
-    /// Reads once and handles what came.
-    async fn read(&mut self) -> Result<(), Exit> {
-        let input = match self.rest.read(&self.stream) {
-            Ok(input) => input,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(_) => return Err(Exit::Closed),
-        };
-        if input.is_empty() {
-            self.end_of_stream = true;
-            return Ok(());
+    /// Takes what waits, if it is this task alone that may send it.
+    fn take_turn(&mut self) {
+        if self.transport.wants_turn()
+            && let Some(turn) = self.session.begin_turn(&self.link)
+        {
+            self.transport.send(turn);
         }
-        let size = input.len();
-        let outcome = self.batch(input).await;
-        if size >= TURN {
-            tokio::task::yield_now().await;
+    }
+
+    /// Goes on with what the stream has made possible.
+    async fn go_on(&mut self, ready: Ready) -> Result<(), Exit> {
+        match ready {
+            Ready::Input(input) if input.is_empty() => self.end_of_stream = true,
+            Ready::Input(input) => {
+                let size = input.len();
+                let outcome = self.batch(input).await;
+                if size >= TURN {
+                    tokio::task::yield_now().await;
+                }
+                return outcome;
+            }
+            Ready::Writable => self.session.unblock(&self.link, Instant::now()),
+            Ready::Sent(buffer, written) => {
+                let next = self.session.end_turn(&self.link, buffer, written, Instant::now());
+                if let Some(turn) = next {
+                    self.transport.send(turn);
+                }
+            }
         }
-        outcome
+        Ok(())
     }
 
     /// Handles every whole packet of `input`.
@@ -332,10 +357,9 @@ impl Connection {
             }
             Exit::Asked(Close::TakenOver { farewell }) => {
                 if farewell {
-                    let _best_effort = self.stream.try_write(&self.goodbye(
-                        ReasonCode::SESSION_TAKEN_OVER,
-                        explain::closed(ReasonCode::SESSION_TAKEN_OVER),
-                    ));
+                    let reason = ReasonCode::SESSION_TAKEN_OVER;
+                    let goodbye = self.goodbye(reason, explain::closed(reason));
+                    self.transport.send_last(&goodbye).await;
                 }
                 None
             }
@@ -346,6 +370,7 @@ impl Connection {
             // A client that does not take its last bytes in time goes without them.
             let _drained = timeout(FAREWELL, self.drain()).await;
         }
+        self.transport.finish().await;
     }
 
     /// A DISCONNECT; nothing in MQTT 3, whose servers just close.
@@ -371,10 +396,17 @@ impl Connection {
                     return;
                 }
             }
-            if self.link.closing() == Some(Close::Broken) || self.stream.writable().await.is_err() {
+            self.take_turn();
+            if self.link.closing() == Some(Close::Broken) {
                 return;
             }
-            self.session.unblock(&self.link, Instant::now());
+            match self.transport.ready(true, false, &mut self.rest).await {
+                Ok(ready) => {
+                    // Nothing is read, so that no packet can fail.
+                    let _sent = Box::pin(self.go_on(ready)).await;
+                }
+                Err(_) => return,
+            }
             tokio::task::yield_now().await;
         }
     }

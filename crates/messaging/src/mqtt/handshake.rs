@@ -3,18 +3,19 @@
 //! The race it must win: whoever connects and says nothing must cost next to nothing, and not for long. All of it
 //! together, the gate's answer included, has [`Limits::handshake`](crate::Limits::handshake).
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use kernel::Kind;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::explain::{self, explained};
 use super::input::Rest;
+use super::transport::{Peer, Ready, Transport};
 use crate::engine::Core;
 use crate::engine::connect::{Newcomer, NotAttached};
 use crate::engine::link::{Close, Link};
+use crate::engine::output::Pipe;
 use crate::engine::publish::Refusal;
 use crate::engine::session::Session;
 use crate::gate::{Action, Credentials, Identity};
@@ -23,7 +24,7 @@ use crate::wire::{ConnAck, Connect, Decoder, Packet, ReasonCode, Text, Version, 
 
 /// A client that has been let in.
 pub(super) struct Established {
-    pub(super) stream: Arc<TcpStream>,
+    pub(super) transport: Transport,
     pub(super) session: Arc<Session>,
     pub(super) link: Arc<Link>,
     pub(super) identity: Identity,
@@ -63,12 +64,15 @@ pub(super) enum NotLetIn {
 }
 
 /// Reads the CONNECT and answers it.
-pub(super) async fn let_in(core: &Arc<Core>, stream: TcpStream) -> Result<Established, NotLetIn> {
-    let stream = Arc::new(stream);
+pub(super) async fn let_in(
+    core: &Arc<Core>,
+    transport: Transport,
+    peer: &Peer,
+) -> Result<Established, NotLetIn> {
     let established = tokio::select! {
         biased;
         () = core.closing.cancelled() => return Err(NotLetIn::ShuttingDown),
-        established = timeout(core.shared.limits.handshake, greet(core, stream)) => established,
+        established = timeout(core.shared.limits.handshake, greet(core, transport, peer)) => established,
     };
     let established = established.map_err(|_| NotLetIn::TooSlow)??;
     if core.closing.is_cancelled() {
@@ -77,58 +81,70 @@ pub(super) async fn let_in(core: &Arc<Core>, stream: TcpStream) -> Result<Establ
     Ok(established)
 }
 
-async fn greet(core: &Arc<Core>, stream: Arc<TcpStream>) -> Result<Established, NotLetIn> {
+async fn greet(core: &Arc<Core>, mut transport: Transport, peer: &Peer) -> Result<Established, NotLetIn> {
     let limits = &core.shared.limits;
     let mut decoder = Decoder::of_client(in_memory(limits.packet_bytes.min(limits.connect_bytes)));
     let mut rest = Rest::default();
-    let (connect, input) = match first_packet(&stream, &mut decoder, &mut rest).await {
+    let (connect, input) = match first_packet(&mut transport, &mut decoder, &mut rest).await {
         Ok(first) => first,
         Err(NotLetIn::Violation(violation)) => {
             // A client of a version that we do not know is answered in 3.1.1 ([MQTT-3.1.2-2] of 3.1.1).
             let version = decoder.version().unwrap_or(Version::V311);
             core.shared.stats.violations.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            refuse(&stream, version, usize::MAX, violation.reason_code(), Some(violation.text()));
+            let (reason, text) = (violation.reason_code(), Some(violation.text()));
+            refuse(&mut transport, version, usize::MAX, reason, text).await;
             return Err(NotLetIn::Violation(violation));
         }
         Err(other) => return Err(other),
     };
     let version = connect.version;
-    let peer = stream.peer_addr()?.ip();
     let admitted = loop {
-        match admit(core, &connect, &stream, peer).await {
+        match admit(core, &connect, transport.pipe(), peer).await {
             Err(NotAttached::Outdated) => {}
             Err(NotAttached::Refused(reason)) => break Err(reason),
             Ok(admitted) => break Ok(admitted),
         }
     };
-    let (session, link, identity) = admitted.map_err(|reason| {
-        let text = explain::refused(reason).filter(|_| connect.request_problem_information);
-        refuse(&stream, version, largest_for(&connect), reason, text);
-        NotLetIn::Refused(reason)
-    })?;
+    let (session, link, identity) = match admitted {
+        Ok(admitted) => admitted,
+        Err(reason) => {
+            let text = explain::refused(reason).filter(|_| connect.request_problem_information);
+            refuse(&mut transport, version, largest_for(&connect), reason, text).await;
+            transport.finish().await;
+            return Err(NotLetIn::Refused(reason));
+        }
+    };
     decoder.set_maximum_packet_size(in_memory(limits.packet_bytes));
     let explains = connect.request_problem_information;
     session.flush(Instant::now());
     let keep_alive = granted_keep_alive(core, &connect);
     let silence = (keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1_500));
     let expires_at = core.expiry_of(&identity);
-    Ok(Established { stream, session, link, identity, decoder, rest, input, explains, silence, expires_at })
+    Ok(Established {
+        transport,
+        session,
+        link,
+        identity,
+        decoder,
+        rest,
+        input,
+        explains,
+        silence,
+        expires_at,
+    })
 }
 
 /// Waits for the whole CONNECT; returns what came behind it too.
 async fn first_packet(
-    stream: &TcpStream,
+    transport: &mut Transport,
     decoder: &mut Decoder,
     rest: &mut Rest,
 ) -> Result<(Box<Connect>, Bytes), NotLetIn> {
     loop {
-        stream.readable().await?;
-        let mut input = match rest.read(stream) {
-            Ok(input) if input.is_empty() => return Err(NotLetIn::Closed),
-            Ok(input) => input,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error.into()),
-        };
+        let Ready::Input(mut input) = transport.ready(false, true, rest).await? else { continue };
+        if input.is_empty() {
+            return Err(NotLetIn::Closed);
+        }
         match decoder.decode(&mut input).map_err(NotLetIn::Violation)? {
             Some(Packet::Connect(connect)) => return Ok((connect, input)),
             // The decoder lets nothing else come first.
@@ -142,8 +158,8 @@ async fn first_packet(
 async fn admit(
     core: &Arc<Core>,
     connect: &Connect,
-    stream: &Arc<TcpStream>,
-    peer: IpAddr,
+    pipe: Box<dyn Pipe>,
+    peer: &Peer,
 ) -> Result<(Arc<Session>, Arc<Link>, Identity), NotAttached> {
     if connect.authentication_method.is_some() {
         return Err(ReasonCode::BAD_AUTHENTICATION_METHOD.into());
@@ -178,7 +194,7 @@ async fn admit(
         connack,
         ends_with_rights: false,
     };
-    let (session, link) = core.attach(newcomer, Box::new(Arc::clone(stream)))?;
+    let (session, link) = core.attach(newcomer, pipe)?;
     Ok((session, link, identity))
 }
 
@@ -197,12 +213,16 @@ fn client_id(core: &Core, connect: &Connect, connack: &mut ConnAck) -> Result<Te
     Ok(assigned)
 }
 
-async fn authenticate(core: &Core, connect: &Connect, peer: IpAddr) -> Result<Identity, ReasonCode> {
-    let credentials = Credentials::Password {
+async fn authenticate(core: &Core, connect: &Connect, peer: &Peer) -> Result<Identity, ReasonCode> {
+    let password = Credentials::Password {
         user_name: connect.user_name.as_ref().map_or("", Text::as_str),
         password: connect.password.as_ref().map_or(&[], |password| password.expose()),
     };
-    core.gate.authenticate(credentials, peer).await.map_err(|error| match error.kind() {
+    let credentials = match &peer.certificate {
+        None => password,
+        Some(certificate) => Credentials::Certificate { certificate, with: Some(&password), domain: "" },
+    };
+    core.gate.authenticate(credentials, peer.address.ip()).await.map_err(|error| match error.kind() {
         Kind::Denied => ReasonCode::NOT_AUTHORIZED,
         Kind::Limited => ReasonCode::CONNECTION_RATE_EXCEEDED,
         Kind::Unavailable | Kind::Internal => {
@@ -271,8 +291,8 @@ fn granted_keep_alive(core: &Core, connect: &Connect) -> u16 {
 }
 
 /// Answers with a failure, as far as the version has a word for it and the socket takes it at once.
-fn refuse(
-    stream: &TcpStream,
+async fn refuse(
+    transport: &mut Transport,
     version: Version,
     maximum_packet_size: usize,
     reason: ReasonCode,
@@ -287,6 +307,6 @@ fn refuse(
     let packet = Packet::ConnAck(Box::new(ConnAck::refused(reason)));
     let encoded = encode(&explained(packet, text, version, maximum_packet_size), version, &mut out);
     if encoded.is_ok() && out.len() <= maximum_packet_size {
-        let _best_effort = stream.try_write(&out);
+        transport.send_last(&out).await;
     }
 }

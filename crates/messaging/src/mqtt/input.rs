@@ -32,15 +32,19 @@ impl Rest {
         }
     }
 
-    /// Reads what is there now behind what was left; empty at the end of the stream.
+    /// Reads what is there now behind what was left; empty at the end of the stream. `fill` appends to the buffer and
+    /// says how much.
     ///
     /// # Errors
     ///
-    /// Those of the socket; `WouldBlock` when there is nothing to read.
-    pub(super) fn read(&mut self, stream: &TcpStream) -> io::Result<Bytes> {
+    /// Those of `fill`; `WouldBlock` when there is nothing to read.
+    pub(super) fn read(
+        &mut self,
+        fill: impl FnOnce(&mut BytesMut) -> io::Result<usize>,
+    ) -> io::Result<Bytes> {
         if self.0.len() > COPIED {
             self.0.reserve(BUFFER);
-            let count = read_into(stream, &mut self.0)?;
+            let count = fill(&mut self.0)?;
             return Ok(if count == 0 { Bytes::new() } else { std::mem::take(&mut self.0).freeze() });
         }
         SCRATCH.with_borrow_mut(|scratch| {
@@ -48,7 +52,7 @@ impl Rest {
                 scratch.reserve(BUFFER);
             }
             scratch.extend_from_slice(&self.0);
-            match read_into(stream, scratch) {
+            match fill(scratch) {
                 Ok(0) => {
                     scratch.clear();
                     Ok(Bytes::new())
@@ -66,12 +70,12 @@ impl Rest {
     }
 }
 
-/// Reads once. A read that leaves room in the buffer has emptied the socket: the socket then counts as not readable
+/// Reads once from a plain socket. A read that leaves room in the buffer has emptied the socket: the socket then counts as not readable
 /// until the operating system says otherwise, which saves the read that would find nothing.
 ///
 /// INVARIANT: `try_io` notes the readiness before the read and takes back only that one, so that bytes that arrive in
 /// between are not overlooked.
-fn read_into(stream: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
+pub(super) fn read_into(stream: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
     let room = buffer.capacity() - buffer.len();
     let mut last = None;
     let outcome = stream.try_io(Interest::READABLE, || match stream.try_read_buf(buffer) {

@@ -1,14 +1,22 @@
 //! Accepts MQTT connections.
 
-use std::{io, net::SocketAddr, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
+use tls::Certificate;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use super::transport::{ByteStream, Peer, Transport};
 use super::{connection, handshake};
 use crate::Engine;
 use crate::engine::Core;
 use crate::engine::handshakes::Place;
+use crate::stats::count;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 1_024;
@@ -20,6 +28,7 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 pub struct Listener {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<tls::Server>,
 }
 
 impl Listener {
@@ -36,7 +45,13 @@ impl Listener {
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, tls: None })
+    }
+
+    /// Speaks TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: tls::Server) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 
     /// The address that it listens on.
@@ -54,7 +69,7 @@ impl Listener {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => admit(&engine.0, stream, peer),
+                Ok((stream, peer)) => admit(&engine.0, stream, peer, self.tls.clone()),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "could not accept an MQTT connection");
@@ -65,31 +80,73 @@ impl Listener {
     }
 }
 
-/// Starts the task of a connection, unless there are too many.
-fn admit(core: &Arc<Core>, stream: TcpStream, peer: SocketAddr) {
-    let stats = &core.shared.stats;
-    if core.connections.len() >= core.shared.limits.connections {
-        stats.refused.fetch_add(1, Relaxed);
-        return;
-    }
-    let Some(place) = core.handshakes.begin(peer.ip()) else {
-        stats.refused.fetch_add(1, Relaxed);
-        return;
-    };
-    stats.accepted.fetch_add(1, Relaxed);
-    let serving = serve(Arc::clone(core), stream, peer, place);
-    core.connections.spawn(serving);
+/// Serves a connection whose bytes come from elsewhere, such as a WebSocket, to its end. `certificate` is what the peer
+/// has shown in the handshake of TLS. Closes it at once when there are too many.
+pub async fn serve_stream(
+    engine: &Engine,
+    io: impl ByteStream,
+    peer: SocketAddr,
+    certificate: Option<Arc<Certificate>>,
+) {
+    let core = &engine.0;
+    let Some(place) = enter(core, peer.ip()) else { return };
+    let peer = Peer { address: peer, certificate };
+    let serving = serve(Arc::clone(core), Transport::owned(io), peer, place);
+    // Its own task, so that the end of the node waits for it.
+    let _ended = core.connections.spawn(serving).await;
 }
 
-async fn serve(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, place: Place) {
+/// Starts the task of a connection, unless there are too many.
+fn admit(core: &Arc<Core>, stream: TcpStream, address: SocketAddr, tls: Option<tls::Server>) {
+    let Some(place) = enter(core, address.ip()) else { return };
+    let core_of_task = Arc::clone(core);
+    let mut peer = Peer { address, certificate: None };
+    match tls {
+        None => {
+            let transport = Transport::Plain(Arc::new(stream));
+            core.connections.spawn(serve(core_of_task, transport, peer, place));
+        }
+        Some(tls) => {
+            core.connections.spawn(async move {
+                // Boxed for the same reason as the handshake of MQTT.
+                let shaken = Box::pin(core_of_task.closing.run_until_cancelled(tls.accept(stream))).await;
+                match shaken {
+                    Some(Ok((stream, certificate))) => {
+                        peer.certificate = certificate;
+                        serve(core_of_task, Transport::owned(stream), peer, place).await;
+                    }
+                    Some(Err(error)) => {
+                        count(&core_of_task.shared.stats.tls_failures);
+                        tracing::debug!(peer = %address, %error, "a handshake of TLS failed");
+                    }
+                    None => {}
+                }
+            });
+        }
+    }
+}
+
+/// Room for one more connection, if there is any.
+fn enter(core: &Core, peer: IpAddr) -> Option<Place> {
+    let stats = &core.shared.stats;
+    let full = core.connections.len() >= core.shared.limits.connections;
+    let place = core.handshakes.begin(peer).filter(|_| !full);
+    count(if place.is_some() { &stats.accepted } else { &stats.refused });
+    place
+}
+
+async fn serve(core: Arc<Core>, transport: Transport, peer: Peer, place: Place) {
     // Boxed, so that the memory of the handshake does not stay with an idle connection.
-    let established = Box::pin(handshake::let_in(&core, stream)).await;
+    let established = Box::pin(handshake::let_in(&core, transport, &peer)).await;
     drop(place);
     match established {
-        Ok(established) => connection::serve(core, established).await,
+        Ok(established) => {
+            drop(peer);
+            connection::serve(core, established).await;
+        }
         Err(reason) => {
-            core.shared.stats.connect_failures.fetch_add(1, Relaxed);
-            tracing::debug!(%peer, %reason, "an MQTT client was not let in");
+            count(&core.shared.stats.connect_failures);
+            tracing::debug!(peer = %peer.address, %reason, "an MQTT client was not let in");
         }
     }
 }

@@ -211,6 +211,9 @@ impl Gate for TestGate {
                 Credentials::Secret { secret, domain } if domain == self.plant.domain.to_string() => {
                     self.client(&self.plant.clients[0].to_string(), secret.as_bytes())
                 }
+                Credentials::Certificate { certificate, .. } => {
+                    self.client(&certificate.common_name, b"secret")
+                }
                 Credentials::Secret { .. } => Err(Error::unauthenticated()),
             }
         })

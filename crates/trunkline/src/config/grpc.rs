@@ -33,11 +33,11 @@ impl Value for Host {
 
 /// Certificates or a key: PEM, or the path of a PEM file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pem(::grpc::tls::Pem);
+pub struct Pem(::tls::Pem);
 
 impl Pem {
     /// As listeners take it.
-    pub fn source(&self) -> &::grpc::tls::Pem {
+    pub fn source(&self) -> &::tls::Pem {
         &self.0
     }
 }
@@ -50,9 +50,9 @@ impl Value for Pem {
 
     fn parse(text: &str) -> Option<Self> {
         if text.contains(PEM_BEGINS) {
-            return Some(Self(::grpc::tls::Pem::Text(text.to_owned())));
+            return Some(Self(::tls::Pem::Text(text.to_owned())));
         }
-        (!text.contains('\n')).then(|| Self(::grpc::tls::Pem::File(PathBuf::from(text))))
+        (!text.contains('\n')).then(|| Self(::tls::Pem::File(PathBuf::from(text))))
     }
 
     /// A key must not be shown, the path of one may.

@@ -36,13 +36,13 @@ pub use grpc::{Host, Pem};
 pub(crate) use setting::{Section, Setting};
 pub use settings::{
     AdminSettings, AuthSettings, CoapSettings, CompatPortSettings, GrpcSettings, LogSettings, MailSettings,
-    MessagingSettings, NodeSettings, OAuthSettings, UserSettings, WebSettings,
+    MessagingSettings, NodeSettings, OAuthSettings, TlsSettings, UserSettings, WebSettings,
 };
 pub use show::show;
 pub use source::Source;
 pub use value::{
-    Address, ByteSize, CalloutMethod, Capability, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat,
-    LogLevel, MailTls, MasterKey, Only, Pattern, Ports, StandaloneUser, Words,
+    Address, ByteSize, CalloutMethod, Capability, ClientCertificates, Count, DatabaseUrl, InstanceId,
+    KeysAlgorithm, LogFormat, LogLevel, MailTls, MasterKey, Only, Pattern, Ports, StandaloneUser, Words,
 };
 
 use environment::EnvironmentLayer;
@@ -63,6 +63,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// Ports of the separate services.
     pub compat_ports: CompatPortSettings,
+    /// TLS of HTTP and MQTT.
+    pub tls: TlsSettings,
     /// gRPC.
     pub grpc: GrpcSettings,
     /// CoAP.
@@ -96,6 +98,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     NodeSettings::SECTION,
     AdminSettings::SECTION,
     CompatPortSettings::SECTION,
+    TlsSettings::SECTION,
     GrpcSettings::SECTION,
     CoapSettings::SECTION,
     AuthSettings::SECTION,
@@ -122,6 +125,7 @@ impl Settings {
             node: Group::read(values)?,
             admin: Group::read(values)?,
             compat_ports: Group::read(values)?,
+            tls: Group::read(values)?,
             grpc: Group::read(values)?,
             coap: Group::read(values)?,
             auth: Group::read(values)?,
@@ -151,6 +155,15 @@ impl Settings {
                 "mail.from_address",
                 "is needed with `mail.host`: set the address that mails come from",
             );
+        }
+        if self.tls.server_cert.is_some() != self.tls.server_key.is_some() {
+            return conflict("tls.server_key", "belongs together with `tls.server_cert`; give both");
+        }
+        if self.tls.client_ca_certs.is_some() && self.tls.server_cert.is_none() {
+            return conflict("tls.client_ca_certs", "needs `tls.server_cert` and `tls.server_key` too");
+        }
+        if !self.tls.plain && self.tls.server_cert.is_none() {
+            return conflict("tls.plain", "can be switched off only with `tls.server_cert`");
         }
         if self.grpc.server_cert.is_some() != self.grpc.server_key.is_some() {
             return conflict("grpc.server_key", "belongs together with `grpc.server_cert`; give both");
@@ -214,6 +227,7 @@ impl Settings {
             ("channels", &ports.channels, only.serves(Capability::Channels)),
             ("clients", &ports.clients, only.serves(Capability::Clients)),
             ("http", &ports.http_adapter, only.serves(Capability::HttpAdapter)),
+            ("ws", &ports.ws_adapter, only.serves(Capability::HttpAdapter)),
         ];
         let open = services.into_iter().filter(|(.., serves)| ports.enabled && *serves);
         open.flat_map(|(name, ports, _)| ports.0.iter().map(move |&port| (name, port))).collect()

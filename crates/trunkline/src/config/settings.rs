@@ -13,8 +13,8 @@ use users::model::{Email, PersonName, Username};
 use super::grpc::{Host, Pem};
 use super::setting::settings;
 use super::value::{
-    Address, ByteSize, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat, LogLevel, MailTls,
-    MasterKey, Only, Pattern, Ports, StandaloneUser, Words,
+    Address, ByteSize, ClientCertificates, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat,
+    LogLevel, MailTls, MasterKey, Only, Pattern, Ports, StandaloneUser, Words,
 };
 
 settings! {
@@ -101,6 +101,46 @@ settings! {
 
     /// Publishing over HTTP.
     http_adapter: Ports = "8008" ["HTTP_ADAPTER_PORT"];
+
+    /// WebSockets.
+    ws_adapter: Ports = "8186" ["WS_ADAPTER_HTTP_PORT"];
+}
+
+settings! {
+    /// TLS of HTTP and MQTT. With a certificate the HTTP ports speak HTTPS beside HTTP, `tls.https` speaks nothing else,
+    /// and MQTT over TLS gets a port of its own. Files that change are read again.
+    TlsSettings in "tls.";
+
+    /// Certificate of the server with those between it and its authority: PEM, or the path of a PEM file.
+    server_cert: Option<Pem> = ""
+        ["NGINX_SERVER_CERT", "AUTH_HTTP_SERVER_CERT", "USERS_HTTP_SERVER_CERT", "DOMAINS_HTTP_SERVER_CERT",
+         "GROUPS_HTTP_SERVER_CERT", "CHANNELS_HTTP_SERVER_CERT", "CLIENTS_HTTP_SERVER_CERT",
+         "HTTP_ADAPTER_SERVER_CERT", "MQTT_ADAPTER_CERT_FILE", "MQTT_ADAPTER_WS_TLS_CERT"]
+        also "Clients_HTTP_SERVER_CERT", "SMQ_CLIENTS_SERVER_CERT", "SMQ_USERS_SERVER_CERT";
+
+    /// Private key of the server, likewise.
+    server_key: Option<Pem> = ""
+        ["NGINX_SERVER_KEY", "AUTH_HTTP_SERVER_KEY", "USERS_HTTP_SERVER_KEY", "DOMAINS_HTTP_SERVER_KEY",
+         "GROUPS_HTTP_SERVER_KEY", "CHANNELS_HTTP_SERVER_KEY", "CLIENTS_HTTP_SERVER_KEY",
+         "HTTP_ADAPTER_SERVER_KEY", "MQTT_ADAPTER_KEY_FILE", "MQTT_ADAPTER_WS_TLS_KEY"]
+        also "Clients_HTTP_SERVER_KEY", "SMQ_CLIENTS_SERVER_KEY", "SMQ_USERS_SERVER_KEY";
+
+    /// Authorities of clients' certificates, likewise. A client that shows a certificate of theirs is the client whose id
+    /// is in the subject's common name or in an alternative name.
+    client_ca_certs: Option<Pem> = ""
+        ["NGINX_SERVER_CLIENT_CA", "HTTP_ADAPTER_CLIENT_CA_CERTS", "MQTT_ADAPTER_CLIENT_CA_FILE"];
+
+    /// Whether MQTT clients must show one, where there are authorities: `required` or `optional`. HTTP never demands it.
+    client_certs: ClientCertificates = "required";
+
+    /// HTTPS. Port 0 lets the system choose a free port.
+    https: Address = "0.0.0.0:8443" ["NGINX_SSL_PORT"];
+
+    /// MQTT over TLS.
+    mqtts: Address = "0.0.0.0:8883" ["NGINX_MQTTS_PORT"];
+
+    /// Whether HTTP and MQTT are spoken without TLS, too.
+    plain: bool = "true";
 }
 
 settings! {

@@ -323,6 +323,16 @@ words! {
 }
 
 words! {
+    /// Whether clients must show a certificate.
+    ClientCertificates, "`required` or `optional`" {
+        /// They may.
+        Optional = "optional";
+        /// They must.
+        Required = "required";
+    }
+}
+
+words! {
     /// How user tokens are signed. Each name means what it says: `RS256`, which several of upstream's services have as a
     /// default that they refuse themselves (reference 07 §14.1), signs with RSA.
     KeysAlgorithm, "`EdDSA`, `ES256`, `RS256`, `HS256`, `HS384` or `HS512`" {

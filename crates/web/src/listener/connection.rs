@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Connection, ListenerOptions,
+    ClientCertificate, Connection, ListenerOptions,
     activity::{Activity, Tracked, Verdict, Watched},
 };
 use crate::App;
@@ -30,6 +30,7 @@ const MAX_HEAD: usize = 64 * 1024;
 pub(super) async fn serve<IO>(
     io: IO,
     connection: Connection,
+    certificate: ClientCertificate,
     app: App,
     options: ListenerOptions,
     shutdown: CancellationToken,
@@ -40,9 +41,11 @@ pub(super) async fn serve<IO>(
     let io = TokioIo::new(Watched { io, activity: Arc::clone(&activity) });
     let service = service_fn(|request: Request<Incoming>| {
         let (app, in_flight) = (app.clone(), activity.begin());
+        let certificate = certificate.clone();
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(connection);
+            request.extensions_mut().insert(certificate);
             let answer = app.answer(request).await;
             Ok::<Response<Tracked>, Infallible>(answer.map(|body| Tracked { body, _in_flight: in_flight }))
         }
@@ -101,7 +104,8 @@ mod tests {
         let [version, commit, build_time, instance_id] = [const { String::new() }; 4];
         let app = App::new(Vec::new(), AppInfo { version, commit, build_time, instance_id });
         let options = ListenerOptions::default();
-        tokio::spawn(serve(theirs, Connection::default(), app, options, CancellationToken::new()));
+        let (connection, certificate) = (Connection::default(), ClientCertificate::default());
+        tokio::spawn(serve(theirs, connection, certificate, app, options, CancellationToken::new()));
         ours
     }
 

@@ -1,13 +1,14 @@
 //! From the socket to the [`App`]: accept, bound, serve, and end in order.
 //!
-//! TLS has its place in [`Listener::serve`]: between accepting and [`connection::serve`], which takes any byte stream.
-//! A handshake goes there, with its own time limit, and sets [`Connection::tls`].
+//! With certificates a port speaks HTTPS. Beside it the same port may go on speaking plain HTTP ([`Encryption::Welcome`]):
+//! the first byte tells which of the two a client has begun.
 
 mod activity;
 mod connection;
 
-use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use ::tls::Certificate;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use tokio::{
@@ -33,6 +34,59 @@ pub struct ListenerOptions {
     pub max_connections: usize,
     /// How long requests in flight may still take after shutdown began; 5 s (reference 07 §6).
     pub grace: Duration,
+    /// Whether connections are encrypted; they are not.
+    pub encryption: Encryption,
+}
+
+/// Whether connections of a listener are encrypted.
+#[derive(Debug, Clone, Default)]
+pub enum Encryption {
+    /// Never.
+    #[default]
+    Off,
+    /// As the client begins.
+    Welcome(::tls::Server),
+    /// Always.
+    Required(::tls::Server),
+}
+
+impl Encryption {
+    /// The words of the start-up line (reference 07 §6).
+    const fn words(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Off => ("http", "without TLS"),
+            Self::Welcome(_) => ("http", "with and without TLS"),
+            Self::Required(_) => ("https", "with TLS"),
+        }
+    }
+
+    /// The server for a connection that has begun, if it is to be encrypted.
+    async fn of(&self, stream: &TcpStream) -> io::Result<Option<::tls::Server>> {
+        match self {
+            Self::Off => Ok(None),
+            Self::Required(server) => Ok(Some(server.clone())),
+            Self::Welcome(server) => {
+                let mut first = [0];
+                let peeked = stream.peek(&mut first).await?;
+                Ok((peeked == 1 && first == [TLS_HANDSHAKE]).then(|| server.clone()))
+            }
+        }
+    }
+}
+
+/// How a record of a handshake begins (RFC 8446 §5.1); no method of HTTP does.
+const TLS_HANDSHAKE: u8 = 22;
+
+/// The certificate that a client has shown in the handshake; a handler may take it as an argument.
+#[derive(Debug, Clone, Default)]
+pub struct ClientCertificate(pub Option<Arc<Certificate>>);
+
+impl<S: Sync> FromRequestParts<S> for ClientCertificate {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    }
 }
 
 impl Default for ListenerOptions {
@@ -43,6 +97,7 @@ impl Default for ListenerOptions {
             idle_timeout: Duration::from_secs(60),
             max_connections: 10_000,
             grace: Duration::from_secs(5),
+            encryption: Encryption::Off,
         }
     }
 }
@@ -98,18 +153,18 @@ impl Listener {
     pub async fn serve(self, app: App, shutdown: CancellationToken) {
         let Self { socket, address, options } = self;
         let service = options.service;
-        tracing::info!("{service} service http server listening at {address} without TLS");
+        let (scheme, mode) = options.encryption.words();
+        tracing::info!("{service} service {scheme} server listening at {address} {mode}");
         let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
-        let slots = std::sync::Arc::new(Semaphore::new(options.max_connections));
+        let slots = Arc::new(Semaphore::new(options.max_connections));
         let accepting = async {
             loop {
                 // The semaphore is never closed.
-                let Ok(slot) = std::sync::Arc::clone(&slots).acquire_owned().await else { return };
+                let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
                 let (stream, peer) = accept(&socket).await;
-                let connection = Connection { peer, tls: false, service };
-                let serving =
-                    connection::serve(stream, connection, app.clone(), options.clone(), shutdown.clone());
-                let cut = cut.clone();
+                let (app, options, shutdown, cut) =
+                    (app.clone(), options.clone(), shutdown.clone(), cut.clone());
+                let serving = serve_stream(stream, peer, app, options, shutdown);
                 connections.spawn(async move {
                     cut.run_until_cancelled(serving).await;
                     drop(slot);
@@ -126,6 +181,32 @@ impl Listener {
             connections.wait().await;
         }
         tracing::info!("{service} service http server at {address} stopped");
+    }
+}
+
+/// Serves one connection, after the handshake of TLS where there is one. Whoever says nothing is cut.
+async fn serve_stream(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: App,
+    options: ListenerOptions,
+    shutdown: CancellationToken,
+) {
+    let service = options.service;
+    let begun = timeout(options.header_timeout, options.encryption.of(&stream)).await;
+    let Ok(Ok(tls)) = begun else { return };
+    let Some(tls) = tls else {
+        let connection = Connection { peer, tls: false, service };
+        return connection::serve(stream, connection, ClientCertificate(None), app, options, shutdown).await;
+    };
+    // Boxed, so that the memory of the handshake does not stay with the connection.
+    match Box::pin(tls.accept(stream)).await {
+        Ok((stream, certificate)) => {
+            let connection = Connection { peer, tls: true, service };
+            let certificate = ClientCertificate(certificate);
+            connection::serve(stream, connection, certificate, app, options, shutdown).await;
+        }
+        Err(error) => tracing::debug!(%peer, %error, "a handshake of TLS failed"),
     }
 }
 

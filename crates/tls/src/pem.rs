@@ -1,9 +1,8 @@
-//! Certificates: from files or settings to what the listener needs, and again when the files change.
+//! Certificates: from files or settings, and again when the files change.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf};
 
 use kernel::{Error, Result};
-use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 /// A text in PEM, or the file that holds it.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,7 +18,7 @@ impl Pem {
         match self {
             Self::Text(text) => Ok(text.clone()),
             Self::File(path) => tokio::fs::read_to_string(path).await.map_err(|error| {
-                Error::invalid(format!("the file `{}` of gRPC cannot be read: {error}", path.display()))
+                Error::invalid(format!("the PEM file `{}` cannot be read: {error}", path.display()))
             }),
         }
     }
@@ -35,27 +34,54 @@ impl fmt::Debug for Pem {
     }
 }
 
-/// What the listener shows, and what it wants to be shown.
+/// Whether clients show certificates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Clients {
+    /// A client without one is served too; one that is shown must be good.
+    Optional,
+    /// A client without one is refused.
+    #[default]
+    Required,
+}
+
+/// What a listener shows, and what it wants to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     /// The server's certificate, and those between it and its authority.
     pub certificate: Pem,
     /// Its private key.
     pub key: Pem,
-    /// The authorities of clients' certificates; with them a client without certificate is refused.
+    /// The authorities of clients' certificates; without them clients are not asked for any.
     pub client_authorities: Option<Pem>,
+    /// Whether one must be shown, where there are authorities.
+    pub clients: Clients,
 }
 
 /// The texts of one moment.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Loaded {
-    certificate: String,
-    key: String,
-    client_authorities: Option<String>,
+pub struct Loaded {
+    /// See [`Tls::certificate`].
+    pub certificate: String,
+    /// See [`Tls::key`].
+    pub key: String,
+    /// See [`Tls::client_authorities`].
+    pub client_authorities: Option<String>,
+}
+
+/// A key is never shown.
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Loaded(***)")
+    }
 }
 
 impl Tls {
-    pub(crate) async fn load(&self) -> Result<Loaded> {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a file that cannot be read; it names the file.
+    pub async fn load(&self) -> Result<Loaded> {
         let client_authorities = match &self.client_authorities {
             Some(pem) => Some(pem.read().await?),
             None => None,
@@ -65,17 +91,5 @@ impl Tls {
             key: self.key.read().await?,
             client_authorities,
         })
-    }
-}
-
-impl Loaded {
-    /// For tonic; `handshake` is how long a client may take for it.
-    pub(crate) fn config(&self, handshake: Duration) -> ServerTlsConfig {
-        let identity = Identity::from_pem(&self.certificate, &self.key);
-        let config = ServerTlsConfig::new().identity(identity).timeout(handshake);
-        match &self.client_authorities {
-            Some(authorities) => config.client_ca_root(Certificate::from_pem(authorities)),
-            None => config,
-        }
     }
 }

@@ -1,0 +1,200 @@
+//! Handshakes, with the certificates of the moment.
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use kernel::{Error, Result};
+use rustls::{
+    RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::NoServerSessionStorage,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Semaphore,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Certificate, Loaded, Revocations, Tls, verifier::Verifier};
+
+/// An encrypted connection.
+pub type Stream<IO> = TlsStream<IO>;
+
+/// What a handshake may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// From the first byte to the last of the handshake; 10 s.
+    pub handshake: Duration,
+    /// Handshakes at a time; further ones wait, within their time. 256: each costs up to a millisecond of a core.
+    pub at_once: usize,
+    /// How often the files are looked at; 10 s.
+    pub reload: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { handshake: Duration::from_secs(10), at_once: 256, reload: Duration::from_secs(10) }
+    }
+}
+
+/// The server's side of TLS for one or more listeners. A clone is the same.
+#[derive(Clone)]
+pub struct Server(Arc<Inner>);
+
+struct Inner {
+    tls: Tls,
+    protocols: Vec<Vec<u8>>,
+    revocations: Option<Arc<dyn Revocations>>,
+    bounds: Bounds,
+    turns: Semaphore,
+    current: ArcSwap<Current>,
+}
+
+struct Current {
+    loaded: Loaded,
+    config: Arc<ServerConfig>,
+}
+
+impl Server {
+    /// Reads the files, which must be good. `protocols` are offered by ALPN, the preferred one first; without any a
+    /// client may ask for what it likes.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, saying what is wrong with which text.
+    pub async fn load(
+        tls: Tls,
+        protocols: &[&str],
+        revocations: Option<Arc<dyn Revocations>>,
+        bounds: Bounds,
+    ) -> Result<Self> {
+        let protocols: Vec<Vec<u8>> = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        let loaded = tls.load().await?;
+        let config = config(&tls, &loaded, &protocols, revocations.clone())?;
+        Ok(Self(Arc::new(Inner {
+            tls,
+            protocols,
+            revocations,
+            turns: Semaphore::new(bounds.at_once.clamp(1, Semaphore::MAX_PERMITS)),
+            bounds,
+            current: ArcSwap::from_pointee(Current { loaded, config }),
+        })))
+    }
+
+    /// Whether a client without a certificate is refused.
+    pub fn requires_certificates(&self) -> bool {
+        self.0.tls.client_authorities.is_some() && self.0.tls.clients == crate::Clients::Required
+    }
+
+    /// Makes the handshake. The certificate is the client's, if it has shown one.
+    ///
+    /// # Errors
+    ///
+    /// Those of the handshake, and `TimedOut`.
+    pub async fn accept<IO>(&self, io: IO) -> io::Result<(Stream<IO>, Option<Arc<Certificate>>)>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let inner = &self.0;
+        let shaking = async {
+            let _turn = inner.turns.acquire().await.map_err(io::Error::other)?;
+            let acceptor = TlsAcceptor::from(Arc::clone(&inner.current.load().config));
+            acceptor.accept(io).await
+        };
+        let stream = timeout(inner.bounds.handshake, shaking)
+            .await
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long"))??;
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let certificate = match shown {
+            // A certificate that passed the handshake was read there already.
+            Some(der) => Some(Arc::new(Certificate::read(der).ok_or(io::ErrorKind::InvalidData)?)),
+            None => None,
+        };
+        Ok((stream, certificate))
+    }
+
+    /// Looks for new files until `shutdown`. Connections that are open keep what they have.
+    pub async fn tend(self, shutdown: CancellationToken) {
+        let inner = &self.0;
+        let mut beat = interval(inner.bounds.reload);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut refused = None;
+        while shutdown.run_until_cancelled(beat.tick()).await.is_some() {
+            // Files that are being replaced may be away for a moment.
+            let Ok(loaded) = inner.tls.load().await else { continue };
+            if loaded == inner.current.load().loaded || refused.as_ref() == Some(&loaded) {
+                continue;
+            }
+            match config(&inner.tls, &loaded, &inner.protocols, inner.revocations.clone()) {
+                Ok(config) => {
+                    tracing::info!("new certificates are in use");
+                    inner.current.store(Arc::new(Current { loaded, config }));
+                }
+                // Certificate and key may not have been replaced both yet.
+                Err(error) => {
+                    tracing::warn!(causes = error.chain(), "the new certificates are not used: {error}");
+                    refused = Some(loaded);
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("tls::Server").field(&self.0.tls).finish()
+    }
+}
+
+fn config(
+    tls: &Tls,
+    loaded: &Loaded,
+    protocols: &[Vec<u8>],
+    revocations: Option<Arc<dyn Revocations>>,
+) -> Result<Arc<ServerConfig>> {
+    let chain = certificates(&loaded.certificate, "the server's certificate")?;
+    let key = PrivateKeyDer::from_pem_slice(loaded.key.as_bytes()).map_err(|error| {
+        Error::invalid("the server's private key is not PEM of a private key").cause(error)
+    })?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::internal("TLS cannot be set up").cause(error))?;
+    let builder = match &loaded.client_authorities {
+        None => builder.with_no_client_auth(),
+        Some(authorities) => {
+            let mut roots = RootCertStore::empty();
+            for authority in certificates(authorities, "the authorities of clients")? {
+                roots.add(authority).map_err(|error| {
+                    Error::invalid("an authority of clients is not a good certificate").cause(error)
+                })?;
+            }
+            let verifier = Verifier::new(roots, tls.clients, revocations).map_err(|error| {
+                Error::invalid("the authorities of clients are not good certificates").cause(error)
+            })?;
+            builder.with_client_cert_verifier(Arc::new(verifier))
+        }
+    };
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+        Error::invalid("the server's certificate and its private key do not belong together, or are not good")
+            .cause(error)
+    })?;
+    config.alpn_protocols = protocols.to_vec();
+    if loaded.client_authorities.is_some() {
+        // A resumed session would not ask whether the certificate still holds.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
+    Ok(Arc::new(config))
+}
+
+fn certificates(pem: &str, what: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let all: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    let all = all.map_err(|error| Error::invalid(format!("{what}: not PEM of certificates")).cause(error))?;
+    if all.is_empty() {
+        return Err(Error::invalid(format!("{what}: the PEM holds no certificate")));
+    }
+    Ok(all)
+}

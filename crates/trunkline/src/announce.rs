@@ -142,6 +142,8 @@ mod tests {
             settings: &settings,
             http: "127.0.0.1:8080".parse().unwrap(),
             compat: Vec::new(),
+            https: None,
+            mqtts: None,
             mqtt: None,
             coap: None,
             grpc: Vec::new(),

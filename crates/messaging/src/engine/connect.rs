@@ -38,6 +38,8 @@ pub(crate) struct Newcomer {
     pub(crate) window: u16,
     pub(crate) version: Version,
     pub(crate) maximum_packet_size: usize,
+    /// Topic aliases that the client accepts; 0: none.
+    pub(crate) topic_alias_maximum: u16,
     pub(crate) will: Option<Box<Testament>>,
     /// Sent first, with session present filled in.
     pub(crate) connack: ConnAck,
@@ -85,6 +87,7 @@ impl Core {
         let mut aftermath = Aftermath::default();
         let mut link = Link::new(pipe, newcomer.version, newcomer.maximum_packet_size);
         link.ends_with_rights = newcomer.ends_with_rights;
+        link.topic_alias_maximum = newcomer.topic_alias_maximum;
         let link = Arc::new(link);
 
         let session = {

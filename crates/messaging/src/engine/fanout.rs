@@ -137,8 +137,8 @@ impl<'a> Fanout<'a> {
         let qos = self.publish.qos.min(target.qos);
         let retain = self.publish.retain && target.retain_as_published;
         let taken = if qos == QoS::AtMostOnce {
-            session.offer_now(self.publish.payload.len(), &mut work.tally, |link, out| {
-                self.append(target, retain, link, out)
+            session.offer_now(self.publish.payload.len(), &mut work.tally, |link, output| {
+                self.append(target, retain, link, output)
             })
         } else {
             let parcel = Parcel {
@@ -154,7 +154,19 @@ impl<'a> Fanout<'a> {
     }
 
     /// Appends the QoS 0 packet; `false`: it is larger than the client accepts.
-    fn append(&mut self, target: &Target, retain: bool, link: &Link, out: &mut Vec<u8>) -> bool {
+    fn append(
+        &mut self,
+        target: &Target,
+        retain: bool,
+        link: &Link,
+        output: &mut super::output::Output,
+    ) -> bool {
+        if output.has_aliases() {
+            let topic = [target.topic.as_bytes()];
+            let delivery = self.delivery(&topic, &target.subscription_ids, QoS::AtMostOnce, retain, link);
+            return output.append(&delivery, &target.topic, link.maximum_packet_size);
+        }
+        let out = output.buffer();
         if self.is_shared && target.subscription_ids.is_empty() {
             let Some(frame) = self.frame(target, QoS::AtMostOnce, retain, link) else { return false };
             let fits = frame.len() <= link.maximum_packet_size;

@@ -27,6 +27,8 @@ pub(crate) struct Link {
     pub(crate) version: Version,
     /// Largest packet that the client accepts, in bytes.
     pub(crate) maximum_packet_size: usize,
+    /// Topic aliases that the client accepts.
+    pub(crate) topic_alias_maximum: u16,
     /// Wakes the task of the connection: the output is blocked, or the connection must end.
     pub(crate) wake: Notify,
     /// The connection is nothing but its subscriptions, so it ends when it loses the right to one.
@@ -37,7 +39,8 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn new(pipe: Box<dyn Pipe>, version: Version, maximum_packet_size: usize) -> Self {
         let (wake, closing) = (Notify::new(), OnceLock::new());
-        Self { pipe, version, maximum_packet_size, wake, ends_with_rights: false, closing }
+        let (topic_alias_maximum, ends_with_rights) = (0, false);
+        Self { pipe, version, maximum_packet_size, topic_alias_maximum, wake, ends_with_rights, closing }
     }
 
     /// Asks for the end of the connection.

@@ -6,10 +6,15 @@
 //! and go on, and the writer comes back for it. When the socket takes no more, the rest waits for the task that owns
 //! the connection, which alone waits for the socket.
 
+mod alias;
+
 use std::{cell::RefCell, io, sync::Arc};
 
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+
+use self::alias::{Alias, Aliases};
+use crate::wire::{Delivery, Text};
 
 /// Where the bytes of a connection go.
 pub(crate) trait Pipe: Send + Sync + 'static {
@@ -78,9 +83,21 @@ pub(crate) struct Output {
     begun: bool,
     /// The last packet of the connection has been appended: no message may follow.
     pub(crate) sealed: bool,
+    /// Topics that the client knows under a number.
+    aliases: Aliases,
 }
 
 impl Output {
+    /// For a connection whose client accepts this many topic aliases.
+    pub(crate) fn accepting(topic_aliases: u16) -> Self {
+        Self { aliases: Aliases::new(topic_aliases), ..Self::default() }
+    }
+
+    /// Whether messages of QoS 0 may come under topic aliases, and so are written by [`Output::append`].
+    pub(crate) const fn has_aliases(&self) -> bool {
+        self.aliases.are_accepted()
+    }
+
     /// Bytes that have not left yet.
     pub(crate) fn len(&self) -> usize {
         self.buffer.len() - self.written + self.taken.unwrap_or(0)
@@ -103,6 +120,30 @@ impl Output {
             self.buffer = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
         }
         &mut self.buffer
+    }
+
+    /// Appends a QoS 0 message, its topic under an alias where there is one. `false`: it is larger than the client
+    /// accepts.
+    pub(crate) fn append(&mut self, delivery: &Delivery<'_>, topic: &Text, largest: usize) -> bool {
+        let alias = self.aliases.of(topic);
+        let (number, name) = match alias {
+            Alias::None => (None, delivery.topic),
+            Alias::New(number) => (Some(number), delivery.topic),
+            Alias::Known(number) => (Some(number), &[][..]),
+        };
+        let aliased = Delivery { topic: name, topic_alias: number, ..*delivery };
+        let fits = |delivery: &Delivery<'_>| delivery.encoded_len().is_ok_and(|length| length <= largest);
+        if !fits(&aliased) {
+            // A new alias needs some bytes more than the topic alone.
+            return fits(delivery) && delivery.append_to(None, self.buffer()).is_ok();
+        }
+        let written = aliased.append_to(None, self.buffer()).is_ok();
+        if let Alias::New(number) = alias
+            && written
+        {
+            self.aliases.learn(topic, number);
+        }
+        written
     }
 
     /// Takes the buffer for writing; `None`: there is nothing, or it is somebody else's turn.

@@ -125,6 +125,7 @@ impl Engine {
             window: WINDOW,
             version: Version::V5,
             maximum_packet_size: usize::MAX,
+            topic_alias_maximum: 0,
             will: None,
             connack: ConnAck::default(),
             ends_with_rights: true,

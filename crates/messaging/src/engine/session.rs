@@ -168,7 +168,7 @@ impl Session {
         &self,
         payload: usize,
         tally: &mut Tally,
-        append: impl FnOnce(&Link, &mut Vec<u8>) -> bool,
+        append: impl FnOnce(&Link, &mut Output) -> bool,
     ) -> Taken {
         let mut state = self.state.lock();
         let state = &mut *state;
@@ -178,7 +178,7 @@ impl Session {
             count(&self.shared.stats.dropped_slow);
             return Taken::Done;
         }
-        if !append(link, state.output.buffer()) {
+        if !append(link, &mut state.output) {
             count(&self.shared.stats.dropped_large);
             return Taken::Done;
         }
@@ -484,7 +484,7 @@ impl Session {
         now: Instant,
     ) {
         state.link = Some(Arc::clone(link));
-        state.output = Output::default();
+        state.output = Output::accepting(link.topic_alias_maximum);
         state.output.buffer().extend_from_slice(greeting);
         state.window.restart(window, self.shared.limits.queue_bytes);
         state.ends_at = None;

@@ -190,6 +190,7 @@ async fn admit(
         window: connect.receive_maximum.get().min(limits.inflight),
         version: connect.version,
         maximum_packet_size,
+        topic_alias_maximum: connect.topic_alias_maximum,
         will: connect.will.clone().map(|will| Box::new(will.into())),
         connack,
         ends_with_rights: false,

@@ -186,12 +186,13 @@ async fn a_client_that_knows_no_aliases_is_sent_none() {
     }
 }
 
-/// An alias that the server sets stays below the client's maximum and stands for one topic at a time.
+/// An alias that the server sets stays below the client's maximum, stands for one topic, and spares the client that.
 #[tokio::test]
 async fn a_client_is_sent_no_alias_above_its_maximum() {
     let broker = Broker::start().await;
     let connect = Connect { topic_alias_maximum: 2, ..broker.plant.connect(Version::V5, 0) };
     let mut subscriber = broker.connect(connect).await;
+    let mut spared = 0;
     let mut publisher = broker.client(Version::V5, 1).await;
     subscriber.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
     let mut aliases: HashMap<NonZeroU16, Text> = HashMap::new();
@@ -201,7 +202,10 @@ async fn a_client_is_sent_no_alias_above_its_maximum() {
         let delivery = subscriber.take().await;
         let named = match (delivery.topic_alias, delivery.topic.is_empty()) {
             (None, _) => delivery.topic.clone(),
-            (Some(alias), true) => aliases[&alias].clone(),
+            (Some(alias), true) => {
+                spared += 1;
+                aliases[&alias].clone()
+            }
             (Some(alias), false) => {
                 aliases.insert(alias, delivery.topic.clone());
                 delivery.topic.clone()
@@ -210,6 +214,53 @@ async fn a_client_is_sent_no_alias_above_its_maximum() {
         assert_eq!(named, text(&delivery));
     }
     assert!(aliases.keys().all(|alias| alias.get() <= 2), "{aliases:?}");
+    assert!(spared > 5, "{spared} messages came without their topic");
+}
+
+/// What the client has learned on one connection it does not know on the next.
+#[tokio::test]
+async fn aliases_of_the_server_begin_anew_with_every_connection() {
+    let broker = Broker::start().await;
+    let connect = Connect { topic_alias_maximum: 10, ..lasting(&broker, Version::V5, 0) };
+    let mut publisher = broker.client(Version::V5, 1).await;
+    for number in 0..3 {
+        let mut subscriber = broker.connect(connect.clone()).await;
+        if number == 0 {
+            subscriber.subscribe(&broker.topic("/#"), QoS::AtMostOnce).await;
+        }
+        for known in [false, true, true] {
+            publisher.publish(&broker.topic("/a"), "x", QoS::AtMostOnce).await;
+            let delivery = subscriber.take().await;
+            assert_eq!((delivery.topic_alias, delivery.topic.is_empty()), (NonZeroU16::new(1), known));
+            assert!(known || delivery.topic == broker.topic("/a").as_str());
+        }
+        leave(&broker, subscriber).await;
+    }
+}
+
+/// A new alias makes the packet larger; where the client would not accept that, it comes without one.
+#[tokio::test]
+async fn an_alias_does_not_make_a_packet_too_large() {
+    let broker = Broker::start().await;
+    let topic = broker.topic("/a");
+    // Type, length, topic, no properties, payload; an alias has three bytes more.
+    let size = u32::try_from(2 + 2 + topic.len() + 1 + 20).unwrap();
+    let connect = Connect {
+        topic_alias_maximum: 10,
+        maximum_packet_size: NonZeroU32::new(size),
+        ..broker.plant.connect(Version::V5, 0)
+    };
+    let mut subscriber = broker.connect(connect).await;
+    let mut publisher = broker.client(Version::V5, 1).await;
+    subscriber.subscribe(&topic, QoS::AtMostOnce).await;
+    for (payload, alias, named) in
+        [(20, None, true), (17, NonZeroU16::new(1), true), (90, NonZeroU16::new(1), false)]
+    {
+        publisher.publish(&topic, &"x".repeat(payload), QoS::AtMostOnce).await;
+        let delivery = subscriber.take().await;
+        assert_eq!((delivery.payload.len(), delivery.topic_alias), (payload, alias));
+        assert_eq!(!delivery.topic.is_empty(), named);
+    }
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod lock;
 pub mod mqtt;
 pub mod observer;
 pub mod stats;
+mod store;
 pub mod topic;
 pub mod wire;
 
@@ -22,3 +23,4 @@ pub use gate::{Action, Credentials, Gate, Identity, IdentityKey, Revocable, Revo
 pub use limits::Limits;
 pub use observer::{Event, Observer, PublishedMessage};
 pub use stats::Stats;
+pub use store::MIGRATIONS;

@@ -39,6 +39,11 @@ pub struct Limits {
     pub queue_messages: usize,
     /// Bytes that wait for one session, with the same consequences. 4 MiB.
     pub queue_bytes: usize,
+    /// QoS 1 and 2 messages that are stored for one session whose client is away, if there is a database; with more
+    /// the session ends. 100,000.
+    pub stored_messages: usize,
+    /// Bytes that are stored for one session whose client is away, with the same consequence. 64 MiB.
+    pub stored_bytes: usize,
     /// How long publishers wait for a subscriber that takes nothing before its connection is closed; without a keep
     /// alive also how long a socket may take nothing of what waits for it. 10 s.
     pub slow_subscriber: Duration,
@@ -82,6 +87,8 @@ impl Default for Limits {
             output_bytes: 1 << 20,
             queue_messages: 10_000,
             queue_bytes: 4 << 20,
+            stored_messages: 100_000,
+            stored_bytes: 64 << 20,
             slow_subscriber: Duration::from_secs(10),
             held_bytes: 256 << 10,
             retained_messages: 100_000,

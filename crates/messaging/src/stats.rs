@@ -12,6 +12,10 @@ pub struct Stats {
     pub connections: AtomicU64,
     /// Gauge: sessions, connected or not.
     pub sessions: AtomicU64,
+    /// Gauge: sessions that are stored.
+    pub stored_sessions: AtomicU64,
+    /// Batches and changes that the database did not take.
+    pub store_failures: AtomicU64,
     /// Gauge: subscriptions.
     pub subscriptions: AtomicU64,
     /// Gauge: retained messages.
@@ -69,6 +73,7 @@ impl Stats {
         };
         gauge("messaging_connections", &self.connections);
         gauge("messaging_sessions", &self.sessions);
+        gauge("messaging_stored_sessions", &self.stored_sessions);
         gauge("messaging_subscriptions", &self.subscriptions);
         gauge("messaging_retained_messages", &self.retained_messages);
         gauge("messaging_retained_bytes", &self.retained_bytes);
@@ -79,6 +84,7 @@ impl Stats {
         counter("messaging_accepted_total", &self.accepted);
         counter("messaging_refused_total", &self.refused);
         counter("messaging_tls_failures_total", &self.tls_failures);
+        counter("messaging_store_failures_total", &self.store_failures);
         counter("messaging_connect_failures_total", &self.connect_failures);
         counter("messaging_received_bytes_total", &self.received_bytes);
         counter("messaging_delivered_bytes_total", &self.delivered_bytes);

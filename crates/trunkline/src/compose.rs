@@ -56,6 +56,7 @@ pub const MIGRATIONS: &[&[Migration]] = &[
     groups::MIGRATIONS,
     clients::MIGRATIONS,
     channels::MIGRATIONS,
+    messaging::MIGRATIONS,
 ];
 
 /// What the permission table must know.
@@ -158,7 +159,7 @@ impl Platform {
             None
         };
         let gate = Arc::new(RegistryGate(registry.clone()));
-        let engine = Engine::new(gate, clock.clone(), limits(settings));
+        let engine = Engine::stored(gate, clock.clone(), limits(settings), None, db.clone()).await?;
         // Listens before the relay starts, so that it hears what an earlier run has left.
         tokio::spawn(revocations::run(bus.subscribe(), engine.clone()));
         let relay = Relay::start(db.clone(), outbox, bus, clock);
@@ -397,6 +398,8 @@ fn limits(settings: &Settings) -> Limits {
         subscriptions: messaging.max_subscriptions.0,
         queue_messages: messaging.queue_messages.0,
         queue_bytes: messaging.queue_bytes.0,
+        stored_messages: messaging.stored_messages.0,
+        stored_bytes: messaging.stored_bytes.0,
         slow_subscriber: messaging.slow_subscriber_timeout,
         session_expiry: u32::try_from(messaging.max_session_expiry.as_secs()).unwrap_or(u32::MAX),
         sessions: messaging.max_sessions.0,

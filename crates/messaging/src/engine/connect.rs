@@ -15,14 +15,17 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tokio::time::Instant;
 
 use super::Core;
+use super::commit::{self, NotStored};
 use super::link::Link;
 use super::output::Pipe;
 use super::session::{Session, State};
+use super::stored::Stored;
 use super::subscribe::Held;
 use super::takeover;
 use super::will::Testament;
 use crate::gate::Identity;
 use crate::observer::Event;
+use crate::store::Change;
 use crate::wire::{ConnAck, Packet, ReasonCode, Text, Version, encode};
 
 /// A client that has been let in and wants its session.
@@ -103,6 +106,7 @@ impl Core {
                 if !newcomer.clean_start {
                     newcomer.connack.session_present = true;
                     newcomer.settle_in(earlier, &mut state, &link, now)?;
+                    earlier.begin_loading(&mut state, &link);
                 }
             }
             match earlier {
@@ -138,7 +142,36 @@ impl Core {
         self.shared.stats.sessions.fetch_add(1, Relaxed);
         let shared = Arc::clone(&self.shared);
         let client_id = newcomer.client_id.detached();
-        Arc::new(Session::new(self.registry.next_id(), &newcomer.identity, client_id, shared))
+        let (id, identity) = (self.registry.next_id(), &newcomer.identity);
+        let outlives = newcomer.expiry > 0 && matches!(identity, Identity::Client { .. });
+        if self.shared.committer.is_none() || !outlives {
+            return Arc::new(Session::new(id, identity, client_id, shared, None));
+        }
+        self.shared.stats.stored_sessions.fetch_add(1, Relaxed);
+        Arc::new_cyclic(|myself| {
+            let stored = Box::new(Stored::new(myself.clone()));
+            Session::new(id, identity, client_id, shared, Some(stored))
+        })
+    }
+
+    /// Stores that a session has a connection, before its client is told so. Nothing to do for one that is not stored.
+    pub(crate) async fn store_attached(&self, session: &Session, link: &Arc<Link>) -> Result<(), NotStored> {
+        let Some(committer) = self.shared.committer.as_ref().filter(|_| session.is_stored()) else {
+            return Ok(());
+        };
+        let made = {
+            let state = session.state.lock();
+            if !state.is_current(link) || state.ended {
+                return Ok(());
+            }
+            let will = state.will.as_deref();
+            let record =
+                commit::session_record(session.id, &state.identity, &session.client_id, state.expiry, will);
+            let Some(record) = record else { return Ok(()) };
+            // In the order in which sessions change: under the lock.
+            committer.change(Change::Attach(record), false)
+        };
+        commit::answer(made).await
     }
 
     /// Does what had to wait for the locks.
@@ -146,6 +179,10 @@ impl Core {
         for (session, held) in aftermath.ended {
             self.shared.stats.sessions.fetch_sub(1, Relaxed);
             self.deadlines.set(&session, &mut session.state.lock());
+            if let Some(committer) = self.shared.committer.as_ref().filter(|_| session.is_stored()) {
+                self.shared.stats.stored_sessions.fetch_sub(1, Relaxed);
+                committer.note(Change::End { session: session.id });
+            }
             self.leave_rooms(&session, held);
         }
         for (identity, will) in aftermath.wills {

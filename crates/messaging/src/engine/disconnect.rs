@@ -11,11 +11,13 @@ use std::{
 use tokio::time::Instant;
 
 use super::Core;
+use super::commit::{Moment, UNKNOWN};
 use super::connect::Aftermath;
 use super::link::Link;
 use super::registry;
-use super::session::Session;
+use super::session::{Session, State};
 use crate::observer::Event;
+use crate::store::Change;
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,7 @@ impl Core {
                     let ends_at = Instant::now() + Duration::from_secs(expiry.into());
                     state.ends_at = Some(ends_at);
                     self.deadlines.set(session, &mut state);
+                    self.store_detached(session, &state, expiry);
                 }
             }
         }
@@ -66,6 +69,20 @@ impl Core {
             client_id: session.client_id.as_str(),
         });
         self.shared.stats.connections.fetch_sub(1, Relaxed);
+    }
+
+    /// Stores how long a session and its will have from now on.
+    fn store_detached(&self, session: &Session, state: &State, expiry: u32) {
+        let Some(committer) = &self.shared.committer else { return };
+        let Some(stored) = &state.stored else { return };
+        let moment = Moment::now(&self.clock);
+        committer.note(Change::Detach {
+            session: session.id,
+            expiry,
+            ends_at: state.ends_at.map_or(moment.wall_now(), |at| moment.wall(at)),
+            sent: stored.sent.unwrap_or(UNKNOWN),
+            will_due: state.will_due.map(|at| moment.wall(at)),
+        });
     }
 }
 

@@ -18,6 +18,7 @@ use super::connect::Aftermath;
 use super::registry;
 use super::session::{Session, State};
 use crate::lock::Lock;
+use crate::store::Change;
 
 /// How exact deadlines are.
 const TICK: Duration = Duration::from_secs(1);
@@ -80,6 +81,9 @@ impl Core {
                 state.will_due = None;
                 let identity = state.identity.clone();
                 aftermath.wills.extend(state.will.take().map(|will| (identity, will)));
+                if let Some(committer) = self.shared.committer.as_ref().filter(|_| session.is_stored()) {
+                    committer.note(Change::DropWill { session: session.id });
+                }
             }
             if ends {
                 registry::remove(&mut shard, session);
@@ -104,6 +108,9 @@ pub(crate) async fn keep_time(core: Weak<Core>) {
         count = count.wrapping_add(1);
         if count.is_multiple_of(SWEEP_TICKS) {
             core.rooms.sweep(now, &core.shared.stats);
+            if let Some(committer) = &core.shared.committer {
+                committer.note(Change::ExpireRetained { now: core.clock.now() });
+            }
         }
     }
 }
@@ -123,8 +130,8 @@ mod tests {
         let rng = Rng::seeded(1);
         let identity =
             Identity::Client { client: ClientId::generate(&rng), domain: DomainId::generate(&rng) };
-        let shared = Arc::new(Shared { limits: Limits::default(), stats: Stats::default() });
-        Arc::new(Session::new(1, &identity, Text::from("device"), shared))
+        let shared = Arc::new(Shared { limits: Limits::default(), stats: Stats::default(), committer: None });
+        Arc::new(Session::new(1, &identity, Text::from("device"), shared, None))
     }
 
     #[test]

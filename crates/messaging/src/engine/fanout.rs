@@ -10,8 +10,9 @@ use std::{cell::RefCell, sync::Arc};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use super::commit::Batch;
 use super::link::Link;
-use super::message::{Message, Parcel};
+use super::message::{Message, Parcel, Place};
 use super::room::{Room, Target, Targets};
 use super::session::{Session, Taken};
 use crate::stats::{Stats, Tally};
@@ -31,6 +32,8 @@ pub(crate) struct Work {
     unflushed: Vec<Arc<Session>>,
     /// Sessions whose queue is over its bound: the publisher must wait for them.
     pub(crate) full: Vec<Arc<Session>>,
+    /// What must be stored before anybody is told that the batch has been taken.
+    pub(crate) batch: Batch,
 }
 
 impl Work {
@@ -40,6 +43,7 @@ impl Work {
             tally: Tally::default(),
             unflushed: SPARE.with_borrow_mut(Vec::pop).unwrap_or_default(),
             full: Vec::new(),
+            batch: Batch::default(),
         }
     }
 
@@ -147,7 +151,12 @@ impl<'a> Fanout<'a> {
                 qos,
                 retain,
                 subscription_ids: target.subscription_ids.clone(),
+                place: Place::default(),
             };
+            if session.is_stored() {
+                work.batch.deliver(session, parcel);
+                return;
+            }
             session.offer(parcel, &mut work.tally, |link| self.frame(target, qos, retain, link))
         };
         work.note(session, taken);

@@ -9,13 +9,14 @@ use std::collections::VecDeque;
 
 use kernel::ChannelId;
 
-use super::message::Parcel;
+use super::message::{Parcel, Place};
 use crate::wire::{PacketId, QoS};
 
 /// One unfinished message.
 #[derive(Debug)]
 struct Unfinished {
     packet_id: PacketId,
+    place: Place,
     stage: Stage,
 }
 
@@ -29,6 +30,16 @@ enum Stage {
     Forgotten,
     /// PUBCOMP; the message itself is no longer needed.
     Release,
+}
+
+/// How many packet identifiers there are.
+const IDENTIFIERS: u64 = u16::MAX as u64;
+
+/// The packet identifier of a stored message: it follows from the message's place, so that it needs no storing before
+/// the message is sent, and is the same after a restart.
+pub(crate) fn identifier_of(seq: u64) -> PacketId {
+    let number = seq.saturating_sub(1) % IDENTIFIERS + 1;
+    u16::try_from(number).ok().and_then(PacketId::new).unwrap_or(PacketId::MIN)
 }
 
 /// What is to be sent again.
@@ -90,13 +101,24 @@ impl Window {
         self.unsent = self.unfinished.len();
     }
 
+    /// Forgets everything: it will be read again.
+    pub(crate) fn clear(&mut self) {
+        self.unfinished = VecDeque::new();
+        self.bytes = 0;
+        self.unsent = 0;
+    }
+
     /// Whether another message may be sent. Identifiers are given in turn, so the next one can only be in use by
-    /// the oldest message, all the way round.
-    pub(crate) fn is_open(&self) -> bool {
+    /// the oldest message, all the way round. `seq` is that of the next message, if it is stored.
+    pub(crate) fn is_open(&self, seq: u64) -> bool {
+        let is_free = |oldest: &Unfinished| match oldest.place.seq {
+            0 => oldest.packet_id.get() != self.next_id().get(),
+            first => seq.saturating_sub(first) < IDENTIFIERS,
+        };
         self.unsent == 0
             && self.unfinished.len() < self.maximum
             && self.bytes < self.maximum_bytes
-            && self.unfinished.front().is_none_or(|oldest| oldest.packet_id.get() != self.next_id().get())
+            && self.unfinished.front().is_none_or(is_free)
     }
 
     fn next_id(&self) -> PacketId {
@@ -113,7 +135,27 @@ impl Window {
     /// A message has been written.
     pub(crate) fn sent(&mut self, packet_id: PacketId, parcel: Parcel) {
         self.bytes += parcel.cost();
-        self.unfinished.push_back(Unfinished { packet_id, stage: Stage::Publish(parcel) });
+        let place = parcel.place;
+        self.unfinished.push_back(Unfinished { packet_id, place, stage: Stage::Publish(parcel) });
+    }
+
+    /// A stored message whose release has been written again.
+    pub(crate) fn released(&mut self, seq: u64) -> PacketId {
+        let packet_id = identifier_of(seq);
+        let place = Place { seq, shared: 0 };
+        self.unfinished.push_back(Unfinished { packet_id, place, stage: Stage::Release });
+        packet_id
+    }
+
+    /// The place of a message that is on its way or has been received.
+    pub(crate) fn place_of(&self, packet_id: PacketId) -> Option<Place> {
+        self.unfinished.iter().find(|entry| entry.packet_id == packet_id).map(|entry| entry.place)
+    }
+
+    /// Whether a message waits for no PUBREC.
+    pub(crate) fn is_misplaced(&self, packet_id: PacketId) -> bool {
+        let mut with_id = self.unfinished.iter().filter(|entry| entry.packet_id == packet_id);
+        with_id.any(|entry| matches!(&entry.stage, Stage::Publish(parcel) if parcel.qos == QoS::AtLeastOnce))
     }
 
     /// The next entry to be sent again, while the window has room.
@@ -225,6 +267,7 @@ mod tests {
             qos: QoS::AtLeastOnce,
             retain: false,
             subscription_ids: smallvec::SmallVec::new(),
+            place: Place::default(),
         }
     }
 
@@ -255,10 +298,10 @@ mod tests {
         window.restart(2, usize::MAX);
         let first = send(&mut window);
         send(&mut window);
-        assert!(!window.is_open());
+        assert!(!window.is_open(0));
         assert_eq!(window.finish(first, Last::PubAck), Receipt::First);
         assert_eq!(window.finish(first, Last::PubAck), Receipt::Unknown);
-        assert!(window.is_open());
+        assert!(window.is_open(0));
     }
 
     #[test]
@@ -270,9 +313,9 @@ mod tests {
             let id = send(&mut window);
             assert_eq!(window.finish(id, Last::PubAck), Receipt::First);
         }
-        assert!(!window.is_open(), "the next identifier is the one of the oldest message");
+        assert!(!window.is_open(0), "the next identifier is the one of the oldest message");
         assert_eq!(window.finish(oldest, Last::PubAck), Receipt::First);
-        assert!(window.is_open());
+        assert!(window.is_open(0));
         assert_eq!(send(&mut window).get(), 1, "zero is not an identifier");
     }
 
@@ -286,12 +329,25 @@ mod tests {
 
         window.restart(3, usize::MAX);
         assert_eq!(again(&mut window), [(true, 1), (false, 2), (true, 3)]);
-        assert!(!window.is_open());
+        assert!(!window.is_open(0));
         assert_eq!(window.finish(ids[3], Last::PubAck), Receipt::Unknown, "not sent on this connection yet");
         assert_eq!(window.finish(ids[0], Last::Refusal), Receipt::First);
         assert_eq!(again(&mut window), [(true, 4)]);
         assert_eq!(window.finish(ids[1], Last::PubComp), Receipt::First);
-        assert!(window.is_open());
+        assert!(window.is_open(0));
+    }
+
+    #[test]
+    fn the_identifier_of_a_stored_message_follows_from_its_place_and_is_not_in_use_twice() {
+        assert_eq!([1, 2, 65_535, 65_536].map(|seq| identifier_of(seq).get()), [1, 2, 65_535, 1]);
+        let mut window = Window::new();
+        window.restart(10, usize::MAX);
+        assert_eq!(window.released(7).get(), 7);
+        assert!(window.is_open(65_541));
+        assert!(!window.is_open(65_542), "its identifier is still in use");
+        assert_eq!(window.place_of(identifier_of(7)), Some(Place { seq: 7, shared: 0 }));
+        assert_eq!(window.finish(identifier_of(7), Last::PubComp), Receipt::First);
+        assert!(window.is_open(65_542));
     }
 
     #[test]
@@ -300,11 +356,11 @@ mod tests {
         window.restart(10, 2 * parcel().cost());
         let first = send(&mut window);
         let second = send_as(QoS::ExactlyOnce, &mut window);
-        assert!(!window.is_open());
+        assert!(!window.is_open(0));
         assert_eq!(window.received(second), Receipt::First);
-        assert!(window.is_open(), "of a received message only the identifier is kept");
+        assert!(window.is_open(0), "of a received message only the identifier is kept");
         let third = send(&mut window);
-        assert!(!window.is_open());
+        assert!(!window.is_open(0));
         for (id, last) in [(first, Last::PubAck), (second, Last::PubComp), (third, Last::PubAck)] {
             assert_eq!(window.finish(id, last), Receipt::First);
         }
@@ -322,7 +378,7 @@ mod tests {
         assert_eq!(window.finish(once, Last::Refusal), Receipt::Misplaced);
         assert_eq!(window.finish(exactly, Last::PubAck), Receipt::Misplaced);
         assert_eq!(window.finish(exactly, Last::PubComp), Receipt::Misplaced);
-        assert!(!window.is_open());
+        assert!(!window.is_open(0));
         assert_eq!(window.received(exactly), Receipt::First);
         assert_eq!(window.finish(exactly, Last::PubAck), Receipt::Misplaced);
         assert_eq!(window.finish(exactly, Last::PubComp), Receipt::First);
@@ -339,9 +395,9 @@ mod tests {
         window.forget_channel(channel);
         window.forget_channel(channel);
         assert_eq!(window.bytes, 0);
-        assert!(!window.is_open(), "the client still has both to answer");
+        assert!(!window.is_open(0), "the client still has both to answer");
         assert_eq!(window.finish(first, Last::PubAck), Receipt::First);
-        assert!(window.is_open());
+        assert!(window.is_open(0));
 
         window.restart(2, usize::MAX);
         assert_eq!(again(&mut window), []);
@@ -351,6 +407,6 @@ mod tests {
         window.restart(2, usize::MAX);
         window.forget_channel(channel);
         assert_eq!(again(&mut window), []);
-        assert!(window.is_open());
+        assert!(window.is_open(0));
     }
 }

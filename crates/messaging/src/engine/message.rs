@@ -61,6 +61,16 @@ pub(crate) struct Parcel {
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) subscription_ids: SubscriptionIds,
+    pub(crate) place: Place,
+}
+
+/// Where a message stands in the tables, if its session is stored (`commit`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Its place in the order of the session; 0: it is in memory only.
+    pub(crate) seq: u64,
+    /// The number of a message that several sessions have; 0: it is stored for this one alone.
+    pub(crate) shared: u64,
 }
 
 impl Parcel {

@@ -14,8 +14,10 @@
 //! - Every queue has a bound; only QoS 0 is dropped at it, everything else makes the publisher wait. A session that is
 //!   over its bound and has no connection ends.
 //! - A right that was revoked is not used again (`revoke.rs`).
+//! - What is said about a stored session, and about a message to one, comes after its COMMIT (`commit`, `stored.rs`).
 //! - No lock is held across an await or a system call (`lock.rs`).
 
+pub(crate) mod commit;
 pub(crate) mod connect;
 pub(crate) mod disconnect;
 mod expiry;
@@ -35,6 +37,7 @@ mod room;
 pub(crate) mod session;
 mod shared;
 mod shutdown;
+mod stored;
 pub(crate) mod subscribe;
 mod takeover;
 mod tree;
@@ -45,12 +48,14 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use db::Db;
 use kernel::{Clock, Result, Rng};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::reader::{Ended, Epoch, Publisher, Reader, Reading};
 
+use self::commit::{Committer, Found};
 use self::expiry::Deadlines;
 use self::handshakes::Handshakes;
 use self::publish::Origin;
@@ -91,25 +96,51 @@ pub(crate) struct Core {
 impl Engine {
     /// An engine without sessions. Must be called within a Tokio runtime: it keeps time in a task of its own.
     pub fn new(gate: Arc<dyn Gate>, clock: Clock, limits: Limits) -> Self {
-        Self::build(gate, clock, limits, None)
+        Self::build(gate, clock, limits, None, None)
     }
 
     /// An engine that tells an observer what happens.
     pub fn observed(gate: Arc<dyn Gate>, clock: Clock, limits: Limits, observer: Arc<dyn Observer>) -> Self {
-        Self::build(gate, clock, limits, Some(observer))
+        Self::build(gate, clock, limits, Some(observer), None)
     }
 
-    fn build(gate: Arc<dyn Gate>, clock: Clock, limits: Limits, observer: Option<Arc<dyn Observer>>) -> Self {
+    /// An engine whose sessions and retained messages outlive it, in a database that has the tables of
+    /// [`MIGRATIONS`](crate::MIGRATIONS): it goes on with what an earlier one has left there.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the database cannot be read.
+    pub async fn stored(
+        gate: Arc<dyn Gate>,
+        clock: Clock,
+        limits: Limits,
+        observer: Option<Arc<dyn Observer>>,
+        db: Db,
+    ) -> Result<Self> {
+        let (committer, found) = Committer::open(db, clock.clone()).await?;
+        Ok(Self::build(gate, clock, limits, observer, Some((Arc::new(committer), found))))
+    }
+
+    fn build(
+        gate: Arc<dyn Gate>,
+        clock: Clock,
+        limits: Limits,
+        observer: Option<Arc<dyn Observer>>,
+        stored: Option<(Arc<Committer>, Found)>,
+    ) -> Self {
         let handshakes = Arc::new(Handshakes::new(limits.handshakes, limits.handshakes_per_address));
+        let (committer, found) = stored.unzip();
+        let last_session = found.as_ref().map_or(0, |found| found.last_session);
+        let shared = Arc::new(Shared { limits, stats: Stats::default(), committer: committer.clone() });
         let core = Arc::new_cyclic(|myself| Core {
             myself: Weak::clone(myself),
             gate,
             clock,
             rng: Rng::system(),
-            shared: Arc::new(Shared { limits, stats: Stats::default() }),
+            shared,
             observes_messages: observer.as_ref().is_some_and(|observer| observer.wants_messages()),
             observer,
-            registry: Registry::default(),
+            registry: Registry::after(last_session),
             rooms: Rooms::default(),
             deadlines: Deadlines::default(),
             closing: CancellationToken::new(),
@@ -117,6 +148,11 @@ impl Engine {
             handshakes,
         });
         tokio::spawn(expiry::keep_time(Arc::downgrade(&core)));
+        if let Some((committer, found)) = committer.zip(found) {
+            core.restore(&committer, found);
+            tokio::spawn(commit::run(committer, Arc::clone(&core.shared)));
+            tokio::spawn(retain::count_stored(Arc::downgrade(&core)));
+        }
         Self(core)
     }
 
@@ -158,6 +194,15 @@ impl Engine {
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Engine")
+    }
+}
+
+impl Drop for Core {
+    /// Sessions that wait to be stored know the committer, and it them.
+    fn drop(&mut self) {
+        if let Some(committer) = &self.shared.committer {
+            committer.close();
+        }
     }
 }
 

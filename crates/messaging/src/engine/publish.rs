@@ -13,9 +13,11 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, join_all};
 use kernel::{ChannelId, DomainId, Error, Kind, Result as KernelResult};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::Core;
+use super::commit::{self, Batch};
 use super::fanout::{Fanout, Work};
 use super::link::Close;
 use super::retain::Retained;
@@ -96,11 +98,19 @@ impl Core {
     ) -> Result<Arc<Room>, Refusal> {
         let found = self.ask(self.gate.resolve(address.domain, address.channel)).await?;
         let (domain, channel) = found.ok_or(Refusal::Unknown)?;
-        if let Some(room) = self.rooms.get(channel) {
-            return if room.domain == domain { Ok(room) } else { Err(Refusal::Unknown) };
-        }
-        self.authorize_in(identity, domain, channel, action).await?;
-        self.rooms.open(domain, channel).ok_or(Refusal::Unknown)
+        let room = match self.rooms.get(channel) {
+            Some(room) if room.domain == domain => room,
+            Some(_) => return Err(Refusal::Unknown),
+            None => {
+                self.authorize_in(identity, domain, channel, action).await?;
+                self.rooms.open(domain, channel).ok_or(Refusal::Unknown)?
+            }
+        };
+        self.load_retained(&room).await.map_err(|error| {
+            tracing::warn!(cause = %error.chain(), "retained messages could not be read");
+            Refusal::Unavailable
+        })?;
+        Ok(room)
     }
 
     /// Whether `identity` may do `action` in the room now.
@@ -164,6 +174,12 @@ impl Core {
             let retained = Retained { message: Arc::clone(fanout.kept()), qos: publish.qos };
             let Core { shared, .. } = self;
             ticket.room.retain(&ticket.subtopic, retained, &shared.limits, &shared.stats);
+            if let Some(committer) = &shared.committer {
+                committer.retained(&ticket.room, &ticket.subtopic);
+                if publish.qos > QoS::AtMostOnce {
+                    work.batch.retain();
+                }
+            }
         }
         if !ticket.room.is_current(&ticket.targets) {
             ticket.targets = ticket.room.targets(&ticket.subtopic);
@@ -199,18 +215,37 @@ impl Core {
             }
         })?;
         let Some(mut ticket) = admitted else { return Ok(()) };
-        let full = {
+        self.publish_alone(&mut ticket, origin, publish).await
+    }
+
+    /// Takes one message, and returns when it is stored and its subscribers have room.
+    pub(crate) async fn publish_alone(
+        &self,
+        ticket: &mut Ticket,
+        origin: Origin<'_>,
+        publish: &Publish,
+    ) -> Result<(), Refusal> {
+        let (mut full, batch) = {
             let mut work = Work::begin();
             work.tally.receive(publish.qos, publish.payload.len());
-            self.accept(&mut ticket, origin, publish, &mut work);
+            self.accept(ticket, origin, publish, &mut work);
             work.flush();
             work.settle(&self.shared.stats);
-            std::mem::take(&mut work.full)
+            (std::mem::take(&mut work.full), std::mem::take(&mut work.batch))
         };
+        if let Some(stored) = self.store(batch) {
+            full.extend(commit::answer(stored).await.map_err(|_| Refusal::Unavailable)?);
+        }
         // The message is accepted: a subscriber that is merely slow does not hold its answer back for ever.
         let patience = self.shared.limits.slow_subscriber * 2;
         let _has_room = timeout(patience, self.wait_for_room(full)).await;
         Ok(())
+    }
+
+    /// Stores what a batch leaves to be stored; `None`: nothing.
+    pub(crate) fn store(&self, batch: Batch) -> Option<oneshot::Receiver<commit::Stored>> {
+        let committer = self.shared.committer.as_ref().filter(|_| !batch.is_empty())?;
+        Some(committer.accept(batch))
     }
 
     /// Waits until none of the sessions is over its bound. One that takes nothing for too long loses its connection.

@@ -22,9 +22,9 @@ use kernel::{Error, Kind, Result};
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::commit::Batch;
 use super::connect::{Newcomer, NotAttached};
 use super::disconnect::Departure;
-use super::fanout::Work;
 use super::inflight::Last;
 use super::link::{Close, Link};
 use super::output::OwnerOnly;
@@ -281,7 +281,8 @@ impl Reader {
     fn take_owed(&mut self) -> bool {
         // Over its bound it takes first what is there, like every subscriber.
         let Some(owed) = self.owed.front_mut().filter(|_| !self.session.is_full()) else { return false };
-        self.core.send_retained(&self.session, &self.link, owed, Instant::now());
+        // A reader's session is not stored, so nothing comes into the batch.
+        self.core.send_retained(&self.session, &self.link, owed, &mut Batch::default(), Instant::now());
         if owed.is_finished() {
             self.owed.pop_front();
         }
@@ -335,17 +336,7 @@ impl Publisher {
             self.known = Some((publish.topic.detached(), ticket));
         }
         let Some((_, ticket)) = &mut self.known else { return Ok(()) };
-        let full = {
-            let mut work = Work::begin();
-            work.tally.receive(publish.qos, publish.payload.len());
-            self.core.accept(ticket, origin, publish, &mut work);
-            work.flush();
-            work.settle(&self.core.shared.stats);
-            std::mem::take(&mut work.full)
-        };
-        let patience = self.core.shared.limits.slow_subscriber * 2;
-        let _has_room = tokio::time::timeout(patience, self.core.wait_for_room(full)).await;
-        Ok(())
+        Ok(self.core.publish_alone(ticket, origin, publish).await?)
     }
 }
 

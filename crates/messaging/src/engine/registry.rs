@@ -2,7 +2,7 @@
 //!
 //! The client identifier belongs to the identity: two clients that use the same one do not meet. Sessions are made,
 //! found and ended only under the lock of their shard (`connect.rs`, `disconnect.rs`), which is what makes takeover
-//! safe; this table is also the place where stored sessions will be read from and written to.
+//! safe; stored ones are put here before the first client is let in (`commit/restore.rs`).
 
 use std::{
     hash::BuildHasher,
@@ -36,6 +36,11 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
+    /// A table whose sessions get numbers after this one.
+    pub(crate) fn after(last_id: u64) -> Self {
+        Self { last_id: AtomicU64::new(last_id), ..Self::default() }
+    }
+
     /// The shard of an identity.
     pub(crate) fn shard(&self, identity: IdentityKey) -> &Lock<Shard> {
         let [first, ..] = &self.shards;
@@ -43,7 +48,7 @@ impl Registry {
         self.shards.get(at).unwrap_or(first)
     }
 
-    /// A number that no other session of this process has.
+    /// A number that no other session of this process has, nor any that is stored.
     pub(crate) fn next_id(&self) -> u64 {
         self.last_id.fetch_add(1, Relaxed) + 1
     }

@@ -11,11 +11,16 @@
 use std::{
     collections::BTreeMap,
     ops::Bound,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use tokio::time::Instant;
 
+use super::Core;
 use super::message::Message;
 use super::tree::matches;
 use crate::limits::Limits;
@@ -41,6 +46,9 @@ pub(crate) struct RetainedSet {
 const STEP_MESSAGES: usize = 64;
 const STEP_BYTES: usize = 64 << 10;
 const STEP_SEEN: usize = 1_024;
+
+/// Time between two counts of what is stored.
+const RECOUNT: Duration = Duration::from_secs(600);
 
 /// Some of the messages that match a filter.
 #[derive(Debug, Default)]
@@ -69,6 +77,18 @@ impl RetainedSet {
             return;
         }
         self.by_subtopic.insert(subtopic.into(), retained);
+    }
+
+    /// The message of a subtopic, and what it counts.
+    pub(crate) fn at(&self, subtopic: &str) -> Option<(Retained, u64)> {
+        self.by_subtopic.get(subtopic).map(|retained| (retained.clone(), cost(subtopic, retained)))
+    }
+
+    /// Messages that are stored; they have been counted.
+    pub(crate) fn put(&mut self, found: Vec<(Box<str>, Retained)>) {
+        if !self.closed {
+            self.by_subtopic.extend(found);
+        }
     }
 
     fn remove(&mut self, subtopic: &str, stats: &Stats) {
@@ -129,9 +149,34 @@ impl RetainedSet {
     }
 }
 
+/// Counts what is stored: at the start, and again now and then, because what expires or goes with a channel that nobody
+/// uses is deleted without being read.
+pub(crate) async fn count_stored(core: Weak<Core>) {
+    let mut rounds = tokio::time::interval(RECOUNT);
+    loop {
+        rounds.tick().await;
+        let Some(committer) = core.upgrade().and_then(|core| core.shared.committer.clone()) else { return };
+        match committer.retained_total().await {
+            Ok((messages, bytes)) => {
+                let Some(core) = core.upgrade() else { return };
+                core.shared.stats.retained_messages.store(messages, Relaxed);
+                core.shared.stats.retained_bytes.store(bytes, Relaxed);
+            }
+            Err(error) => {
+                tracing::warn!(cause = %error.chain(), "retained messages could not be counted");
+            }
+        }
+    }
+}
+
 fn forget(subtopic: &str, retained: &Retained, stats: &Stats) {
-    stats.retained_messages.fetch_sub(1, Relaxed);
-    stats.retained_bytes.fetch_sub(cost(subtopic, retained), Relaxed);
+    subtract(&stats.retained_messages, 1);
+    subtract(&stats.retained_bytes, cost(subtopic, retained));
+}
+
+/// A count of what is stored may be older than what is subtracted from it.
+fn subtract(gauge: &AtomicU64, by: u64) {
+    let _always = gauge.fetch_update(Relaxed, Relaxed, |value| Some(value.saturating_sub(by)));
 }
 
 /// Bytes that a retained message counts: contents and the records around them.

@@ -22,6 +22,7 @@ use super::room::Room;
 use super::session::Session;
 use super::{Core, Engine};
 use crate::gate::{Action, Identity, IdentityKey, Revocation};
+use crate::store::Change;
 use crate::wire::ReasonCode;
 
 /// How long the gate may be asked about one subscription: less than the second within which a right must end.
@@ -56,6 +57,9 @@ impl Engine {
             Revocation::ChannelGone(channel) => {
                 if let Some(room) = core.rooms.get(channel) {
                     core.close_room(&room);
+                }
+                if let Some(committer) = &core.shared.committer {
+                    committer.note(Change::CloseChannel { channel });
                 }
             }
             Revocation::Domain(domain) => {
@@ -158,7 +162,7 @@ impl Core {
 
 impl Core {
     /// Asks until there is an answer.
-    async fn ask_again(&self, session: &Session, room: &Room) -> Result<(), Refusal> {
+    pub(crate) async fn ask_again(&self, session: &Session, room: &Room) -> Result<(), Refusal> {
         let identity = session.state.lock().identity.clone();
         loop {
             let answer = self.authorize(&identity, room, Action::Subscribe).await;

@@ -8,7 +8,7 @@
 use std::sync::{
     Arc,
     atomic::{
-        AtomicU64,
+        AtomicBool, AtomicU64,
         Ordering::{Acquire, Release, SeqCst},
     },
 };
@@ -81,6 +81,8 @@ pub(crate) struct Room {
     generation: AtomicU64,
     /// Changes with every subscription.
     version: AtomicU64,
+    /// The retained messages of earlier are here.
+    read: AtomicBool,
     state: Lock<RoomState>,
 }
 
@@ -98,6 +100,7 @@ impl Room {
             channel,
             generation: AtomicU64::new(0),
             version: AtomicU64::new(0),
+            read: AtomicBool::new(false),
             state: Lock::default(),
         }
     }
@@ -167,6 +170,24 @@ impl Room {
     /// Keeps a message, or removes the kept one when the payload is empty.
     pub(crate) fn retain(&self, subtopic: &str, retained: Retained, limits: &Limits, stats: &Stats) {
         self.state.lock().retained.store(subtopic, retained, limits, stats);
+    }
+
+    /// The kept message of a subtopic, and what it counts.
+    pub(crate) fn retained_at(&self, subtopic: &str) -> Option<(Retained, u64)> {
+        self.state.lock().retained.at(subtopic)
+    }
+
+    /// Whether the retained messages of earlier have been read, if any are stored.
+    pub(crate) fn has_its_retained(&self) -> bool {
+        self.read.load(Acquire)
+    }
+
+    /// The retained messages of earlier, as they are stored. Whoever reads them second is too late.
+    pub(crate) fn put_retained(&self, found: Vec<(Box<str>, Retained)>) {
+        let mut state = self.state.lock();
+        if !self.read.swap(true, Release) {
+            state.retained.put(found);
+        }
     }
 
     /// Drops the retained messages and keeps no more: the channel is gone.

@@ -20,10 +20,12 @@ use kernel::ChannelId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::commit::Committer;
 use super::inflight::{Again, Last, Receipt, Window};
 use super::link::{Close, Link};
 use super::message::Parcel;
 use super::output::{Output, Written, recycle, write_out};
+use super::stored::Stored;
 use super::subscribe::Held;
 use super::will::Testament;
 use crate::gate::{Identity, IdentityKey};
@@ -40,6 +42,8 @@ const FLUSH_TURNS: usize = 8;
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) stats: Stats,
+    /// Where sessions are stored; `None`: nowhere.
+    pub(crate) committer: Option<Arc<Committer>>,
 }
 
 /// A session.
@@ -51,10 +55,11 @@ pub(crate) struct Session {
     /// Changes when decisions about the identity must be asked again; see `revoke.rs`.
     generation: AtomicU64,
     connected: AtomicBool,
-    full: AtomicBool,
+    pub(super) full: AtomicBool,
     /// Woken when the queue has room again, or is gone.
     pub(crate) room_made: Notify,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
+    stored: bool,
     pub(crate) state: Lock<State>,
 }
 
@@ -65,16 +70,18 @@ pub(crate) struct State {
     pub(crate) ended: bool,
     pub(crate) link: Option<Arc<Link>>,
     pub(crate) output: Output,
-    window: Window,
-    queue: VecDeque<Parcel>,
+    pub(super) window: Window,
+    pub(super) queue: VecDeque<Parcel>,
     queue_bytes: usize,
+    /// What waits in the tables, if the session is stored.
+    pub(super) stored: Option<Box<Stored>>,
     /// Publishers wait for room.
     awaited: bool,
     /// Acknowledgements of messages that were on their way, and messages that left the queue; tells a slow subscriber
     /// from one that takes nothing. Bytes do not count: a client may read for ever and acknowledge nothing.
     pub(crate) progress: u64,
     /// QoS 2 messages received and not released yet.
-    unreleased: HashSet<PacketId>,
+    pub(super) unreleased: HashSet<PacketId>,
     pub(crate) subscriptions: Vec<Held>,
     pub(crate) will: Option<Box<Testament>>,
     /// Seconds that the session outlives its connection.
@@ -104,7 +111,14 @@ pub(crate) enum Taken {
 }
 
 impl Session {
-    pub(crate) fn new(id: u64, identity: &Identity, client_id: Text, shared: Arc<Shared>) -> Self {
+    /// A session in memory, or with `stored` one that outlives the process.
+    pub(crate) fn new(
+        id: u64,
+        identity: &Identity,
+        client_id: Text,
+        shared: Arc<Shared>,
+        stored: Option<Box<Stored>>,
+    ) -> Self {
         Self {
             id,
             identity: identity.key(),
@@ -114,6 +128,7 @@ impl Session {
             full: AtomicBool::new(false),
             room_made: Notify::new(),
             shared,
+            stored: stored.is_some(),
             state: Lock::new(State {
                 identity: identity.clone(),
                 ended: false,
@@ -122,6 +137,7 @@ impl Session {
                 window: Window::new(),
                 queue: VecDeque::new(),
                 queue_bytes: 0,
+                stored,
                 awaited: false,
                 progress: 0,
                 unreleased: HashSet::new(),
@@ -142,6 +158,11 @@ impl Session {
     /// Makes every decision about the identity stale for this session.
     pub(crate) fn outdate(&self) {
         self.generation.fetch_add(1, SeqCst);
+    }
+
+    /// Whether it outlives the process.
+    pub(crate) const fn is_stored(&self) -> bool {
+        self.stored
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -200,7 +221,7 @@ impl Session {
             return Taken::Done;
         }
         let direct = state.queue.is_empty()
-            && state.window.is_open()
+            && state.window.is_open(0)
             && !state.output.sealed
             && state.output.len() < self.shared.limits.output_bytes;
         match &state.link {
@@ -348,32 +369,37 @@ impl Session {
 
     /// Moves messages from the queue into the output while the window and the buffer have room, and wakes the
     /// publishers that wait for it.
-    fn send_waiting(&self, state: &mut State, now: Instant) {
+    pub(super) fn send_waiting(&self, state: &mut State, now: Instant) {
         let Some(link) = state.link.clone().filter(|_| !state.output.sealed) else { return };
         let mut tally = Tally::default();
         for _ in 0..state.send_again(&link, self.shared.limits.output_bytes, now) {
             count(&self.shared.stats.dropped_large);
         }
-        while state.window.is_open() && state.output.len() < self.shared.limits.output_bytes {
+        while state.window.is_open(state.next_seq()) && state.output.len() < self.shared.limits.output_bytes {
             let Some(parcel) = state.dequeue() else { break };
             self.send_one(state, &link, parcel, &mut tally, now);
         }
         tally.settle(&self.shared.stats);
+        self.want_more(state, &link);
         self.note_room(state);
     }
 
     fn send_one(&self, state: &mut State, link: &Link, parcel: Parcel, tally: &mut Tally, now: Instant) {
-        if parcel.message.is_expired(now) {
+        // One that the client may have is not dropped: with QoS 2 it would wait for the rest of the exchange for ever.
+        let again = state.was_sent(parcel.place);
+        if !again && parcel.message.is_expired(now) {
             count(&self.shared.stats.dropped_expired);
+            self.forget_place(parcel.place);
             return;
         }
         if parcel.encoded_len(link.version, now) > link.maximum_packet_size {
             count(&self.shared.stats.dropped_large);
+            self.forget_place(parcel.place);
             return;
         }
         tally.deliver(parcel.qos, parcel.message.payload.len());
-        let packet_id = (parcel.qos > QoS::AtMostOnce).then(|| state.window.take_id());
-        let encoded = parcel.encode(link.version, packet_id, false, now, state.output.buffer());
+        let packet_id = (parcel.qos > QoS::AtMostOnce).then(|| state.take_id(parcel.place));
+        let encoded = parcel.encode(link.version, packet_id, again, now, state.output.buffer());
         if let (Ok(()), Some(packet_id)) = (encoded, packet_id) {
             state.window.sent(packet_id, parcel);
         }
@@ -382,9 +408,8 @@ impl Session {
     /// Wakes waiting publishers once the queue is down to half its bound, so that they do not wake for each message.
     pub(crate) fn note_room(&self, state: &mut State) {
         let limits = &self.shared.limits;
-        let low = state.ended
-            || (state.queue.len() <= limits.queue_messages / 2
-                && state.queue_bytes <= limits.queue_bytes / 2);
+        let (messages, bytes) = state.backlog();
+        let low = state.ended || (messages <= limits.queue_messages / 2 && bytes <= limits.queue_bytes / 2);
         if low {
             self.full.store(false, Relaxed);
             if std::mem::take(&mut state.awaited) {
@@ -414,9 +439,13 @@ impl Session {
         if !state.is_current(link) {
             return Receipt::First;
         }
+        let place = if self.stored { state.window.place_of(packet_id) } else { None };
         let receipt = state.window.finish(packet_id, last);
-        state.progress += u64::from(receipt == Receipt::First);
-        if !state.queue.is_empty() || !state.window.is_open() {
+        if receipt == Receipt::First {
+            state.progress += 1;
+            self.forget_place(place.unwrap_or_default());
+        }
+        if !state.queue.is_empty() || !state.window.is_open(0) {
             self.send_waiting(&mut state, now);
         }
         receipt
@@ -471,6 +500,7 @@ impl Session {
         }
         state.queue.retain(|parcel| parcel.message.channel != channel);
         state.queue_bytes = state.queue.iter().map(Parcel::cost).sum();
+        self.forget_stored(channel);
         self.note_room(state);
     }
 
@@ -498,6 +528,7 @@ impl Session {
         let link = state.link.take()?;
         self.connected.store(false, Relaxed);
         state.output = Output::default();
+        self.unload(state);
         if std::mem::take(&mut state.awaited) {
             self.room_made.notify_waiters();
         }
@@ -509,8 +540,10 @@ impl Session {
         state.ended = true;
         state.ends_at = None;
         state.will_due = None;
-        state.queue = VecDeque::new();
-        state.queue_bytes = 0;
+        state.clear_queue();
+        if let Some(stored) = &mut state.stored {
+            stored.clear();
+        }
         state.window = Window::new();
         state.unreleased = HashSet::new();
         self.note_room(state);
@@ -524,11 +557,30 @@ impl State {
         self.link.as_ref().is_some_and(|current| Arc::ptr_eq(current, link))
     }
 
-    fn is_full(&self, limits: &Limits) -> bool {
-        self.queue.len() >= limits.queue_messages || self.queue_bytes >= limits.queue_bytes
+    /// Whether its publishers must wait. What waits in the tables for a client that is away has a bound of its own.
+    pub(super) fn is_full(&self, limits: &Limits) -> bool {
+        let (most, most_bytes) = if self.link.is_none() && self.stored.is_some() {
+            (limits.stored_messages, limits.stored_bytes)
+        } else {
+            (limits.queue_messages, limits.queue_bytes)
+        };
+        let (messages, bytes) = self.backlog();
+        messages >= most || bytes >= most_bytes
     }
 
-    fn enqueue(&mut self, parcel: Parcel) {
+    /// The messages that wait, in memory and in the tables, and their bytes.
+    fn backlog(&self) -> (usize, usize) {
+        let (messages, bytes) = self.stored.as_ref().map_or((0, 0), |stored| stored.waiting());
+        (self.queue.len() + messages, self.queue_bytes + bytes)
+    }
+
+    /// Forgets what is in memory only because of the connection.
+    pub(super) fn clear_queue(&mut self) {
+        self.queue = VecDeque::new();
+        self.queue_bytes = 0;
+    }
+
+    pub(super) fn enqueue(&mut self, parcel: Parcel) {
         self.queue_bytes += parcel.cost();
         self.queue.push_back(parcel);
     }
@@ -579,7 +631,7 @@ impl State {
 
 impl Output {
     /// Notes that the caller will flush, unless somebody else has promised.
-    fn promise(&mut self) -> Taken {
+    pub(super) fn promise(&mut self) -> Taken {
         if std::mem::replace(&mut self.promised, true) { Taken::Done } else { Taken::Unflushed }
     }
 }
@@ -590,7 +642,7 @@ mod tests {
     use kernel::{ClientId, DomainId, Rng};
 
     use super::*;
-    use crate::engine::message::Message;
+    use crate::engine::message::{Message, Place};
     use crate::engine::output::Pipe;
     use crate::wire::{Publish, Version};
 
@@ -611,8 +663,8 @@ mod tests {
         let identity =
             Identity::Client { client: ClientId::generate(&rng), domain: DomainId::generate(&rng) };
         let limits = Limits { output_bytes: 10 * PAYLOAD, ..Limits::default() };
-        let shared = Arc::new(Shared { limits, stats: Stats::default() });
-        let session = Session::new(1, &identity, Text::from("device"), shared);
+        let shared = Arc::new(Shared { limits, stats: Stats::default(), committer: None });
+        let session = Session::new(1, &identity, Text::from("device"), shared, None);
         let publish = Publish { payload: Bytes::from(vec![0; PAYLOAD]), ..Publish::default() };
         let message = Message::keep(&publish, ChannelId::generate(&rng), None);
         let mut state = session.state.lock();
@@ -621,7 +673,9 @@ mod tests {
             let topic = Text::from("m/d/c/ch");
             let subscription_ids = smallvec::SmallVec::new();
             let message = Arc::clone(&message);
-            let parcel = Parcel { message, topic, qos: QoS::AtLeastOnce, retain: false, subscription_ids };
+            let qos = QoS::AtLeastOnce;
+            let place = Place::default();
+            let parcel = Parcel { message, topic, qos, retain: false, subscription_ids, place };
             state.window.sent(id, parcel);
         }
         let now = Instant::now();

@@ -11,7 +11,8 @@ use crate::wire::ReasonCode;
 
 impl Engine {
     /// Closes every connection (MQTT 5: 0x8B) after its last bytes have left, and returns when all are closed, or
-    /// after [`Limits::shutdown`](crate::Limits::shutdown).
+    /// after [`Limits::shutdown`](crate::Limits::shutdown). What stored sessions are to keep is stored then, within as long
+    /// again.
     pub async fn shutdown(&self) {
         let core = &self.0;
         core.closing.cancel();
@@ -26,6 +27,11 @@ impl Engine {
                 open = core.connections.len(),
                 "connections did not take their last bytes in time"
             );
+        }
+        if let Some(committer) = &core.shared.committer
+            && timeout(core.shared.limits.shutdown, committer.drained()).await.is_err()
+        {
+            tracing::warn!("the last changes of sessions could not be stored in time");
         }
     }
 }

@@ -8,18 +8,21 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use kernel::ChannelId;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Core;
+use super::commit::{self, Batch, NotStored, SubscriptionParts};
 use super::link::Link;
-use super::message::Parcel;
+use super::message::{Parcel, Place};
 use super::publish::Refusal;
 use super::room::{Entry, Room, spelled};
 use super::session::{Session, Taken};
 use crate::gate::{Action, Identity};
 use crate::observer::Event;
+use crate::store::{Change, SubscriptionRecord};
 use crate::topic::{Address, ChannelAddress, Filter};
-use crate::wire::{ReasonCode, RetainHandling, Subscription, SubscriptionId, SubscriptionOptions, Text};
+use crate::wire::{QoS, ReasonCode, RetainHandling, Subscription, SubscriptionId, SubscriptionOptions, Text};
 
 /// A subscription as its session remembers it.
 #[derive(Debug, Clone)]
@@ -63,11 +66,13 @@ impl Owed {
 pub(crate) struct Granted {
     pub(crate) reason: ReasonCode,
     pub(crate) owed: Option<Owed>,
+    /// Told when the subscription is stored; `None`: it need not be.
+    pub(crate) stored: Option<oneshot::Receiver<Result<(), NotStored>>>,
 }
 
 impl Granted {
-    const fn only(reason: ReasonCode) -> Self {
-        Self { reason, owed: None }
+    pub(crate) const fn only(reason: ReasonCode) -> Self {
+        Self { reason, owed: None, stored: None }
     }
 }
 
@@ -139,7 +144,7 @@ impl Core {
                 Recorded::Known => is_new = false,
                 Recorded::Refused(reason) => return Ok(Granted::only(reason)),
             }
-            held.room.subscribe(&held.subtopic, held.entry(session, options, id));
+            held.enter(session, options, id);
             if session.state.lock().ended {
                 held.leave(session);
                 return Ok(Granted::only(ReasonCode::UNSPECIFIED_ERROR));
@@ -161,8 +166,40 @@ impl Core {
             RetainHandling::DoNotSend => false,
         };
         // Shared subscriptions are not sent retained messages (MQTT 5.0 §4.8.2).
+        let stored = self.store_subscription(session, &held, options, id);
         let owed = (wanted && held.group.is_none()).then(|| Owed::new(held, options, id));
-        Ok(Granted { reason: options.qos.granted(), owed })
+        Ok(Granted { reason: options.qos.granted(), owed, stored })
+    }
+
+    fn store_subscription(
+        &self,
+        session: &Session,
+        held: &Held,
+        options: SubscriptionOptions,
+        id: Option<SubscriptionId>,
+    ) -> Option<oneshot::Receiver<Result<(), NotStored>>> {
+        let committer = self.shared.committer.as_ref().filter(|_| session.is_stored())?;
+        let parts = SubscriptionParts {
+            filter: &held.filter,
+            domain: held.room.domain,
+            channel: held.room.channel,
+            subtopic: &held.subtopic,
+            spelling: &held.spelling,
+            group: held.group.as_deref(),
+            options,
+            id,
+        };
+        let record = commit::subscription_record(session.id, &parts);
+        Some(committer.change(Change::Subscribe(record), false))
+    }
+
+    /// Waits until a subscription is stored; one that cannot be ends.
+    pub(crate) async fn subscription_stored(&self, session: &Session, filter: &Text, granted: &mut Granted) {
+        let Some(stored) = granted.stored.take() else { return };
+        if commit::answer(stored).await.is_err() {
+            self.drop_filter(session, filter);
+            *granted = Granted::only(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
+        }
     }
 
     /// Writes the subscription into the session.
@@ -189,12 +226,14 @@ impl Core {
         Recorded::New
     }
 
-    /// Sends some of the retained messages that a subscription is owed.
+    /// Sends some of the retained messages that a subscription is owed. Those of QoS 1 and 2 for a stored session are
+    /// stored first; they come through `batch`.
     pub(crate) fn send_retained(
         &self,
-        session: &Session,
+        session: &Arc<Session>,
         link: &Arc<Link>,
         owed: &mut Owed,
+        batch: &mut Batch,
         now: Instant,
     ) -> Taken {
         let Owed { held, options, id, .. } = &*owed;
@@ -205,8 +244,14 @@ impl Core {
             message: retained.message,
             retain: true,
             subscription_ids: id.iter().copied().collect(),
+            place: Place::default(),
         });
-        let taken = session.append(link, held, parcels, now);
+        let (to_store, now_sent): (Vec<Parcel>, Vec<Parcel>) =
+            parcels.partition(|parcel| session.is_stored() && parcel.qos > QoS::AtMostOnce);
+        let taken = session.append(link, held, now_sent, now);
+        if taken.is_some() {
+            to_store.into_iter().for_each(|parcel| batch.deliver(session, parcel));
+        }
         owed.finished = taken.is_none() || step.next.is_none();
         owed.after = step.next;
         taken.unwrap_or(Taken::Done)
@@ -232,8 +277,29 @@ impl Core {
             let at = state.subscriptions.iter().position(|held| held.filter == *filter)?;
             state.subscriptions.swap_remove(at)
         };
+        self.store_lost(session, std::slice::from_ref(&held));
         self.leave_rooms(session, vec![held.clone()]);
         Some(held)
+    }
+
+    /// Waits until the changes of a session that were made so far are stored, within the patience that the gate gets.
+    pub(crate) async fn changes_stored(&self, session: &Session) {
+        if session.is_stored()
+            && let Some(committer) = &self.shared.committer
+        {
+            // A database that fails does not keep the client waiting; the change is made when it can be.
+            let made = commit::answer(committer.accept(Batch::default()));
+            let _in_time = tokio::time::timeout(self.shared.limits.gate, made).await;
+        }
+    }
+
+    /// Stores that subscriptions have ended.
+    fn store_lost(&self, session: &Session, lost: &[Held]) {
+        let Some(committer) = self.shared.committer.as_ref().filter(|_| session.is_stored()) else { return };
+        for held in lost {
+            let filter = held.filter.as_str().to_owned();
+            committer.note(Change::Unsubscribe { session: session.id, filter });
+        }
     }
 
     /// Ends the subscriptions of a session to a channel that it has lost the right to, and forgets what waits.
@@ -245,6 +311,7 @@ impl Core {
             lost
         };
         let count = lost.len();
+        self.store_lost(session, &lost);
         self.leave_rooms(session, lost);
         count
     }
@@ -265,6 +332,27 @@ enum Recorded {
 }
 
 impl Held {
+    /// One that was found in the tables.
+    pub(crate) fn found(record: &SubscriptionRecord, room: Arc<Room>) -> Self {
+        Self {
+            filter: Text::from(record.filter.as_str()),
+            room,
+            subtopic: record.subtopic.as_str().into(),
+            spelling: Text::from(record.spelling.as_str()),
+            group: record.share.as_deref().map(Into::into),
+        }
+    }
+
+    /// Puts the subscription into its room.
+    pub(crate) fn enter(
+        &self,
+        session: &Arc<Session>,
+        options: SubscriptionOptions,
+        id: Option<SubscriptionId>,
+    ) {
+        self.room.subscribe(&self.subtopic, self.entry(session, options, id));
+    }
+
     /// Whether both stand in the room as one entry.
     fn means_the_same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.room, &other.room)

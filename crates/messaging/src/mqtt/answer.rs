@@ -1,20 +1,24 @@
 //! What each packet of a client is answered with.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tokio::task::consume_budget;
 
-use super::connection::{Connection, Exit};
+use super::connection::{Connection, Exit, Uncommitted};
 use super::explain::{self, explained};
+use crate::engine::commit::{self, Order};
 use crate::engine::fanout::Work;
 use crate::engine::inflight::{Last, Receipt};
 use crate::engine::link::Link;
+use crate::engine::message::Place;
 use crate::engine::publish::{Origin, Refusal};
 use crate::engine::session::Taken;
+use crate::engine::subscribe::Granted;
 use crate::stats::count;
 use crate::wire::{
-    Ack, Diagnostics, Disconnect, Packet, Publish, QoS, ReasonCode, SubAck, Subscribe, Text, UnsubAck,
-    Unsubscribe, encode,
+    Ack, Diagnostics, Disconnect, Packet, PacketId, Publish, QoS, ReasonCode, SubAck, Subscribe, Text,
+    UnsubAck, Unsubscribe, encode,
 };
 
 impl Connection {
@@ -25,10 +29,7 @@ impl Connection {
             Packet::PubAck(ack) => self.finished(&ack, Last::PubAck, work)?,
             Packet::PubRec(ack) if ack.reason.is_failure() => self.finished(&ack, Last::Refusal, work)?,
             Packet::PubRec(ack) => self.received(&ack, work)?,
-            Packet::PubRel(ack) => {
-                let known = self.session.release(&self.link, ack.packet_id);
-                self.answer(&Packet::PubComp(Ack::with_reason(ack.packet_id, found(known))));
-            }
+            Packet::PubRel(ack) => self.released(ack.packet_id),
             Packet::PubComp(ack) => self.finished(&ack, Last::PubComp, work)?,
             Packet::PingReq => self.answer(&Packet::PingResp),
             Packet::Subscribe(packet) => return self.subscribe(&packet, work).await,
@@ -76,15 +77,39 @@ impl Connection {
         }
     }
 
-    /// PUBREC: the message is released.
+    /// PUBREC: the message is released; in a stored session, when it is stored that the client has it.
     fn received(&mut self, ack: &Ack, work: &Work) -> Result<(), Exit> {
-        let receipt = self.session.received(&self.link, ack.packet_id, work.now);
+        let packet_id = ack.packet_id;
+        if self.session.is_stored()
+            && let Some(committer) = &self.core.shared.committer
+            && let Some(Place { seq, shared }) = self.session.place_received(&self.link, packet_id)
+        {
+            let (session, link) = (Arc::clone(&self.session), Arc::clone(&self.link));
+            committer.push(Order::Received { session, link, packet_id, seq, shared });
+            return Ok(());
+        }
+        let receipt = self.session.received(&self.link, packet_id, work.now);
         if receipt == Receipt::Misplaced {
             return Err(Exit::Told(ReasonCode::PROTOCOL_ERROR));
         }
         let reason = found(receipt != Receipt::Unknown);
-        self.answer(&Packet::PubRel(Ack::with_reason(ack.packet_id, reason)));
+        self.answer(&Packet::PubRel(Ack::with_reason(packet_id, reason)));
         Ok(())
+    }
+
+    /// PUBREL: the client will not send the message again. Its identifier is free for another one with the PUBCOMP, so
+    /// that comes when the release is stored.
+    fn released(&mut self, packet_id: PacketId) {
+        let reason = found(self.session.release(&self.link, packet_id));
+        match self.core.shared.committer.as_ref().filter(|_| self.session.is_stored()) {
+            Some(committer) => committer.push(Order::Released {
+                session: Arc::clone(&self.session),
+                link: Arc::clone(&self.link),
+                packet_id,
+                reason,
+            }),
+            None => self.answer(&Packet::PubComp(Ack::with_reason(packet_id, reason))),
+        }
     }
 
     async fn publish(&mut self, mut publish: Publish, work: &mut Work) -> Result<(), Exit> {
@@ -92,6 +117,13 @@ impl Connection {
         if let (QoS::ExactlyOnce, Some(packet_id)) = (publish.qos, publish.packet_id) {
             match self.session.receive_once(&self.link, packet_id) {
                 Some(true) => {}
+                // It may still be on its way into the tables.
+                Some(false) if self.core.shared.committer.is_some() => {
+                    work.batch.repeat(&self.session, packet_id);
+                    let (qos, reason) = (publish.qos, ReasonCode::SUCCESS);
+                    self.uncommitted.push(Uncommitted { packet_id, qos, reason });
+                    return Ok(());
+                }
                 Some(false) => {
                     self.answer(&Packet::PubRec(Ack::new(packet_id)));
                     return Ok(());
@@ -104,7 +136,12 @@ impl Connection {
             Some(outcome) => outcome,
             None => self.publish_new(&publish, work).await,
         };
-        self.acknowledge(&publish, outcome)
+        if let (QoS::ExactlyOnce, Some(packet_id), Ok(())) = (publish.qos, publish.packet_id, &outcome)
+            && (self.session.is_stored() || !work.batch.is_empty())
+        {
+            work.batch.receive(&self.session, packet_id);
+        }
+        self.acknowledge(&publish, outcome, !work.batch.is_empty())
     }
 
     /// A topic that has been admitted before; `None`: it has not, or something was revoked since.
@@ -138,7 +175,13 @@ impl Connection {
 
     /// Tells the publisher how it went (reference 05 §4.2). MQTT 3 has no words for a refusal: the connection closes,
     /// or the acknowledgement stays out where the client may try again.
-    fn acknowledge(&mut self, publish: &Publish, outcome: Result<(), Refusal>) -> Result<(), Exit> {
+    /// With `waits` it is told when the batch is stored.
+    fn acknowledge(
+        &mut self,
+        publish: &Publish,
+        outcome: Result<(), Refusal>,
+        waits: bool,
+    ) -> Result<(), Exit> {
         let reason = match outcome {
             Ok(()) => ReasonCode::SUCCESS,
             Err(refusal) => {
@@ -158,14 +201,23 @@ impl Connection {
             }
         };
         let Some(packet_id) = publish.packet_id else { return Ok(()) };
+        if waits {
+            self.uncommitted.push(Uncommitted { packet_id, qos: publish.qos, reason });
+        } else {
+            self.acknowledge_with(packet_id, publish.qos, reason);
+        }
+        Ok(())
+    }
+
+    /// PUBACK or PUBREC.
+    pub(super) fn acknowledge_with(&mut self, packet_id: PacketId, qos: QoS, reason: ReasonCode) {
         let ack = Ack::with_reason(packet_id, reason);
-        let packet = if publish.qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
+        let packet = if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
         if reason.is_failure() {
             self.answer_explained(packet, explain::not_published(reason));
         } else {
             self.answer(&packet);
         }
-        Ok(())
     }
 
     /// Sets or uses a topic alias (MQTT 5.0 §3.3.2.3.4).
@@ -197,10 +249,10 @@ impl Connection {
         self.check_answer_fits(packet.filters.len())?;
         self.send_answers();
         work.flush();
-        let mut reasons = Vec::with_capacity(packet.filters.len());
+        let mut answers = Vec::with_capacity(packet.filters.len());
         for (at, subscription) in packet.filters.iter().enumerate() {
             if at >= self.core.shared.limits.subscriptions {
-                reasons.push(ReasonCode::QUOTA_EXCEEDED);
+                answers.push(Granted::only(ReasonCode::QUOTA_EXCEEDED));
                 continue;
             }
             consume_budget().await;
@@ -208,6 +260,11 @@ impl Connection {
                 .core
                 .subscribe(&self.session, &self.link, &self.identity, subscription, packet.subscription_id)
                 .await;
+            answers.push(granted);
+        }
+        let mut reasons = Vec::with_capacity(answers.len());
+        for (mut granted, subscription) in answers.into_iter().zip(&packet.filters) {
+            self.core.subscription_stored(&self.session, &subscription.filter, &mut granted).await;
             reasons.push(granted.reason);
             if let Some(owed) = granted.owed {
                 self.owed.retain(|earlier| !earlier.is_same(&owed));
@@ -246,9 +303,17 @@ impl Connection {
     /// full; then the rest has to wait like a publisher.
     pub(super) async fn send_owed(&mut self, work: &mut Work) {
         while let Some(owed) = self.owed.front_mut() {
-            let taken = self.core.send_retained(&self.session, &self.link, owed, work.now);
+            let taken = self.core.send_retained(&self.session, &self.link, owed, &mut work.batch, work.now);
             if owed.is_finished() {
                 self.owed.pop_front();
+            }
+            if let Some(stored) = self.core.store(std::mem::take(&mut work.batch)) {
+                // What is not stored is not sent; the client may subscribe again.
+                let full = commit::answer(stored).await.unwrap_or_default();
+                full.iter().for_each(|session| work.note(session, Taken::Full));
+                if !full.is_empty() {
+                    return;
+                }
             }
             if taken == Taken::Full {
                 work.note(&self.session, taken);
@@ -267,6 +332,7 @@ impl Connection {
             consume_budget().await;
             reasons.push(self.core.unsubscribe(&self.session, filter));
         }
+        self.core.changes_stored(&self.session).await;
         let packet_id = packet.packet_id;
         self.answer(&Packet::UnsubAck(UnsubAck { packet_id, reasons, diagnostics: Diagnostics::default() }));
         Ok(())

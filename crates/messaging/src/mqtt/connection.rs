@@ -13,6 +13,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hashbrown::HashMap;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, timeout};
 
 use super::explain::{self, explained};
@@ -20,6 +21,7 @@ use super::handshake::Established;
 use super::input::Rest;
 use super::transport::{Ready, Transport};
 use crate::engine::Core;
+use crate::engine::commit::{self, NotStored};
 use crate::engine::disconnect::Departure;
 use crate::engine::fanout::Work;
 use crate::engine::link::{Close, Link};
@@ -29,7 +31,7 @@ use crate::engine::session::Session;
 use crate::engine::subscribe::Owed;
 use crate::gate::Identity;
 use crate::stats::count;
-use crate::wire::{Decoder, Disconnect, Packet, ReasonCode, Text, Violation, encode};
+use crate::wire::{Decoder, Disconnect, Packet, PacketId, QoS, ReasonCode, Text, Violation, encode};
 
 /// Time for the last bytes of a connection that the server closes.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -66,6 +68,14 @@ struct OutputState {
     stuck_since: Option<Instant>,
 }
 
+/// The acknowledgement of a message that is being stored.
+#[derive(Debug)]
+pub(super) struct Uncommitted {
+    pub(super) packet_id: PacketId,
+    pub(super) qos: QoS,
+    pub(super) reason: ReasonCode,
+}
+
 /// A connection.
 pub(super) struct Connection {
     pub(super) core: Arc<Core>,
@@ -80,6 +90,10 @@ pub(super) struct Connection {
     pub(super) answers: Vec<u8>,
     /// The client wants reason strings.
     pub(super) explains: bool,
+    /// Acknowledgements that wait until the batch is stored.
+    pub(super) uncommitted: Vec<Uncommitted>,
+    /// Told when it is.
+    commit: Option<oneshot::Receiver<commit::Stored>>,
     transport: Transport,
     decoder: Decoder,
     rest: Rest,
@@ -121,6 +135,8 @@ pub(super) async fn serve(core: Arc<Core>, established: Established) {
         aliases: Vec::new(),
         answers: Vec::new(),
         explains,
+        uncommitted: Vec::new(),
+        commit: None,
         transport,
         decoder,
         rest,
@@ -167,6 +183,13 @@ impl Connection {
                 () = wait(&mut self.stall) => {
                     self.stall = None;
                     self.resume().await
+                }
+                stored = stored(&mut self.commit) => {
+                    self.commit = None;
+                    match self.committed(stored) {
+                        Ok(()) => self.resume().await,
+                        Err(exit) => Err(exit),
+                    }
                 }
                 ready = self.transport.ready(blocked, reads, &mut self.rest) => match ready {
                     Ok(ready) => self.go_on(ready).await,
@@ -252,7 +275,7 @@ impl Connection {
 
     /// Handles one packet now, or holds it while a subscriber's queue is full.
     async fn packet(&mut self, packet: Packet, size: usize, work: &mut Work) -> Result<(), Exit> {
-        if self.stall.is_some() && !may_overtake(&packet) {
+        if (self.stall.is_some() || self.commit.is_some()) && !may_overtake(&packet) {
             self.held_bytes += size;
             self.held.push_back((packet, size));
             return Ok(());
@@ -266,13 +289,54 @@ impl Connection {
 
     fn begin_stall(&mut self, work: &mut Work) {
         let full = std::mem::take(&mut work.full);
+        self.stall_for(full);
+    }
+
+    fn stall_for(&mut self, full: Vec<Arc<Session>>) {
         let core = Arc::clone(&self.core);
         count(&core.shared.stats.stalls);
         self.stall = Some(Box::pin(async move { core.wait_for_room(full).await }));
     }
 
-    /// Goes on with what had to wait, until a queue is full again.
+    /// The batch is stored, or cannot be: its publishers are told, in the order of their messages.
+    fn committed(&mut self, stored: commit::Stored) -> Result<(), Exit> {
+        let uncommitted = std::mem::take(&mut self.uncommitted);
+        let failed = stored.is_err() && !uncommitted.is_empty();
+        for Uncommitted { packet_id, qos, reason } in uncommitted {
+            let taken = stored.is_ok() || reason.is_failure();
+            let reason = if taken { reason } else { ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR };
+            if taken || self.link.version.is_v5() {
+                self.acknowledge_with(packet_id, qos, reason);
+            }
+        }
+        self.send_answers();
+        self.session.flush(Instant::now());
+        if failed && !self.link.version.is_v5() {
+            // MQTT 3 has no words for it; the client sends again what is not acknowledged.
+            return Err(Exit::Told(ReasonCode::SERVER_UNAVAILABLE));
+        }
+        let full = stored.unwrap_or_default();
+        if !full.is_empty() {
+            match self.stall.take() {
+                // What is waited for already is waited for longer than the new ones, or as long.
+                Some(earlier) => {
+                    let core = Arc::clone(&self.core);
+                    self.stall = Some(Box::pin(async move {
+                        earlier.await;
+                        core.wait_for_room(full).await;
+                    }));
+                }
+                None => self.stall_for(full),
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with what had to wait, until a queue is full again or something is to be stored.
     async fn resume(&mut self) -> Result<(), Exit> {
+        if self.stall.is_some() || self.commit.is_some() {
+            return Ok(());
+        }
         let mut work = Work::begin();
         let mut outcome = Ok(());
         self.send_owed(&mut work).await;
@@ -297,6 +361,10 @@ impl Connection {
         work.flush();
         self.session.flush(work.now);
         work.settle(&self.core.shared.stats);
+        // While something is being stored, nothing comes that is to be stored.
+        if let Some(stored) = self.core.store(std::mem::take(&mut work.batch)) {
+            self.commit = Some(stored);
+        }
     }
 
     /// Puts the packets of the connection itself into its output.
@@ -342,6 +410,12 @@ impl Connection {
 
     /// Says why and lets the last bytes out.
     async fn leave(mut self, exit: Exit) {
+        if let Some(commit) = self.commit.take()
+            && let Ok(stored) = timeout(FAREWELL, commit::answer(commit)).await
+        {
+            // It ends anyway, for the reason that it has.
+            let _ends = self.committed(stored);
+        }
         self.send_answers();
         let reason = match exit {
             Exit::Closed | Exit::Asked(Close::Broken) => None,
@@ -433,6 +507,14 @@ fn departure(packet: &Disconnect) -> Departure {
 async fn wait(stall: &mut Option<BoxFuture<'static, ()>>) {
     match stall {
         Some(stall) => stall.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the batch is stored; for ever when there is none.
+async fn stored(commit: &mut Option<oneshot::Receiver<commit::Stored>>) -> commit::Stored {
+    match commit {
+        Some(stored) => stored.await.unwrap_or(Err(NotStored)),
         None => std::future::pending().await,
     }
 }

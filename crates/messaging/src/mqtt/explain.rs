@@ -7,7 +7,8 @@ use crate::wire::{Diagnostics, Packet, ReasonCode, Text, Version, encode};
 
 const NO_CHANNEL: &str =
     "the topic leads to no channel, use m/<domain>/c/<channel>/<subtopic> without wildcards";
-const NOBODY_KNOWS: &str = "rights cannot be checked at the moment, try again later";
+const NOBODY_KNOWS: &str =
+    "rights cannot be checked, or nothing can be stored, at the moment, try again later";
 
 /// Why a client was not let in.
 pub(super) const fn refused(reason: ReasonCode) -> Option<&'static str> {
@@ -17,7 +18,9 @@ pub(super) const fn refused(reason: ReasonCode) -> Option<&'static str> {
         ReasonCode::TOPIC_NAME_INVALID => NO_CHANNEL,
         ReasonCode::QUOTA_EXCEEDED => "there are too many sessions, use one that is there or end some",
         ReasonCode::CONNECTION_RATE_EXCEEDED => "too many attempts have failed, wait before you try again",
-        ReasonCode::SERVER_UNAVAILABLE => "credentials cannot be checked at the moment, try again later",
+        ReasonCode::SERVER_UNAVAILABLE => {
+            "credentials cannot be checked, or the session not stored, at the moment, try again later"
+        }
         ReasonCode::BAD_AUTHENTICATION_METHOD => {
             "no authentication method is supported, use user name and password"
         }

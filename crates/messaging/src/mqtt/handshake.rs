@@ -14,6 +14,7 @@ use super::input::Rest;
 use super::transport::{Peer, Ready, Transport};
 use crate::engine::Core;
 use crate::engine::connect::{Newcomer, NotAttached};
+use crate::engine::disconnect::Departure;
 use crate::engine::link::{Close, Link};
 use crate::engine::output::Pipe;
 use crate::engine::publish::Refusal;
@@ -196,6 +197,12 @@ async fn admit(
         ends_with_rights: false,
     };
     let (session, link) = core.attach(newcomer, pipe)?;
+    if core.store_attached(&session, &link).await.is_err() {
+        // A session that is new ends again; one that was there before waits for better times.
+        let expiry = session.is_blank().then_some(0);
+        core.detach(&session, &link, Departure::Goodbye { expiry });
+        return Err(ReasonCode::SERVER_UNAVAILABLE.into());
+    }
     Ok((session, link, identity))
 }
 

@@ -50,6 +50,11 @@ impl MessageProperties {
         Self(out.freeze())
     }
 
+    /// Reads the encoded form, as far as it is one.
+    pub fn from_encoded(bytes: &[u8]) -> Self {
+        Self::new(MessagePropertyIter { rest: bytes })
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -182,6 +187,7 @@ mod tests {
         let properties = MessageProperties::new(given);
         assert_eq!(properties.iter().collect::<Vec<_>>(), given);
         assert_eq!(properties.content_type(), Some("application/json"));
+        assert_eq!(MessageProperties::from_encoded(properties.as_encoded()), properties);
     }
 
     #[test]

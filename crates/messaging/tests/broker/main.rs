@@ -16,12 +16,14 @@ mod flow;
 mod gate;
 mod http;
 mod messages;
+mod node;
 mod observer;
 mod pressure;
 mod readers;
 mod retained;
 mod rights;
 mod sessions;
+mod stored;
 mod wills;
 
 use std::{

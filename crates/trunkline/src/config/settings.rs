@@ -418,11 +418,17 @@ settings! {
     max_subscriptions: Count = "1000";
 
     /// Most QoS 1 and 2 messages that wait for one session. Above it the publishers of a connected session wait; a session
-    /// without a connection ends.
+    /// in memory whose client is away ends.
     queue_messages: Count = "10000";
 
     /// Most bytes that wait for one session, with the same consequence.
     queue_bytes: ByteSize = "4MiB";
+
+    /// Most QoS 1 and 2 messages that are stored for one session whose client is away. With more the session ends.
+    stored_messages: Count = "100000";
+
+    /// Most bytes that are stored for one session whose client is away, with the same consequence.
+    stored_bytes: ByteSize = "64MiB";
 
     /// How long publishers wait for a subscriber that takes nothing before its connection is closed.
     slow_subscriber_timeout: Duration = "10s";

@@ -11,9 +11,11 @@ use bytes::Bytes;
 use coap_lite::{CoapOption, Packet, ResponseType};
 use messaging::{Ended, Engine, Identity, Reader};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::block::Block;
+use crate::dtls::Shown;
 use crate::layer::{Incoming, Layer, Ticket};
 use crate::limits::Limits;
 use crate::observers::{Beginning, Observers};
@@ -44,6 +46,30 @@ pub(crate) enum Done {
     Message { peer: SocketAddr, number: u64, message: Result<Bytes, Ended> },
 }
 
+/// What comes back to the task that owns the endpoint.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// For [`Endpoint::finish`].
+    Done(Done),
+    /// A key that was looked up for a handshake.
+    Key(Shown),
+    /// Whoever is at the other end of a secured connection may not be there any more.
+    Over { peer: SocketAddr, number: u64 },
+}
+
+/// Who is at the other end of a secured connection.
+#[derive(Debug)]
+struct Secured {
+    identity: Identity,
+    watch: JoinHandle<()>,
+}
+
+impl Drop for Secured {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
 /// The endpoint behind one socket.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
@@ -52,12 +78,12 @@ pub(crate) struct Endpoint {
     uploads: Uploads,
     observers: Observers,
     /// Who is at the other end of secured connections.
-    secured: HashMap<SocketAddr, Option<Identity>>,
+    secured: HashMap<SocketAddr, Secured>,
     /// Requests that are being worked on: those of strangers, and those of known peers.
     under_way: [usize; 2],
     tickets: HashMap<(SocketAddr, u16), bool>,
     last_number: u64,
-    results: mpsc::Sender<Done>,
+    results: mpsc::Sender<Event>,
     limits: Arc<Limits>,
     stats: Arc<Stats>,
 }
@@ -68,7 +94,7 @@ impl Endpoint {
         engine: Engine,
         limits: Arc<Limits>,
         stats: Arc<Stats>,
-    ) -> (Self, mpsc::Receiver<Done>) {
+    ) -> (Self, mpsc::Receiver<Event>) {
         let (results, done) = mpsc::channel(RESULTS);
         let endpoint = Self {
             layer: Layer::new(Arc::clone(&limits), Arc::clone(&stats)),
@@ -263,14 +289,14 @@ impl Endpoint {
         }
         *under_way += 1;
         self.tickets.insert((ticket.peer, ticket.id), is_known);
-        let identity = self.secured.get(&ticket.peer).cloned().flatten();
+        let identity = self.secured.get(&ticket.peer).map(|secured| secured.identity.clone());
         let caller = Caller { address: ticket.peer.ip(), identity };
         let done = work(self.engine.clone(), caller, ticket);
         let results = self.results.clone();
         tokio::spawn(async move {
             let done = done.await;
             // The endpoint may have ended meanwhile.
-            let _ended = results.send(done).await;
+            let _ended = results.send(Event::Done(done)).await;
         });
     }
 
@@ -313,6 +339,45 @@ impl Endpoint {
         self.layer.answer(ticket, reply, now);
     }
 
+    /// A secured connection is open, and `identity` at its other end; `watch` runs for as long as it may be.
+    pub(crate) fn connected(
+        &mut self,
+        peer: SocketAddr,
+        identity: Identity,
+        watch: JoinHandle<()>,
+        now: Instant,
+    ) {
+        let (remembered, gone) = self.layer.peers.heard(peer, now, &self.limits);
+        remembered.is_proven = true;
+        self.layer.gone.extend(gone);
+        self.layer.make_known(peer);
+        self.secured.insert(peer, Secured { identity, watch });
+        self.forget_gone();
+    }
+
+    /// A connection has ended: everything of the peer goes.
+    pub(crate) fn forget(&mut self, peer: SocketAddr) {
+        self.secured.remove(&peer);
+        self.uploads.forget(peer);
+        self.observers.forget(peer);
+        self.layer.peers.forget(peer);
+    }
+
+    /// Whether a peer observes anything.
+    pub(crate) fn observes(&self, peer: SocketAddr) -> bool {
+        self.observers.has(peer)
+    }
+
+    /// The engine.
+    pub(crate) const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Where results go in.
+    pub(crate) fn results(&self) -> mpsc::Sender<Event> {
+        self.results.clone()
+    }
+
     fn forget_gone(&mut self) {
         for peer in std::mem::take(&mut self.layer.gone) {
             self.uploads.forget(peer);
@@ -322,12 +387,13 @@ impl Endpoint {
 }
 
 /// Carries messages from the engine to the endpoint's task.
-async fn read(mut reader: Reader, peer: SocketAddr, number: u64, results: mpsc::Sender<Done>) {
+async fn read(mut reader: Reader, peer: SocketAddr, number: u64, results: mpsc::Sender<Event>) {
     loop {
         // A copy: the payload shares the buffer that it was read into.
         let message = reader.next().await.map(|publish| Bytes::copy_from_slice(&publish.payload));
         let is_last = message.is_err();
-        if results.send(Done::Message { peer, number, message }).await.is_err() || is_last {
+        let done = Event::Done(Done::Message { peer, number, message });
+        if results.send(done).await.is_err() || is_last {
             return;
         }
     }

@@ -6,11 +6,14 @@
 //! the acknowledgement. Bodies in blocks are put together in `uploads.rs`; observers get their messages from
 //! `observers.rs`, which reads them from the engine like every other subscriber.
 //!
+//! Over DTLS (`dtls`) the same endpoint gets what connections have decrypted, and knows who is at their other end.
+//!
 //! What holds against the network: everything kept has a bound ([`Limits`]); strangers, whose addresses may be made up,
 //! push out only strangers (`peers.rs`), and get little before they have shown that they are there.
 
 mod block;
 mod content_format;
+mod dtls;
 mod endpoint;
 mod layer;
 mod limits;

@@ -31,6 +31,14 @@ pub struct Limits {
     pub notifications: usize,
     /// Bytes that wait for one observer, with the same consequence. 1 MiB.
     pub notification_bytes: usize,
+    /// DTLS connections, their handshakes included. 10,000.
+    pub connections: usize,
+    /// DTLS handshakes under way. 1,000.
+    pub handshakes: usize,
+    /// DTLS handshakes under way from one address. 32.
+    pub handshakes_per_address: usize,
+    /// How long a DTLS connection that observes nothing may be silent. 10 min.
+    pub idle: Duration,
 }
 
 impl Default for Limits {
@@ -49,6 +57,10 @@ impl Default for Limits {
             observations_per_peer: 64,
             notifications: 128,
             notification_bytes: 1 << 20,
+            connections: 10_000,
+            handshakes: 1_000,
+            handshakes_per_address: 32,
+            idle: Duration::from_secs(600),
         }
     }
 }

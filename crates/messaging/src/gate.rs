@@ -8,7 +8,7 @@
 use std::{any::Any, fmt, net::IpAddr, sync::Arc};
 
 use futures_util::future::BoxFuture;
-use kernel::{ChannelId, ClientId, DomainId, KeyId, PatId, Result, Timestamp, UserId};
+use kernel::{ChannelId, ClientId, DomainId, KeyId, PatId, Result, Secret, Timestamp, UserId};
 use tls::Certificate;
 
 /// Decides who may connect, publish and subscribe.
@@ -22,6 +22,14 @@ pub trait Gate: Send + Sync + 'static {
         credentials: Credentials<'a>,
         peer: IpAddr,
     ) -> BoxFuture<'a, Result<Identity>>;
+
+    /// The secret of the client with this id, for a protocol in which it proves itself without being sent. `None`:
+    /// nobody may come in with that id, for whatever reason; nobody is told which.
+    ///
+    /// A gate that does not say otherwise has no such secrets.
+    fn shared_key<'a>(&'a self, _client: &'a str, _peer: IpAddr) -> BoxFuture<'a, Result<Option<SharedKey>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// The ids that the domain and channel of a topic stand for, each an id or a route. `domain` is empty for the
     /// legacy topics, whose channel is always an id (reference 05 §2.1). `None`: there is no such channel.
@@ -42,6 +50,23 @@ pub trait Gate: Send + Sync + 'static {
         channel: ChannelId,
         action: Action,
     ) -> BoxFuture<'a, Result<bool>>;
+}
+
+/// What a client proves that it knows; see [`Gate::shared_key`].
+#[derive(Debug)]
+pub struct SharedKey {
+    /// Who has come in when the proof holds.
+    pub identity: Identity,
+    /// The client's secret.
+    pub key: Secret<String>,
+    /// To be told when the proof holds; dropped before, the attempt has failed.
+    pub attempt: Box<dyn Attempt>,
+}
+
+/// An attempt to come in whose outcome is not known yet.
+pub trait Attempt: fmt::Debug + Send {
+    /// It was the right secret.
+    fn succeeded(self: Box<Self>);
 }
 
 /// What somebody wants to do on a channel (reference 05 §3.2).

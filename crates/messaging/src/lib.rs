@@ -19,7 +19,7 @@ pub mod topic;
 pub mod wire;
 
 pub use engine::{Ended, Engine, Epoch, Publisher, Reader, Reading};
-pub use gate::{Action, Credentials, Gate, Identity, IdentityKey, Revocable, Revocation};
+pub use gate::{Action, Attempt, Credentials, Gate, Identity, IdentityKey, Revocable, Revocation, SharedKey};
 pub use limits::Limits;
 pub use observer::{Event, Observer, PublishedMessage};
 pub use stats::Stats;

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-use kernel::{ChannelId, ClientId, DomainId, Error, Result, Rng, UserId};
-use messaging::{Action, Credentials, Gate, Identity};
+use kernel::{ChannelId, ClientId, DomainId, Error, Result, Rng, Secret, UserId};
+use messaging::{Action, Attempt, Credentials, Gate, Identity, SharedKey};
 use tokio::sync::Semaphore;
 
 type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -22,6 +22,7 @@ pub(crate) struct TestGate {
     fails: AtomicBool,
     holds: AtomicBool,
     waiting: AtomicUsize,
+    succeeded: Arc<AtomicUsize>,
     go: Semaphore,
 }
 
@@ -38,6 +39,7 @@ impl TestGate {
             fails: AtomicBool::new(false),
             holds: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
+            succeeded: Arc::default(),
             go: Semaphore::new(0),
         }
     }
@@ -65,6 +67,11 @@ impl TestGate {
     /// Callers that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(SeqCst)
+    }
+
+    /// Handshakes that have shown the right key.
+    pub(crate) fn succeeded(&self) -> usize {
+        self.succeeded.load(SeqCst)
     }
 
     /// Holds no more.
@@ -99,6 +106,15 @@ impl TestGate {
     }
 }
 
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Attempt for Counted {
+    fn succeeded(self: Box<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
 impl Gate for TestGate {
     fn authenticate<'a>(
         &'a self,
@@ -106,6 +122,15 @@ impl Gate for TestGate {
         _peer: IpAddr,
     ) -> BoxFuture<'a, Result<Identity>> {
         Box::pin(self.decide(credentials))
+    }
+
+    fn shared_key<'a>(&'a self, client: &'a str, _peer: IpAddr) -> BoxFuture<'a, Result<Option<SharedKey>>> {
+        let found = (client == self.client.to_string()).then(|| SharedKey {
+            identity: self.identity(),
+            key: Secret::new("secret".to_owned()),
+            attempt: Box::new(Counted(Arc::clone(&self.succeeded))),
+        });
+        Box::pin(async move { Ok(found) })
     }
 
     fn resolve<'a>(

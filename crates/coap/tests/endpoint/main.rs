@@ -9,6 +9,7 @@
 
 mod blocks;
 mod device;
+mod dtls;
 mod gate;
 mod hostile;
 mod observing;
@@ -51,18 +52,34 @@ impl Scene {
     }
 
     async fn with(change: impl FnOnce(&mut Limits)) -> Self {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        Self::of(limits, false).await
+    }
+
+    /// The same over DTLS.
+    async fn secured() -> Self {
+        Self::of(Limits::default(), true).await
+    }
+
+    async fn of(limits: Limits, is_secured: bool) -> Self {
         let gate = Arc::new(TestGate::new());
         let engine = Engine::new(
             Arc::clone(&gate) as Arc<dyn messaging::Gate>,
             Clock::system(),
             messaging::Limits::default(),
         );
-        let mut limits = Limits::default();
-        change(&mut limits);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, stop, stats) =
             (listener.local_addr(), CancellationToken::new(), Arc::<Stats>::default());
-        tokio::spawn(listener.serve(engine.clone(), limits, Arc::clone(&stats), stop.clone()));
+        let (served, counted, stopped) = (engine.clone(), Arc::clone(&stats), stop.clone());
+        tokio::spawn(async move {
+            if is_secured {
+                listener.serve_dtls(served, limits, counted, stopped).await.unwrap();
+            } else {
+                listener.serve(served, limits, counted, stopped).await;
+            }
+        });
         Self { engine, gate, stats, address, stop }
     }
 

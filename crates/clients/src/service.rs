@@ -174,6 +174,21 @@ impl Clients {
         }))
     }
 
+    /// A client's credentials with its secret itself, for a protocol in which it is proven without being shown. None where
+    /// there is no such client.
+    pub async fn shared_secret(&self, id: ClientId) -> Result<Option<(Credentials, Secret<String>)>> {
+        let Some(stored) = self.known.of_client(self.access().db(), id).await? else { return Ok(None) };
+        let domain = stored.credentials.domain;
+        let find = |tx| Box::pin(async move { store::sealed(tx, domain, id).await });
+        let sealed = self.access().db().read(find).await?;
+        sealed
+            .map(|sealed| {
+                let secret = self.access().sealer().open_text(&seal_context(id), &sealed)?;
+                Ok((stored.credentials, secret))
+            })
+            .transpose()
+    }
+
     /// Who shows this secret in this domain. None where nobody has it.
     pub async fn authenticate_in(
         &self,

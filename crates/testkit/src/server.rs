@@ -148,9 +148,15 @@ impl Launch {
             lines.iter().find_map(|line| line.strip_prefix(&format!("listening {listener} "))?.parse().ok())
         };
         let http = address("http").unwrap_or_else(|| panic!("no `listening http` line:\n{}", process.log()));
-        let (mqtt, coap, grpc) = (address("mqtt"), address("coap"), address("grpc"));
-        let (https, mqtts) = (address("https"), address("mqtts"));
-        let listening = Listening { http, mqtt, https, mqtts, coap, grpc };
+        let listening = Listening {
+            http,
+            mqtt: address("mqtt"),
+            https: address("https"),
+            mqtts: address("mqtts"),
+            coap: address("coap"),
+            coaps: address("coaps"),
+            grpc: address("grpc"),
+        };
         (process, listening)
     }
 }
@@ -171,6 +177,7 @@ struct Listening {
     coap: Option<SocketAddr>,
     https: Option<SocketAddr>,
     mqtts: Option<SocketAddr>,
+    coaps: Option<SocketAddr>,
     grpc: Option<SocketAddr>,
 }
 
@@ -212,6 +219,15 @@ impl Server {
     #[track_caller]
     pub fn coap(&self) -> SocketAddr {
         self.listening.coap.unwrap_or_else(|| panic!("no `listening coap` line:\n{}", self.log()))
+    }
+
+    /// The address of the listener for CoAP over DTLS.
+    ///
+    /// # Panics
+    /// When the program has announced none.
+    #[track_caller]
+    pub fn coaps(&self) -> SocketAddr {
+        self.listening.coaps.unwrap_or_else(|| panic!("no `listening coaps` line:\n{}", self.log()))
     }
 
     /// The address of the HTTPS listener.

@@ -30,6 +30,8 @@ pub(crate) struct Welcome<'a> {
     pub(crate) coap: Option<SocketAddr>,
     /// Where MQTT is spoken over TLS.
     pub(crate) mqtts: Option<SocketAddr>,
+    /// Where CoAP is spoken over DTLS; none where this node does not.
+    pub(crate) coaps: Option<SocketAddr>,
     /// Where gRPC is spoken.
     pub(crate) grpc: Vec<SocketAddr>,
     /// The administrator's password, if this start has made it up.
@@ -102,6 +104,9 @@ impl fmt::Display for Welcome<'_> {
         if let Some(coap) = self.coap {
             writeln!(f, "  CoAP            coap://{}", reachable(coap))?;
         }
+        if let Some(coaps) = self.coaps {
+            writeln!(f, "  CoAP over DTLS  coaps://{}", reachable(coaps))?;
+        }
         writeln!(f, "  Data            {}", self.settings.node.data_dir.display())?;
         self.who(f, &url)?;
         writeln!(f, "listening http {}", self.http)?;
@@ -118,6 +123,9 @@ impl fmt::Display for Welcome<'_> {
         }
         if let Some(coap) = self.coap {
             writeln!(f, "listening coap {coap}")?;
+        }
+        if let Some(coaps) = self.coaps {
+            writeln!(f, "listening coaps {coaps}")?;
         }
         for grpc in &self.grpc {
             writeln!(f, "listening grpc {grpc}")?;
@@ -169,12 +177,13 @@ mod tests {
             mqtts: Some("127.0.0.1:8883".parse().unwrap()),
             mqtt: Some("127.0.0.1:1883".parse().unwrap()),
             coap: Some("0.0.0.0:5683".parse().unwrap()),
+            coaps: Some("0.0.0.0:5684".parse().unwrap()),
             grpc: vec!["127.0.0.1:7001".parse().unwrap()],
             generated_password: Some(&password),
         };
         let text = welcome.to_string();
         assert!(text.ends_with(
-            "\nlistening http 0.0.0.0:8080\nlistening https 127.0.0.1:8443\nlistening mqtts 127.0.0.1:8883\nlistening compat 0.0.0.0:9001\nlistening mqtt 127.0.0.1:1883\nlistening coap 0.0.0.0:5683\nlistening grpc 127.0.0.1:7001\nready\n"
+            "\nlistening http 0.0.0.0:8080\nlistening https 127.0.0.1:8443\nlistening mqtts 127.0.0.1:8883\nlistening compat 0.0.0.0:9001\nlistening mqtt 127.0.0.1:1883\nlistening coap 0.0.0.0:5683\nlistening coaps 0.0.0.0:5684\nlistening grpc 127.0.0.1:7001\nready\n"
         ));
         assert!(text.contains("http://localhost:8080/docs"), "{text}");
         assert!(text.contains("made-up"), "{text}");

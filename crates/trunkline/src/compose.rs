@@ -383,6 +383,8 @@ pub(crate) fn coap_limits(settings: &Settings) -> coap::Limits {
         observations: coap.max_observations.0,
         observations_per_peer: coap.max_observations_per_peer.0,
         notifications: coap.max_waiting.0,
+        connections: coap.max_dtls_connections.0,
+        idle: coap.dtls_idle_timeout,
         ..coap::Limits::default()
     }
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use web::{Encryption, Listener, ListenerOptions};
 
-use crate::config::{Address, Capability, ClientCertificates, Settings};
+use crate::config::{Address, Capability, ClientCertificates, CoapSettings, Settings};
 
 /// The open HTTP ports.
 #[derive(Debug)]
@@ -148,30 +148,51 @@ impl MqttDoors {
     }
 }
 
-/// Where CoAP is spoken when nobody says otherwise (RFC 7252 §6.1).
-const COAP: (&str, u16) = ("0.0.0.0", 5683);
+/// The ports of CoAP.
+#[derive(Debug, Default)]
+pub(crate) struct CoapDoors {
+    /// UDP.
+    pub(crate) plain: Option<coap::Listener>,
+    /// DTLS.
+    pub(crate) dtls: Option<coap::Listener>,
+}
 
-/// Opens the CoAP port, where this node speaks CoAP. One that nobody asked for may be taken.
-pub(crate) async fn open_coap(settings: &Settings) -> anyhow::Result<Option<coap::Listener>> {
-    if !settings.node.only.serves(Capability::Coap) {
-        return Ok(None);
+impl CoapDoors {
+    /// Opens them, where this node speaks CoAP. One that nobody asked for is opened where it is looked for by default (RFC
+    /// 7252 §6), like the ports of the separate services, and may be taken.
+    pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Self> {
+        if !settings.node.only.serves(Capability::Coap) {
+            return Ok(Self::default());
+        }
+        let CoapSettings { address, dtls_address, .. } = &settings.coap;
+        Ok(Self {
+            plain: open_coap(settings, "coap.address", address.as_ref(), 5683).await?,
+            dtls: open_coap(settings, "coap.dtls_address", dtls_address.as_ref(), 5684).await?,
+        })
     }
-    if let Some(address) = &settings.coap.address {
+}
+
+async fn open_coap(
+    settings: &Settings,
+    setting: &str,
+    asked: Option<&Address>,
+    port: u16,
+) -> anyhow::Result<Option<coap::Listener>> {
+    if let Some(address) = asked {
         let listener = bind_any(address, coap::Listener::bind).await;
         return listener.map(Some).map_err(|error| {
             anyhow::anyhow!(
-                "cannot listen for CoAP on `{address}` ({error}); choose another address with `coap.address`"
+                "cannot listen for CoAP on `{address}` ({error}); choose another address with `{setting}`"
             )
         });
     }
     if !settings.compat_ports.enabled {
         return Ok(None);
     }
-    let (host, port) = COAP;
-    match bind_any(&Address { host: host.to_owned(), port }, coap::Listener::bind).await {
+    match bind_any(&Address { host: "0.0.0.0".to_owned(), port }, coap::Listener::bind).await {
         Ok(listener) => Ok(Some(listener)),
         Err(error) => {
-            tracing::warn!("the CoAP port {port} stays closed ({error}); `coap.address` changes it");
+            tracing::warn!("the CoAP port {port} stays closed ({error}); `{setting}` changes it");
             Ok(None)
         }
     }

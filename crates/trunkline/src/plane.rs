@@ -12,7 +12,7 @@ use access::{
 use clients::{connections::ConnectionType, model};
 use db::BoxFuture;
 use kernel::{ChannelId, ClientId, DomainId, Error, Kind, Result, Route, Secret, Status};
-use messaging::{Action, Credentials, Gate, Identity, Revocable};
+use messaging::{Action, Attempt, Credentials, Gate, Identity, Revocable, SharedKey};
 
 use crate::compose::Registry;
 
@@ -93,6 +93,31 @@ impl RegistryGate {
             revocable: revocable(&verified),
             credential: Arc::new(User(verified)),
         })
+    }
+
+    /// The secret of a client, for a handshake that proves it. Whoever names a client that is not there or may not come
+    /// in has made an attempt like any other.
+    async fn key(&self, name: &str, peer: IpAddr) -> Result<Option<SharedKey>> {
+        let access = &self.0.access;
+        let id = ClientId::from_str(name).ok();
+        let account = id.map(|id| id.to_string());
+        let attempt = access.failures().attempt(account.as_deref(), peer, access.clock().now()).await?;
+        let found = match id {
+            Some(id) => self.0.clients.shared_secret(id).await,
+            None => Ok(None),
+        };
+        match found {
+            Ok(Some((client, key))) => Ok(enabled(client).ok().map(|identity| SharedKey {
+                identity,
+                key,
+                attempt: Box::new(Handshake(attempt)),
+            })),
+            Ok(None) => Ok(None),
+            Err(error) => {
+                attempt.undecided();
+                Err(error)
+            }
+        }
     }
 
     /// The domain that an id or a route stands for.
@@ -273,6 +298,21 @@ fn enabled(client: model::Credentials) -> Result<Identity> {
     }
 }
 
+/// An attempt at a client's secret that a handshake decides.
+struct Handshake(access::limits::Attempt);
+
+impl Attempt for Handshake {
+    fn succeeded(self: Box<Self>) {
+        self.0.succeeded();
+    }
+}
+
+impl std::fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Handshake")
+    }
+}
+
 impl Gate for RegistryGate {
     fn authenticate<'a>(
         &'a self,
@@ -280,6 +320,10 @@ impl Gate for RegistryGate {
         peer: IpAddr,
     ) -> BoxFuture<'a, Result<Identity>> {
         Box::pin(self.authenticated(credentials, peer))
+    }
+
+    fn shared_key<'a>(&'a self, client: &'a str, peer: IpAddr) -> BoxFuture<'a, Result<Option<SharedKey>>> {
+        Box::pin(self.key(client, peer))
     }
 
     fn resolve<'a>(

@@ -12,7 +12,7 @@ use crate::announce::{self, Welcome};
 use crate::compose::Platform;
 use crate::config::{self, Layers, Settings};
 use crate::data_dir::DataDir;
-use crate::doors::{Certificates, HttpDoors, MqttDoors};
+use crate::doors::{Certificates, CoapDoors, HttpDoors, MqttDoors};
 use crate::{compose, doors, logging, open_files, signals};
 
 /// Runs the node until it is told to stop.
@@ -43,7 +43,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let certificates = Certificates::load(&settings).await?;
     let doors = HttpDoors::open(&settings, certificates.as_ref()).await?;
     let mqtt = MqttDoors::open(&settings, certificates.as_ref()).await?;
-    let coap = doors::open_coap(&settings).await?;
+    let coap = CoapDoors::open(&settings).await?;
     let grpc = doors::open_grpc(&settings).await?;
     let Some(platform) =
         shutdown.run_until_cancelled(Platform::compose(&settings, &data, &shutdown)).await.transpose()?
@@ -59,7 +59,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         https: doors.https.as_ref().map(web::Listener::local_addr),
         mqtt: mqtt.plain.as_ref().map(messaging::mqtt::Listener::local_addr),
         mqtts: mqtt.tls.as_ref().map(messaging::mqtt::Listener::local_addr),
-        coap: coap.as_ref().map(coap::Listener::local_addr),
+        coap: coap.plain.as_ref().map(coap::Listener::local_addr),
+        coaps: coap.dtls.as_ref().map(coap::Listener::local_addr),
         grpc: grpc.iter().map(grpc::Listener::local_addr).collect(),
         generated_password: platform.generated_password.as_ref(),
     };
@@ -73,9 +74,18 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     for listener in mqtt.plain.into_iter().chain(mqtt.tls) {
         serving.spawn(listener.serve(platform.engine.clone(), shutdown.clone()));
     }
-    if let Some(listener) = coap {
+    let limits = compose::coap_limits(&settings);
+    if let Some(listener) = coap.plain {
         let (engine, stats) = (platform.engine.clone(), platform.coap.clone());
-        serving.spawn(listener.serve(engine, compose::coap_limits(&settings), stats, shutdown.clone()));
+        serving.spawn(listener.serve(engine, limits.clone(), stats, shutdown.clone()));
+    }
+    if let Some(listener) = coap.dtls {
+        let (engine, stats, stop) = (platform.engine.clone(), platform.coap.clone(), shutdown.clone());
+        serving.spawn(async move {
+            if let Err(error) = listener.serve_dtls(engine, limits, stats, stop).await {
+                tracing::error!(cause = %error.chain(), "CoAP over DTLS is not served");
+            }
+        });
     }
     for listener in grpc {
         serving.spawn(listener.serve(platform.services.clone(), shutdown.clone()));

@@ -212,6 +212,16 @@ settings! {
     /// CoAP over UDP. Without it 5683 opens with the compatibility ports.
     address: Option<Address> = "" ["COAP_ADAPTER_PORT", "COAP_PORT"];
 
+    /// CoAP over DTLS, where a client's id and secret are the pre-shared key. Without it 5684 opens with the compatibility
+    /// ports.
+    dtls_address: Option<Address> = "";
+
+    /// Most DTLS connections.
+    max_dtls_connections: Count = "10000";
+
+    /// How long a DTLS connection that observes nothing may be silent.
+    dtls_idle_timeout: Duration = "10m";
+
     /// Most addresses with accepted credentials that are remembered; the one that was silent longest goes.
     max_peers: Count = "20000";
 

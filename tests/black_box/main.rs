@@ -1,5 +1,5 @@
 //! Black-box tests of the whole program, over real sockets, with clients that others wrote: curl, Mosquitto's,
-//! Eclipse Paho, mqtt.js and grpcio. One file per promise.
+//! libcoap's, Eclipse Paho, mqtt.js and grpcio. One file per promise.
 //!
 //! [`platform::Platform`] is the common ground: a running server with a tenant in it.
 #![expect(
@@ -17,6 +17,7 @@ mod cli;
 mod cli_people;
 mod cli_rights;
 mod clients;
+mod coap;
 mod crash;
 mod grpc;
 mod http_publish;

@@ -179,8 +179,11 @@ impl Clients {
     pub async fn shared_secret(&self, id: ClientId) -> Result<Option<(Credentials, Secret<String>)>> {
         let Some(stored) = self.known.of_client(self.access().db(), id).await? else { return Ok(None) };
         let domain = stored.credentials.domain;
-        let find = |tx| Box::pin(async move { store::sealed(tx, domain, id).await });
-        let sealed = self.access().db().read(find).await?;
+        let sealed = self
+            .access()
+            .db()
+            .read(move |tx| Box::pin(async move { store::sealed(tx, domain, id).await }))
+            .await?;
         sealed
             .map(|sealed| {
                 let secret = self.access().sealer().open_text(&seal_context(id), &sealed)?;

@@ -2,7 +2,7 @@
 //!
 //! - [`postgres::url`] gives each caller an empty PostgreSQL database of its own.
 //! - [`Server`] runs the `trunkline` program on free ports in a data directory of its own.
-//! - [`curl`] and [`mosquitto`] speak to it with clients that others wrote.
+//! - [`curl`], [`mosquitto`] and [`coap`] speak to it with clients that others wrote.
 //! - [`wait_until`] and [`wait_until_async`] wait for a condition, never for time to pass.
 //!
 //! Nothing survives a test process, however it ends: each child process is registered with a small shell that
@@ -17,6 +17,7 @@
     reason = "a test ends where its kit fails"
 )]
 
+pub mod coap;
 pub mod curl;
 pub mod mosquitto;
 pub mod ports;

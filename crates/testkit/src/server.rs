@@ -55,7 +55,9 @@ impl Launch {
         let environment = [("USERNAME", username), ("EMAIL", email), ("PASSWORD", password)];
         let environment =
             environment.map(|(name, value)| (format!("TRUNKLINE_ADMIN_{name}"), value.to_owned()));
-        Self { data, arguments, environment: environment.into() }
+        let mut environment = Vec::from(environment);
+        environment.push(("TRUNKLINE_COAP_DTLS_ADDRESS".to_owned(), "127.0.0.1:0".to_owned()));
+        Self { data, arguments, environment }
     }
 
     /// Any other command of the program, for instance `["config", "show"]`, with nothing set beside it.

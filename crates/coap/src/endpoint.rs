@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::block::Block;
 use crate::dtls::Shown;
+use crate::failures::Failures;
 use crate::layer::{Incoming, Layer, Ticket};
 use crate::limits::Limits;
 use crate::observers::{Beginning, Observers};
@@ -77,6 +78,7 @@ pub(crate) struct Endpoint {
     engine: Engine,
     uploads: Uploads,
     observers: Observers,
+    failures: Failures,
     /// Who is at the other end of secured connections.
     secured: HashMap<SocketAddr, Secured>,
     /// Requests that are being worked on: those of strangers, and those of known peers.
@@ -101,6 +103,7 @@ impl Endpoint {
             engine,
             uploads: Uploads::new(Arc::clone(&limits)),
             observers: Observers::new(Arc::clone(&limits), Arc::clone(&stats)),
+            failures: Failures::default(),
             secured: HashMap::new(),
             under_way: [0; 2],
             tickets: HashMap::new(),
@@ -147,22 +150,22 @@ impl Endpoint {
     /// Takes what a task has come to.
     pub(crate) fn finish(&mut self, done: Done, now: Instant) {
         match done {
-            Done::Answered { ticket, block, outcome: (held, answer) } => {
-                self.settle(&ticket, held);
-                let mut reply = answer.unwrap_or_else(|refusal| refusal);
+            Done::Answered { ticket, block, outcome } => {
+                self.settle(&ticket, &outcome);
+                let mut reply = outcome.1.unwrap_or_else(|refusal| refusal);
                 if let Some(block) = block {
                     reply = reply.with(CoapOption::Block1, block.write());
                 }
                 self.answer(&ticket, &reply, now);
             }
-            Done::Admitted { ticket, request, block, outcome: (held, admitted) } => {
-                self.settle(&ticket, held);
-                let step = admitted.and_then(|()| self.uploads.begin(ticket.peer, &request, block, now));
+            Done::Admitted { ticket, request, block, outcome } => {
+                self.settle(&ticket, &outcome);
+                let step = outcome.1.and_then(|()| self.uploads.begin(ticket.peer, &request, block, now));
                 self.take_step(ticket, *request, step, now);
             }
-            Done::Observing { ticket, request, outcome: (held, reader) } => {
-                self.settle(&ticket, held);
-                match reader {
+            Done::Observing { ticket, request, outcome } => {
+                self.settle(&ticket, &outcome);
+                match outcome.1 {
                     Ok(reader) => self.begin(&ticket, &request, reader, now),
                     Err(refusal) => {
                         // An earlier observation with this token does not hold either.
@@ -287,6 +290,14 @@ impl Endpoint {
             count(&self.stats.overloaded);
             return self.answer(&ticket, &busy("too many requests, try again later"), Instant::now());
         }
+        let is_proven = peer.is_some_and(|peer| peer.is_proven);
+        let now = Instant::now();
+        if !is_proven && self.failures.are_too_many(ticket.peer.ip(), now) {
+            self.layer.ping(ticket.peer, now);
+            let refusal = Reply::text(ResponseType::TooManyRequests, "too many failed attempts, try again")
+                .with_number(CoapOption::MaxAge, 1);
+            return self.answer(&ticket, &refusal, now);
+        }
         *under_way += 1;
         self.tickets.insert((ticket.peer, ticket.id), is_known);
         let identity = self.secured.get(&ticket.peer).map(|secured| secured.identity.clone());
@@ -301,15 +312,19 @@ impl Endpoint {
     }
 
     /// A request is not being worked on any more.
-    fn settle(&mut self, ticket: &Ticket, held: bool) {
+    fn settle<T>(&mut self, ticket: &Ticket, outcome: &Outcome<T>) {
         let [strangers, known] = &mut self.under_way;
         match self.tickets.remove(&(ticket.peer, ticket.id)) {
             Some(true) => *known = known.saturating_sub(1),
             Some(false) => *strangers = strangers.saturating_sub(1),
             None => {}
         }
-        if held {
-            self.layer.make_known(ticket.peer);
+        match outcome {
+            (true, _) => self.layer.make_known(ticket.peer),
+            (false, Err(refusal)) if refusal.code == ResponseType::Unauthorized => {
+                self.failures.note(ticket.peer.ip(), Instant::now());
+            }
+            (false, _) => {}
         }
     }
 

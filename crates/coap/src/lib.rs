@@ -15,6 +15,7 @@ mod block;
 mod content_format;
 mod dtls;
 mod endpoint;
+mod failures;
 mod layer;
 mod limits;
 mod observers;

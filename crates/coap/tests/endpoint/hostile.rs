@@ -33,6 +33,24 @@ async fn nothing_that_comes_in_a_datagram_stops_the_endpoint() {
 }
 
 #[tokio::test]
+async fn an_address_that_fails_often_must_show_that_it_is_there_before_it_tries_again() {
+    let scene = Scene::start().await;
+    let mut device = scene.device().await;
+    let path = scene.path("");
+    for _ in 0..3 {
+        assert_eq!(device.post(&path, "auth=wrong", b"x").await, "4.01");
+    }
+    let mut post = request(RequestType::Post, &path, "auth=wrong");
+    post.header.message_id = 100;
+    device.send(&post).await;
+    let [first, second] = [device.receive().await, device.receive().await];
+    let (ping, refusal) = if code(&first) == "0.00" { (first, second) } else { (second, first) };
+    assert_eq!(code(&refusal), "4.29");
+    device.answer(&ping, coap_lite::MessageType::Reset).await;
+    assert_eq!(device.post(&path, "auth=secret", b"x").await, "2.01");
+}
+
+#[tokio::test]
 async fn strangers_that_keep_the_gate_busy_leave_room_for_those_who_are_known() {
     let scene = Scene::with(|limits| limits.stranger_requests = 2).await;
     let mut known = scene.device().await;

@@ -7,18 +7,18 @@ use crate::process::{Process, Stream};
 /// The programs; both speak plain CoAP too.
 pub const CLIENTS: [&str; 2] = ["coap-client-openssl", "coap-client-gnutls"];
 
-/// A client's command line: the program, its flags, and the address of what it asks for.
-fn client(program: &str, flags: &[&str], uri: &str) -> Command {
+/// A client's command line: the program, how many seconds it waits for a server that says nothing, its flags, and the
+/// address of what it asks for.
+fn client(program: &str, patience: &str, flags: &[&str], uri: &str) -> Command {
     let mut command = Command::new(program);
-    // Its waits are for servers that do not answer; a test waits for what must happen.
-    command.args(["-B", "10"]).args(flags).arg(uri);
+    command.args(["-B", patience]).args(flags).arg(uri);
     command
 }
 
 /// Runs a client to its end and gives what it has printed: the payload, or the code and text of an error.
 #[track_caller]
 pub fn ask(program: &str, flags: &[&str], uri: &str) -> String {
-    let mut process = Process::start(program, &mut client(program, flags, uri));
+    let mut process = Process::start(program, &mut client(program, "5", flags, uri));
     process.wait();
     [process.lines(Stream::Out), process.lines(Stream::Err)].concat().join("\n")
 }
@@ -27,7 +27,7 @@ pub fn ask(program: &str, flags: &[&str], uri: &str) -> String {
 #[track_caller]
 pub fn observe(program: &str, flags: &[&str], uri: &str) -> Observer {
     let flags = [&["-s", "600", "-w"], flags].concat();
-    Observer(Process::start(program, &mut client(program, &flags, uri)))
+    Observer(Process::start(program, &mut client(program, "600", &flags, uri)))
 }
 
 /// A running client that observes. Dropping it kills it.

@@ -100,8 +100,8 @@ impl RegistryGate {
     async fn key(&self, name: &str, peer: IpAddr) -> Result<Option<SharedKey>> {
         let access = &self.0.access;
         let id = ClientId::from_str(name).ok();
-        let account = id.map(|id| id.to_string());
-        let attempt = access.failures().attempt(account.as_deref(), peer, access.clock().now()).await?;
+        let account = id.map(Account::Client);
+        let attempt = access.failures().attempt(account, peer, access.clock().now()).await?;
         let found = match id {
             Some(id) => self.0.clients.shared_secret(id).await,
             None => Ok(None),

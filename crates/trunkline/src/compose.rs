@@ -378,7 +378,7 @@ fn first_admin(settings: &Settings) -> FirstAdmin {
 pub(crate) fn coap_limits(settings: &Settings) -> coap::Limits {
     let Settings { coap, messaging, .. } = settings;
     coap::Limits {
-        message_bytes: usize::try_from(messaging.max_packet.0).unwrap_or(usize::MAX),
+        message_bytes: messaging.max_packet.0,
         peers: coap.max_peers.0,
         observations: coap.max_observations.0,
         observations_per_peer: coap.max_observations_per_peer.0,

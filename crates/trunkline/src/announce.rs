@@ -154,6 +154,7 @@ mod tests {
             mqtts: None,
             mqtt: None,
             coap: None,
+            coaps: None,
             grpc: Vec::new(),
             generated_password: None,
         };

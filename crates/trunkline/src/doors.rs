@@ -165,10 +165,11 @@ impl CoapDoors {
             return Ok(Self::default());
         }
         let CoapSettings { address, dtls_address, .. } = &settings.coap;
-        Ok(Self {
-            plain: open_coap(settings, "coap.address", address.as_ref(), 5683).await?,
-            dtls: open_coap(settings, "coap.dtls_address", dtls_address.as_ref(), 5684).await?,
-        })
+        let plain = match settings.tls.plain {
+            true => open_coap(settings, "coap.address", address.as_ref(), 5683).await?,
+            false => None,
+        };
+        Ok(Self { plain, dtls: open_coap(settings, "coap.dtls_address", dtls_address.as_ref(), 5684).await? })
     }
 }
 

@@ -139,7 +139,7 @@ settings! {
     /// MQTT over TLS.
     mqtts: Address = "0.0.0.0:8883" ["NGINX_MQTTS_PORT"];
 
-    /// Whether HTTP and MQTT are spoken without TLS, too.
+    /// Whether HTTP, MQTT and CoAP are spoken without TLS, too.
     plain: bool = "true";
 }
 

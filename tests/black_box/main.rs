@@ -23,6 +23,7 @@ mod grpc;
 mod http_publish;
 mod locked_out;
 mod mail;
+mod nats;
 mod platform;
 mod probe;
 mod quickstart;

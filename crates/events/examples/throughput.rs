@@ -42,7 +42,7 @@ async fn main() -> Result<()> {
     let migrations: Vec<Migration> = events::MIGRATIONS.iter().copied().chain([SCHEMA]).collect();
     db.migrate(&migrations).await?;
     let outbox = Outbox::new();
-    let relay = Relay::start(db.clone(), outbox.clone(), Bus::default(), Clock::system());
+    let relay = Relay::start(db.clone(), outbox.clone(), Bus::default(), Clock::system(), None);
 
     let created = creates(&db, &outbox).await?;
     println!("{}: {created:.0} changes per second, {CALLERS} callers", db.kind());

@@ -10,7 +10,8 @@
 //! Events of one entity ([`Event::entity`]) arrive in the order of their commits; see [`relay`] for how, also where
 //! several nodes share a PostgreSQL database. Between entities there is no order.
 //!
-//! The bus is in this process. An event goes to the bus of the one node whose relay claimed it.
+//! The bus is in this process. An event goes to the bus of the one node whose relay claimed it. Where others outside are
+//! to be told as well, the relay leaves each event for a [`Forwarder`], which hands it to a [`Sink`].
 //!
 //! Which events there are is written where they are made: `events.rs` of each capability, after the catalogue of the
 //! reference (01 §9, 02 §10, 03 §8). Their common shape is one flat JSON object with `operation`, `occurred_at` (Unix
@@ -18,14 +19,18 @@
 
 mod bus;
 mod event;
+mod forward;
 mod outbox;
 pub mod relay;
 
 pub use bus::{Bus, Received, Subscription};
 pub use event::{Event, STREAM_PREFIX};
+pub use forward::{Forwarder, Outward, Sink};
 pub use outbox::Outbox;
 pub use relay::Relay;
 
 /// The schema of this crate.
-pub const MIGRATIONS: &[db::Migration] =
-    &[db::Migration { id: "events/0001", sql: include_str!("../migrations/0001_outbox.sql") }];
+pub const MIGRATIONS: &[db::Migration] = &[
+    db::Migration { id: "events/0001", sql: include_str!("../migrations/0001_outbox.sql") },
+    db::Migration { id: "events/0002", sql: include_str!("../migrations/0002_outward.sql") },
+];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use db::{Row, Tx, Val, params};
-use kernel::{Error, Result};
+use kernel::{Error, Result, Timestamp};
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -47,6 +47,10 @@ pub(crate) struct Waiting {
 }
 
 const COLUMNS: &str = "id, entity, operation, payload, created_at";
+const LEAVE: &str = "INSERT INTO outbox_outward (id, entity, operation, payload, created_at)
+     SELECT id, entity, operation, payload, created_at FROM outbox";
+/// One that was left before a crash stands there already.
+const KNOWN: &str = "ON CONFLICT (id) DO NOTHING";
 
 /// The next events after `id`, oldest first.
 pub(crate) async fn after(tx: &mut Tx, id: i64, limit: usize) -> Result<Vec<Waiting>> {
@@ -89,6 +93,35 @@ pub(crate) async fn delete_to(tx: &mut Tx, id: i64) -> Result<()> {
 pub(crate) async fn delete(tx: &mut Tx, events: &[Waiting]) -> Result<()> {
     let filter = db::Filter::new().and_in("id", events.iter().map(|waiting| Val::Int(waiting.id)));
     tx.execute_later(&format!("DELETE FROM outbox{}", filter.sql()), filter.params()).await
+}
+
+/// Leaves all events up to and with `id` for the forwarder; [`delete_to`] follows.
+pub(crate) async fn leave_outward_to(tx: &mut Tx, id: i64) -> Result<()> {
+    tx.execute_later(&format!("{LEAVE} WHERE id <= $1 {KNOWN}"), params![id]).await
+}
+
+/// Leaves these events for the forwarder; [`delete`] follows.
+pub(crate) async fn leave_outward(tx: &mut Tx, events: &[Waiting]) -> Result<()> {
+    let filter = db::Filter::new().and_in("id", events.iter().map(|waiting| Val::Int(waiting.id)));
+    tx.execute_later(&format!("{LEAVE}{} {KNOWN}", filter.sql()), filter.params()).await
+}
+
+/// The oldest events that wait for the forwarder, with their numbers.
+pub(crate) async fn outward(tx: &mut Tx, limit: usize) -> Result<Vec<(i64, Event)>> {
+    let sql = format!("SELECT {COLUMNS} FROM outbox_outward ORDER BY id LIMIT $1");
+    let rows = tx.all(&sql, params![limit]).await?;
+    rows.iter().map(|row| waiting(row).map(|waiting| (waiting.id, waiting.event))).collect()
+}
+
+/// Deletes events that have been forwarded.
+pub(crate) async fn delete_outward(tx: &mut Tx, ids: &[i64]) -> Result<()> {
+    let filter = db::Filter::new().and_in("id", ids.iter().map(|id| Val::Int(*id)));
+    tx.execute(&format!("DELETE FROM outbox_outward{}", filter.sql()), filter.params()).await.map(drop)
+}
+
+/// Deletes events from before an instant that nobody outside has taken, and says how many.
+pub(crate) async fn drop_outward(tx: &mut Tx, before: Timestamp) -> Result<u64> {
+    tx.execute("DELETE FROM outbox_outward WHERE created_at < $1", params![before]).await
 }
 
 fn waiting(row: &Row) -> Result<Waiting> {

@@ -20,7 +20,7 @@ use kernel::{Clock, Result};
 use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
 
 use crate::{
-    Bus, Outbox,
+    Bus, Outbox, Outward,
     outbox::{self, Waiting},
 };
 
@@ -41,9 +41,11 @@ pub struct Relay {
 
 impl Relay {
     /// Starts to move what `outbox` receives in `db` to `bus`; first what earlier runs of the program left.
-    pub fn start(db: Db, outbox: Outbox, bus: Bus, clock: Clock) -> Self {
+    ///
+    /// With `outward` it leaves what it has delivered for a [`Forwarder`](crate::Forwarder).
+    pub fn start(db: Db, outbox: Outbox, bus: Bus, clock: Clock, outward: Option<Outward>) -> Self {
         let (stop, mut stopped) = oneshot::channel();
-        let mut rounds = Rounds { db, bus, clock, published: 0 };
+        let mut rounds = Rounds { db, bus, clock, outward, published: 0 };
         let task = tokio::spawn(async move {
             loop {
                 let pause = match rounds.run().await {
@@ -82,6 +84,7 @@ struct Rounds {
     db: Db,
     bus: Bus,
     clock: Clock,
+    outward: Option<Outward>,
     /// SQLite: the last event that is on the bus, whether or not its row could be deleted.
     published: i64,
 }
@@ -102,12 +105,23 @@ impl Rounds {
         let count = events.len();
         publish(&self.bus, &self.clock, events);
         self.published = last;
-        self.db.write(move |tx| Box::pin(outbox::delete_to(tx, last))).await?;
+        let outward = self.outward.clone();
+        self.db
+            .write(move |tx| {
+                Box::pin(async move {
+                    if let Some(outward) = outward {
+                        outbox::leave_outward_to(tx, last).await?;
+                        tx.on_commit(move || outward.wake());
+                    }
+                    outbox::delete_to(tx, last).await
+                })
+            })
+            .await?;
         Ok(count)
     }
 
     async fn run_claimed(&self) -> Result<usize> {
-        let (bus, clock) = (self.bus.clone(), self.clock.clone());
+        let (bus, clock, outward) = (self.bus.clone(), self.clock.clone(), self.outward.clone());
         self.db
             .write(move |tx| {
                 Box::pin(async move {
@@ -116,6 +130,10 @@ impl Rounds {
                         return Ok(0);
                     }
                     let count = events.len();
+                    if let Some(outward) = outward {
+                        outbox::leave_outward(tx, &events).await?;
+                        tx.on_commit(move || outward.wake());
+                    }
                     outbox::delete(tx, &events).await?;
                     // Before the COMMIT, so that a crash repeats events rather than loses them.
                     publish(&bus, &clock, events);

@@ -57,6 +57,8 @@ pub enum Event<'a> {
         identity: IdentityKey,
         /// The client identifier of the protocol.
         client_id: &'a str,
+        /// Domain of the channel.
+        domain: DomainId,
         /// The channel.
         channel: ChannelId,
         /// The filter below the channel.

@@ -3,6 +3,8 @@
 //! - [`postgres::url`] gives each caller an empty PostgreSQL database of its own.
 //! - [`Server`] runs the `trunkline` program on free ports in a data directory of its own.
 //! - [`curl`], [`mosquitto`] and [`coap`] speak to it with clients that others wrote.
+//! - [`nats`] starts a throw-away nats-server.
+//! - [`curl`] and [`mosquitto`] speak to it with clients that others wrote.
 //! - [`wait_until`] and [`wait_until_async`] wait for a condition, never for time to pass.
 //!
 //! Nothing survives a test process, however it ends: each child process is registered with a small shell that
@@ -20,6 +22,7 @@
 pub mod coap;
 pub mod curl;
 pub mod mosquitto;
+pub mod nats;
 pub mod ports;
 pub mod postgres;
 pub mod process;

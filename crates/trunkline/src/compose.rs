@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use access::{Access, Ground, crypto::MasterKey, identity::standalone::Standalone, roles};
 use anyhow::Context;
@@ -25,6 +26,7 @@ use web::{App, AppInfo, AppOptions, Cors, Metrics, Routes, TrustedProxies};
 use crate::build_info;
 use crate::config::{self, Capability, MailTls, Settings};
 use crate::data_dir::DataDir;
+use crate::outside::Outside;
 use crate::plane::RegistryGate;
 use crate::revocations;
 
@@ -139,6 +141,9 @@ pub(crate) struct Platform {
     db: Db,
     relay: Relay,
     background: Background,
+    outside: Option<Outside>,
+    /// How long the end may take.
+    grace: Duration,
 }
 
 impl Platform {
@@ -159,10 +164,13 @@ impl Platform {
             None
         };
         let gate = Arc::new(RegistryGate(registry.clone()));
-        let engine = Engine::stored(gate, clock.clone(), limits(settings), None, db.clone()).await?;
+        let run = rng.uuid().to_string();
+        let outside = Outside::open(settings, &db, &clock, &run).await?;
+        let observer = outside.as_ref().map(Outside::observer);
+        let engine = Engine::stored(gate, clock.clone(), limits(settings), observer, db.clone()).await?;
         // Listens before the relay starts, so that it hears what an earlier run has left.
         tokio::spawn(revocations::run(bus.subscribe(), engine.clone()));
-        let relay = Relay::start(db.clone(), outbox, bus, clock);
+        let relay = Relay::start(db.clone(), outbox, bus, clock, outside.as_ref().map(Outside::outward));
         let background = Background::start(&registry.users);
         let (keys, stop) = (registry.auth.clone().tend_keys_for_ever(), shutdown.clone());
         tokio::spawn(async move { stop.run_until_cancelled(keys).await });
@@ -180,13 +188,17 @@ impl Platform {
         }
         let app = App::with_options(routes, app_info(settings, &rng), options);
         let services = registry.grpc();
-        Ok(Self { app, services, generated_password, engine, coap, db, relay, background })
+        let grace = settings.node.shutdown_grace;
+        Ok(Self { app, services, generated_password, engine, coap, db, relay, background, outside, grace })
     }
 
     /// Brings everything to disk after the last request and the last connection have ended.
     pub(crate) async fn close(self) {
         self.background.stop().await;
         self.relay.stop().await;
+        if let Some(outside) = self.outside {
+            outside.close(self.grace).await;
+        }
         self.db.close().await;
     }
 }

@@ -14,6 +14,7 @@ mod doors;
 mod help;
 mod logging;
 mod open_files;
+mod outside;
 pub mod plane;
 mod quickstart;
 mod rescue;

@@ -31,7 +31,7 @@ async fn waiting(db: &Db) -> i64 {
 }
 
 fn start(db: &Db, outbox: &Outbox, bus: &Bus) -> Relay {
-    Relay::start(db.clone(), outbox.clone(), bus.clone(), Clock::system())
+    Relay::start(db.clone(), outbox.clone(), bus.clone(), Clock::system(), None)
 }
 
 both_databases! {

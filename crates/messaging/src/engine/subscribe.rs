@@ -265,6 +265,7 @@ impl Core {
         self.observe(|| Event::Unsubscribed {
             identity: session.identity,
             client_id: session.client_id.as_str(),
+            domain: held.room.domain,
             channel: held.room.channel,
             subtopic: &held.subtopic,
         });

@@ -36,7 +36,7 @@ pub use grpc::{Host, Pem};
 pub(crate) use setting::{Section, Setting};
 pub use settings::{
     AdminSettings, AuthSettings, CoapSettings, CompatPortSettings, GrpcSettings, LogSettings, MailSettings,
-    MessagingSettings, NodeSettings, OAuthSettings, TlsSettings, UserSettings, WebSettings,
+    MessagingSettings, NatsSettings, NodeSettings, OAuthSettings, TlsSettings, UserSettings, WebSettings,
 };
 pub use show::show;
 pub use source::Source;
@@ -81,6 +81,8 @@ pub struct Settings {
     pub web: WebSettings,
     /// The message engine.
     pub messaging: MessagingSettings,
+    /// NATS.
+    pub nats: NatsSettings,
     /// The callout of domains.
     pub domains_callout: DomainCalloutSettings,
     /// The callout of groups.
@@ -107,6 +109,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     OAuthSettings::SECTION,
     WebSettings::SECTION,
     MessagingSettings::SECTION,
+    NatsSettings::SECTION,
     DomainCalloutSettings::SECTION,
     GroupCalloutSettings::SECTION,
     ClientCalloutSettings::SECTION,
@@ -134,6 +137,7 @@ impl Settings {
             oauth: Group::read(values)?,
             web: Group::read(values)?,
             messaging: Group::read(values)?,
+            nats: Group::read(values)?,
             domains_callout: Group::read(values)?,
             groups_callout: Group::read(values)?,
             clients_callout: Group::read(values)?,

@@ -14,7 +14,7 @@ use super::grpc::{Host, Pem};
 use super::setting::settings;
 use super::value::{
     Address, ByteSize, ClientCertificates, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat,
-    LogLevel, MailTls, MasterKey, Only, Pattern, Ports, StandaloneUser, Words,
+    LogLevel, MailTls, MasterKey, NatsUrls, Only, Pattern, Ports, StandaloneUser, Words,
 };
 
 settings! {
@@ -467,6 +467,33 @@ settings! {
 
     /// Most bytes of the retained messages of the node.
     retained_bytes: ByteSize = "256MiB";
+}
+
+settings! {
+    /// A NATS with JetStream, 2.9 or newer, for programs that read messages and events of the platform there. The platform
+    /// itself does not need one.
+    NatsSettings in "nats.";
+
+    /// Servers of one cluster with commas between them, such as `nats://localhost:4222`. Without it nothing is published.
+    url: Option<NatsUrls> = "" ["NATS_URL"];
+
+    /// File with credentials (`.creds`), if the servers want them.
+    credentials: Option<PathBuf> = "";
+
+    /// Authorities of the servers' certificates, in PEM; without it the system's.
+    ca_certs: Option<PathBuf> = "";
+
+    /// What the names of event streams begin with: `magistrala.` or `supermq.`.
+    event_prefix: String = "magistrala.";
+
+    /// Most messages that wait in memory while NATS is slow or away; further ones do not reach it.
+    queue_messages: Count = "100000";
+
+    /// Most bytes that wait, with the same consequence.
+    queue_bytes: ByteSize = "64MiB";
+
+    /// How long NATS may take to confirm something before it is sent again.
+    ack_timeout: Duration = "5s";
 }
 
 settings! {

@@ -262,6 +262,23 @@ impl Value for Words {
     }
 }
 
+/// Servers of one NATS cluster. `Debug` hides their passwords.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NatsUrls(pub Vec<nats::NatsUrl>);
+
+impl Value for NatsUrls {
+    const EXPECTED: &'static str = "addresses such as `nats://localhost:4222`, with commas between them";
+
+    fn parse(text: &str) -> Option<Self> {
+        list(text, |word| word.parse().ok()).map(Self)
+    }
+
+    fn shown(text: &str) -> String {
+        let shown = |urls: Self| urls.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        Self::parse(text).map_or_else(|| "(not shown)".to_owned(), shown)
+    }
+}
+
 /// Reads one of the words of an enum, in any letter case.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $expected:literal { $($(#[$variant_doc:meta])* $variant:ident = $($word:literal)|+;)+ }) => {

@@ -1,0 +1,83 @@
+//! What a NATS outside is told, and that nothing depends on it (references 05 §10 and §11, 01 §9).
+
+use serde_json::{Value, json};
+use testkit::mosquitto::{self, Version};
+use testkit::nats::{Nats, Reader};
+use testkit::{Launch, Storage};
+
+use crate::platform::{Platform, text};
+use crate::probe::{Library, Probe};
+
+fn platform(nats: &Nats, storage: Storage) -> Platform {
+    Platform::start_as(Launch::on(storage).env("TRUNKLINE_NATS_URL", &nats.url()))
+}
+
+/// The next event of a subject.
+#[track_caller]
+fn event(reader: &mut Reader, subject: &str) -> Value {
+    loop {
+        let (found, payload) = reader.next();
+        if found == subject {
+            return serde_json::from_slice(&payload).unwrap();
+        }
+    }
+}
+
+#[test]
+fn messages_and_events_reach_programs_that_read_nats() {
+    for storage in Storage::ALL {
+        let nats = Nats::start();
+        let (mut events, mut messages) = (nats.read("events.>"), nats.read("m.>"));
+        let platform = platform(&nats, storage);
+        let channel = platform.channel("boiler");
+        let created = event(&mut events, "events.magistrala.channel.create");
+        assert_eq!(text(&created, "id"), channel);
+        let device = platform.connected_device("device", &channel);
+
+        let login = platform.login(&device, Version::V5);
+        let topic = platform.topic(&channel, "/room/temperature");
+        let outcome = mosquitto::publish(&login, &topic, 1, "21.5", &["-i", "thermometer"]);
+        assert_eq!(outcome.code, 0, "{}", outcome.log);
+
+        let connected = event(&mut events, "events.magistrala.mqtt.client_connect");
+        assert_eq!(text(&connected, "client_id"), device.id);
+        assert_eq!(text(&connected, "subscriber_id"), "thermometer");
+        let published = event(&mut events, "events.magistrala.publish");
+        assert_eq!(text(&published, "subtopic"), "room.temperature");
+        event(&mut events, "events.magistrala.mqtt.client_disconnect");
+
+        let (subject, body) = messages.next();
+        assert_eq!(subject, format!("m.{}.c.{channel}.room.temperature", platform.domain));
+        let body = String::from_utf8_lossy(&body).into_owned();
+        for part in ["21.5", "mqtt", "thermometer", &device.id, &channel, &platform.domain] {
+            assert!(body.contains(part), "{part} in {body:?}");
+        }
+        assert!(!body.contains(&device.secret));
+    }
+}
+
+#[test]
+fn without_its_nats_the_platform_works_and_events_are_told_afterwards() {
+    let mut nats = Nats::start();
+    nats.kill();
+    let platform = platform(&nats, Storage::Sqlite);
+    let channel = platform.channel("boiler");
+    let device = platform.connected_device("device", &channel);
+    let mut witness = Probe::connect(Library::Paho, &platform.login(&device, Version::V5), &[]);
+    witness.subscribe(1, &platform.topic(&channel, "/#"));
+    witness.publish(1, &platform.topic(&channel, "/x"), "while away");
+    witness.message("while away");
+
+    nats.restart();
+    // Whoever comes later finds in the stream what was told before.
+    let mut events = nats.read("events.>");
+    platform.made("/{domain}/clients", &json!({ "name": "late" }));
+    let late = event(&mut events, "events.magistrala.client.create");
+    if text(&late, "name") != "late" {
+        // The first one was still on its way when this reader came.
+        assert_eq!(text(&event(&mut events, "events.magistrala.client.create"), "name"), "late");
+    }
+    let mut early = nats.read("m.>");
+    witness.publish(1, &platform.topic(&channel, "/x"), "when back");
+    while !String::from_utf8_lossy(&early.next().1).contains("when back") {}
+}

@@ -16,7 +16,7 @@ fn platform(nats: &Nats, storage: Storage) -> Platform {
 #[track_caller]
 fn event(reader: &mut Reader, subject: &str) -> Value {
     loop {
-        let (found, payload) = reader.next();
+        let (found, payload) = reader.message();
         if found == subject {
             return serde_json::from_slice(&payload).unwrap();
         }
@@ -46,7 +46,7 @@ fn messages_and_events_reach_programs_that_read_nats() {
         assert_eq!(text(&published, "subtopic"), "room.temperature");
         event(&mut events, "events.magistrala.mqtt.client_disconnect");
 
-        let (subject, body) = messages.next();
+        let (subject, body) = messages.message();
         assert_eq!(subject, format!("m.{}.c.{channel}.room.temperature", platform.domain));
         let body = String::from_utf8_lossy(&body).into_owned();
         for part in ["21.5", "mqtt", "thermometer", &device.id, &channel, &platform.domain] {
@@ -79,5 +79,5 @@ fn without_its_nats_the_platform_works_and_events_are_told_afterwards() {
     }
     let mut early = nats.read("m.>");
     witness.publish(1, &platform.topic(&channel, "/x"), "when back");
-    while !String::from_utf8_lossy(&early.next().1).contains("when back") {}
+    while !String::from_utf8_lossy(&early.message().1).contains("when back") {}
 }

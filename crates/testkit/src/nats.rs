@@ -88,24 +88,28 @@ impl Reader {
     /// # Panics
     /// When none comes.
     #[track_caller]
-    pub fn next(&mut self) -> (String, Vec<u8>) {
+    pub fn message(&mut self) -> (String, Vec<u8>) {
         loop {
             let line = self.line();
-            let words: Vec<&str> = line.split(' ').collect();
             // MSG <subject> <sid> [reply] <bytes>, HMSG <subject> <sid> [reply] <header bytes> <all bytes>.
-            let headers = match words.first() {
-                Some(&"MSG") => 0,
-                Some(&"HMSG") => number(&words, words.len() - 2),
-                Some(&"PING") => {
+            let mut words = line.split(' ');
+            let kind = words.next().unwrap_or_default();
+            let subject = words.next().unwrap_or_default();
+            let mut numbers = words.rev().map_while(|word| word.parse::<usize>().ok());
+            let headers = match kind {
+                "MSG" => 0,
+                "HMSG" => numbers.by_ref().nth(1).unwrap_or_default(),
+                "PING" => {
                     self.stream.get_mut().write_all(b"PONG\r\n").expect("nats-server is gone");
                     continue;
                 }
                 _ => continue,
             };
-            let mut body = vec![0; number(&words, words.len() - 1) + 2];
+            let all = line.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0_usize);
+            let mut body = vec![0; all + 2];
             self.stream.read_exact(&mut body).expect("nats-server is gone");
-            body.truncate(body.len() - 2);
-            return (words[1].to_owned(), body.split_off(headers));
+            body.truncate(all);
+            return (subject.to_owned(), body.split_off(headers));
         }
     }
 
@@ -115,8 +119,4 @@ impl Reader {
         assert!(!line.is_empty(), "nats-server is gone");
         line.trim_end().to_owned()
     }
-}
-
-fn number(words: &[&str], at: usize) -> usize {
-    words[at].parse().expect("nats-server counts")
 }

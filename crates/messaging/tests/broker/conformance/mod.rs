@@ -19,6 +19,7 @@ mod subscribe;
 mod table;
 mod topics;
 mod unsubscribe;
+mod websocket;
 mod wills;
 
 use messaging::wire::{

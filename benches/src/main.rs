@@ -4,7 +4,8 @@
 //! on each in turn, several rounds, and prints one Markdown row per budget with the median of the rounds.
 //! Machines are shared and noisy: read the ratios and the CPU per operation, not the wall time.
 //!
-//! - [`target`] starts the servers, [`platform`] creates domain, clients and channel over HTTP;
+//! - [`target`] starts the servers, [`platform`] creates domain, clients and channel over HTTP,
+//!   [`population`] a million clients in the database;
 //! - [`load`] is the message load over [`link`] and [`mqtt`], [`callers`] the request load over [`http`];
 //! - [`meter`] and [`process`] observe the server, [`rows`] turn that into figures, [`report`] into a table.
 //!
@@ -29,6 +30,7 @@ mod load;
 mod meter;
 mod mqtt;
 mod platform;
+mod population;
 mod process;
 mod report;
 mod rows;
@@ -53,12 +55,15 @@ struct Arguments {
     /// Messages in one write of a publisher: 1 is a device, more a gateway that has collected some.
     #[arg(long, default_value_t = 8)]
     batch: u64,
-    /// Clients in the domain of the listing row.
-    #[arg(long, default_value_t = 20_000)]
+    /// Clients in the domain of the listing rows.
+    #[arg(long, default_value_t = 1_000_000)]
     clients: usize,
     /// A PostgreSQL database without tables, for a second row of creations.
     #[arg(long)]
     database_url: Option<String>,
+    /// Another one, for the listing rows.
+    #[arg(long)]
+    listing_database_url: Option<String>,
     /// The Trunkline program.
     #[arg(long, default_value = "target/release/trunkline")]
     binary: PathBuf,
@@ -72,6 +77,7 @@ struct Bench {
     targets: Vec<Target>,
     build: Build,
     database_url: Option<String>,
+    listing_database_url: Option<String>,
     /// Of each message or request load.
     extent: Extent,
     rounds: usize,
@@ -113,10 +119,11 @@ async fn measure(arguments: Arguments) -> Result<()> {
         targets: arguments.targets,
         build: Build { binary: arguments.binary, database_url: None },
         database_url: arguments.database_url,
+        listing_database_url: arguments.listing_database_url,
         extent: Extent { cpu: seconds(3, 1), wall: seconds(20, 4) },
         rounds: if arguments.quick { 1 } else { arguments.rounds.max(1) },
         batch: arguments.batch.max(1),
-        clients: arguments.clients,
+        clients: if arguments.quick { arguments.clients.min(20_000) } else { arguments.clients },
         quick: arguments.quick,
     };
     let servers: Vec<_> = bench.targets.iter().map(ToString::to_string).collect();

@@ -88,7 +88,11 @@ impl Platform {
     }
 }
 
-fn text(answer: &Value, pointer: &str) -> Result<String> {
+/// The text at `pointer` of an answer.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn text(answer: &Value, pointer: &str) -> Result<String> {
     let value = answer.pointer(pointer).and_then(Value::as_str);
     Ok(value.with_context(|| format!("an answer without {pointer}"))?.to_owned())
 }

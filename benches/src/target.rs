@@ -12,6 +12,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use db::{Db, Options};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -278,6 +279,34 @@ impl Server {
         platform.http = server.http.context("restart without HTTP")?;
         server.platform = Some(platform);
         Ok(server)
+    }
+
+    /// Where HTTP listens.
+    ///
+    /// # Errors
+    /// For peers, which have none.
+    pub(crate) fn http(&self) -> Result<SocketAddr> {
+        self.http.context("not a platform")
+    }
+
+    /// Ends Trunkline, does `work` on its database, and starts it again.
+    ///
+    /// # Errors
+    /// What kept the work, or the start, from being done.
+    pub(crate) async fn refilled(
+        self,
+        build: &Build,
+        work: impl AsyncFnOnce(&Db) -> Result<()>,
+    ) -> Result<Self> {
+        let (running, dir) = self.running.context("only what was started here can be started again")?;
+        drop(running);
+        let file = dir.path().join("data/trunkline.db");
+        let url = build.database_url.clone().unwrap_or_else(|| format!("sqlite:{}", file.display()));
+        let db = Db::open(&url, Options { statement_timeout: START_LIMIT, ..Options::default() }).await?;
+        let done = work(&db).await;
+        db.close().await;
+        done?;
+        Target::Trunkline.start_trunkline(&build.binary, build, dir).await.context("restart")
     }
 
     /// A topic of the load. Peers get one of the same form and length, which costs them as much to match.

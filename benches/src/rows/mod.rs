@@ -7,6 +7,7 @@ use crate::report::{Cell, Row};
 use crate::target::{Server, Target};
 
 mod connections;
+mod listing;
 mod messages;
 mod relation;
 mod requests;
@@ -74,7 +75,7 @@ pub(crate) async fn measure(name: RowName, bench: &Bench) -> Vec<Row> {
         RowName::Relation => vec![relation::row().await],
         RowName::Create => requests::create_rows(bench).await,
         RowName::View => vec![requests::view_row(bench).await],
-        RowName::Listing => requests::listing_rows(bench).await,
+        RowName::Listing => listing::rows(bench).await,
         RowName::Start => start::rows(bench).await,
     }
 }

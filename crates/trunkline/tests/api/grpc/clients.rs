@@ -181,6 +181,34 @@ db::both_databases! {
         assert_eq!(plant.count("connections").await, 0);
     }
 
+    async fn connections_that_are_removed_from_both_ends_at_once_wait_for_no_circle(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (grpc, site) = (Grpc::of(&plant).await, Site::of(plant.admin.clone(), "plant").await);
+        let (mut clients, mut channels) = (Vec::new(), Vec::new());
+        for n in 0..6 {
+            clients.push(site.owner.client(&site.domain, &format!("c{n}")).await);
+            channels.push(site.owner.channel(&site.domain, &format!("h{n}")).await);
+        }
+        for _ in 0..4 {
+            let all = json!({"client_ids": clients, "channel_ids": channels, "types": ["publish", "subscribe"]});
+            site.owner.post(&format!("/{}/channels/connect", site.domain), all).await.expect(201);
+            let mut tasks = Vec::new();
+            for (client, channel) in clients.iter().zip(channels.iter().rev()) {
+                let (mut of_channel, mut of_client) = (grpc.clients(), grpc.channels());
+                let channel = RemoveChannelConnectionsReq { channel_id: channel.clone() };
+                let client = RemoveClientConnectionsReq { client_id: client.clone() };
+                tasks.push(tokio::spawn(async move { of_channel.remove_channel_connections(channel).await.map(drop) }));
+                tasks.push(tokio::spawn(async move { of_client.remove_client_connections(client).await.map(drop) }));
+            }
+            let gone = clients.pop().unwrap();
+            site.owner.delete(&format!("/{}/clients/{gone}", site.domain)).await.expect(204);
+            for task in tasks {
+                task.await.unwrap().unwrap();
+            }
+            assert_eq!(plant.count("connections").await, 0);
+        }
+    }
+
     async fn a_connection_across_domains_or_of_no_type_is_refused_with_all_that_came_along(db: TestDb) {
         let plant = Plant::new(db).await;
         let (grpc, site) = (Grpc::of(&plant).await, Site::of(plant.admin.clone(), "plant").await);

@@ -196,6 +196,7 @@ mod tests {
 
         welcome.generated_password = None;
         welcome.mqtt = None;
+        welcome.mqtts = None;
         let text = welcome.to_string();
         assert!(!text.contains("Password") && !text.contains("mqtt"), "{text}");
     }

@@ -107,8 +107,8 @@ settings! {
 }
 
 settings! {
-    /// TLS of HTTP and MQTT. With a certificate the HTTP ports speak HTTPS beside HTTP, `tls.https` speaks nothing else,
-    /// and MQTT over TLS gets a port of its own. Files that change are read again.
+    /// TLS of HTTP and MQTT. With a certificate the HTTP ports speak HTTPS beside HTTP, `tls.https` speaks
+    /// nothing else, and MQTT over TLS gets a port of its own. Files that change are read again.
     TlsSettings in "tls.";
 
     /// Certificate of the server with those between it and its authority: PEM, or the path of a PEM file.

@@ -4,7 +4,6 @@
 //! - [`Server`] runs the `trunkline` program on free ports in a data directory of its own.
 //! - [`curl`], [`mosquitto`] and [`coap`] speak to it with clients that others wrote.
 //! - [`nats`] starts a throw-away nats-server.
-//! - [`curl`] and [`mosquitto`] speak to it with clients that others wrote.
 //! - [`wait_until`] and [`wait_until_async`] wait for a condition, never for time to pass.
 //!
 //! Nothing survives a test process, however it ends: each child process is registered with a small shell that

@@ -1,6 +1,6 @@
 //! Against a real nats-server: what arrives, in which stream, and what happens while it is away.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "these are tests, helpers included")]
+#![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -90,9 +90,9 @@ impl Filter {
     /// ```
     /// let inner = db::Filter::new().and("owner = ?", "u1");
     /// let filter = db::Filter::new()
-    ///     .and("domain_id = ?", "d1")
+    ///     .and("status = ?", 0)
     ///     .and_nested("id IN (SELECT id FROM things WHERE old{})", inner);
-    /// assert_eq!(filter.sql(), " WHERE domain_id = $1 AND id IN (SELECT id FROM things WHERE old AND owner = $2)");
+    /// assert_eq!(filter.sql(), " WHERE status = $1 AND id IN (SELECT id FROM things WHERE old AND owner = $2)");
     /// ```
     #[must_use]
     pub fn and_nested(self, condition: &str, inner: Self) -> Self {

@@ -10,7 +10,7 @@ use testkit::process::{Process, Stream};
 use testkit::{Launch, Storage, wait_until};
 
 use crate::authority::Authority;
-use crate::platform::{Device, Platform};
+use crate::platform::{Device, Platform, text};
 use crate::probe::{Library, Probe};
 
 /// A platform with certificates, one channel, and a device that may do everything on it.
@@ -23,6 +23,10 @@ struct Scene {
 
 impl Scene {
     fn start(client_certs: &str) -> Self {
+        Self::with(client_certs, "id")
+    }
+
+    fn with(client_certs: &str, common_name: &str) -> Self {
         let authority = Authority::new();
         authority.sign("server");
         let launch = Launch::on(Storage::Sqlite)
@@ -30,6 +34,7 @@ impl Scene {
             .env("TRUNKLINE_TLS_SERVER_KEY", &authority.path("server.key"))
             .env("TRUNKLINE_TLS_CLIENT_CA_CERTS", &authority.path("ca.crt"))
             .env("TRUNKLINE_TLS_CLIENT_CERTS", client_certs)
+            .env("TRUNKLINE_TLS_COMMON_NAME", common_name)
             .env("TRUNKLINE_TLS_HTTPS", "127.0.0.1:0")
             .env("TRUNKLINE_TLS_MQTTS", "127.0.0.1:0");
         let platform = Platform::start_as(launch);
@@ -117,7 +122,7 @@ fn a_certificate_is_a_client_and_whatever_comes_with_it_must_be_of_the_same() {
     let scene = Scene::start("optional");
     let other = scene.platform.connected_device("other", &scene.channel);
     scene.authority.sign_as("named", "gateway", &format!("URI:urn:uuid:{}", scene.device.id));
-    scene.authority.sign_as("legacy", &scene.device.secret, "DNS:device.example");
+    scene.authority.sign_as("secret", &scene.device.secret, "DNS:device.example");
     scene.authority.sign_as("nobody", "nobody-in-particular", "DNS:nobody.example");
     let right = scene.login(Version::V5);
     let alone = Login { username: String::new(), password: String::new(), ..right.clone() };
@@ -131,10 +136,8 @@ fn a_certificate_is_a_client_and_whatever_comes_with_it_must_be_of_the_same() {
         (&right, Some("device"), true),
         (&id_only, Some("device"), true),
         (&another, Some("device"), false),
-        (&right, Some("legacy"), true),
-        (&id_only, Some("legacy"), true),
-        (&another, Some("legacy"), false),
-        (&alone, Some("legacy"), false),
+        (&right, Some("secret"), false),
+        (&id_only, Some("secret"), false),
         (&right, Some("nobody"), false),
     ] {
         let code = scene.mosquitto(login, shown);
@@ -143,6 +146,38 @@ fn a_certificate_is_a_client_and_whatever_comes_with_it_must_be_of_the_same() {
     let answer = scene.platform.post(&format!("/{{domain}}/clients/{}/disable", scene.device.id), &json!({}));
     assert_eq!(answer.status, 200);
     assert_ne!(scene.mosquitto(&alone, Some("device")), 0, "disabled");
+}
+
+#[test]
+fn a_common_name_that_is_a_secret_never_names_the_client_that_has_it_as_its_id() {
+    let scene = Scene::with("optional", "secret");
+    let other = scene.platform.connected_device("other", &scene.channel);
+    // A tenant chooses what a certificate of its own client says.
+    let body = json!({"name": "eve", "credentials": {"secret": scene.device.id}});
+    let eve = Device {
+        id: text(&scene.platform.made("/{domain}/clients", &body), "id"),
+        secret: scene.device.id.clone(),
+    };
+    scene.authority.sign_as("named", "gateway", &format!("URI:urn:uuid:{}", scene.device.id));
+    scene.authority.sign_as("secret", &scene.device.secret, "DNS:device.example");
+    scene.authority.sign_as("eve", &eve.secret, "DNS:eve.example");
+    let right = scene.login(Version::V5);
+    let alone = Login { username: String::new(), password: String::new(), ..right.clone() };
+    let id_only = Login { password: String::new(), ..right.clone() };
+    let another = Login { username: other.id, password: other.secret, ..right.clone() };
+    for (login, shown, let_in) in [
+        (&right, "secret", true),
+        (&id_only, "secret", true),
+        (&another, "secret", false),
+        (&alone, "secret", false),
+        (&alone, "named", true),
+        (&alone, "eve", false),
+        (&id_only, "eve", false),
+        (&right, "eve", false),
+    ] {
+        let code = scene.mosquitto(login, Some(shown));
+        assert_eq!(code == 0, let_in, "{shown} with `{}`/`{}`: {code}", login.username, login.password);
+    }
 }
 
 #[test]

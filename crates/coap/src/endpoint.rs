@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 use coap_lite::{CoapOption, Packet, ResponseType};
 use messaging::{Ended, Engine, Identity, Reader};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -81,9 +81,9 @@ pub(crate) struct Endpoint {
     failures: Failures,
     /// Who is at the other end of secured connections.
     secured: HashMap<SocketAddr, Secured>,
-    /// Requests that are being worked on: those of strangers, and those of known peers.
-    under_way: [usize; 2],
-    tickets: HashMap<(SocketAddr, u16), bool>,
+    /// Places for requests that are being worked on: those of strangers, and those of known peers.
+    stranger_places: Arc<Semaphore>,
+    places: Arc<Semaphore>,
     last_number: u64,
     results: mpsc::Sender<Event>,
     limits: Arc<Limits>,
@@ -105,8 +105,8 @@ impl Endpoint {
             observers: Observers::new(Arc::clone(&limits), Arc::clone(&stats)),
             failures: Failures::default(),
             secured: HashMap::new(),
-            under_way: [0; 2],
-            tickets: HashMap::new(),
+            stranger_places: Arc::new(Semaphore::new(limits.stranger_requests)),
+            places: Arc::new(Semaphore::new(limits.requests)),
             last_number: 0,
             results,
             limits,
@@ -283,23 +283,22 @@ impl Endpoint {
     {
         let peer = self.layer.peers.get(ticket.peer);
         let is_known = peer.is_some_and(|peer| peer.is_known);
-        let most = if is_known { self.limits.requests } else { self.limits.stranger_requests };
-        let [strangers, known] = &mut self.under_way;
-        let under_way = if is_known { known } else { strangers };
-        if *under_way >= most || peer.is_none_or(|peer| peer.under_way > self.limits.requests_per_peer) {
+        let places = if is_known { &self.places } else { &self.stranger_places };
+        let place = Arc::clone(places).try_acquire_owned().ok();
+        let Some(place) =
+            place.filter(|_| peer.is_some_and(|peer| peer.under_way <= self.limits.requests_per_peer))
+        else {
             count(&self.stats.overloaded);
             return self.answer(&ticket, &busy("too many requests, try again later"), Instant::now());
-        }
+        };
         let is_proven = peer.is_some_and(|peer| peer.is_proven);
         let now = Instant::now();
         if !is_proven && self.failures.are_too_many(ticket.peer.ip(), now) {
-            self.layer.ping(ticket.peer, now);
+            self.layer.ask_for_proof(ticket.peer, now);
             let refusal = Reply::text(ResponseType::TooManyRequests, "too many failed attempts, try again")
                 .with_number(CoapOption::MaxAge, 1);
             return self.answer(&ticket, &refusal, now);
         }
-        *under_way += 1;
-        self.tickets.insert((ticket.peer, ticket.id), is_known);
         let identity = self.secured.get(&ticket.peer).map(|secured| secured.identity.clone());
         let caller = Caller { address: ticket.peer.ip(), identity };
         let done = work(self.engine.clone(), caller, ticket);
@@ -308,17 +307,12 @@ impl Endpoint {
             let done = done.await;
             // The endpoint may have ended meanwhile.
             let _ended = results.send(Event::Done(done)).await;
+            drop(place);
         });
     }
 
-    /// A request is not being worked on any more.
+    /// Notes what a request says of its peer.
     fn settle<T>(&mut self, ticket: &Ticket, outcome: &Outcome<T>) {
-        let [strangers, known] = &mut self.under_way;
-        match self.tickets.remove(&(ticket.peer, ticket.id)) {
-            Some(true) => *known = known.saturating_sub(1),
-            Some(false) => *strangers = strangers.saturating_sub(1),
-            None => {}
-        }
         match outcome {
             (true, _) => self.layer.make_known(ticket.peer),
             (false, Err(refusal)) if refusal.code == ResponseType::Unauthorized => {

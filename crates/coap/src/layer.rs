@@ -20,6 +20,10 @@ use crate::random;
 use crate::stats::{Stats, count};
 use crate::wire::{self, Reply, Undecodable};
 
+/// Messages to one peer that it has not acknowledged, from which on answers are sent without asking for that. Many more
+/// than observations and questions of ours can make.
+const MOST_OUTGOING: usize = 256;
+
 /// A request that wants an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ticket {
@@ -167,8 +171,8 @@ impl Layer {
             peer.exchange(ticket.id, now).is_some_and(|exchange| exchange.answer == Answer::Acknowledged);
         let kind = match (ticket.is_confirmable, was_acknowledged) {
             (true, false) => MessageType::Acknowledgement,
-            (true, true) => MessageType::Confirmable,
-            (false, _) => MessageType::NonConfirmable,
+            (true, true) if peer.outgoing.len() < MOST_OUTGOING => MessageType::Confirmable,
+            (true, true) | (false, _) => MessageType::NonConfirmable,
         };
         let id = if kind == MessageType::Acknowledgement { ticket.id } else { peer.fresh_id() };
         let mut bytes = reply.encode(kind, id, &ticket.token);
@@ -212,6 +216,14 @@ impl Layer {
         let id = self.peers.get_mut(to)?.fresh_id();
         self.transmit(to, id, wire::empty(MessageType::Confirmable, id), now);
         Some(id)
+    }
+
+    /// Asks a peer that has not been proven whether it is there, one question at a time: whoever makes addresses up
+    /// must not have us write to them more than they write to us, nor keep questions without number.
+    pub(crate) fn ask_for_proof(&mut self, to: SocketAddr, now: Instant) {
+        if self.peers.get(to).is_some_and(|peer| peer.outgoing.is_empty()) {
+            self.ping(to, now);
+        }
     }
 
     fn transmit(&mut self, to: SocketAddr, id: u16, bytes: Vec<u8>, now: Instant) {

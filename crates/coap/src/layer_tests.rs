@@ -121,6 +121,34 @@ fn an_address_that_has_not_answered_gets_no_large_answers() {
 }
 
 #[test]
+fn an_address_is_asked_for_proof_once_at_a_time() {
+    let (mut layer, now) = (layer(), Instant::now());
+    request(&mut layer, &get(0, 1), now).unwrap();
+    layer.ask_for_proof(HERE, now);
+    let question = sent(&mut layer).remove(0);
+    for _ in 0..100 {
+        layer.ask_for_proof(HERE, now);
+    }
+    assert!(sent(&mut layer).is_empty());
+    layer.receive(HERE, &[0x70, 0, question[2], question[3]], now);
+    assert!(layer.peers.get(HERE).unwrap().is_proven);
+}
+
+#[test]
+fn answers_that_nobody_acknowledges_are_not_kept_without_end() {
+    let (mut layer, mut now) = (layer(), Instant::now());
+    for id in 0..1_000 {
+        let ticket = request(&mut layer, &get(0, id), now).unwrap();
+        now += Duration::from_secs(2);
+        layer.tick(now);
+        layer.answer(&ticket, &content(), now);
+        // Nothing is given up meanwhile.
+        now -= Duration::from_secs(2);
+    }
+    assert_eq!(layer.peers.get(HERE).unwrap().outgoing.len(), MOST_OUTGOING);
+}
+
+#[test]
 fn a_flood_of_strangers_leaves_bounded_memory() {
     let mut layer = Layer::new(Arc::new(Limits { strangers: 10, ..Limits::default() }), Arc::default());
     let now = Instant::now();

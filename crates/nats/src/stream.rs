@@ -1,10 +1,11 @@
 //! The streams that keep what is published, and publishing until it is kept.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
-use async_nats::jetstream::stream;
+use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
+use async_nats::jetstream::{self, ErrorCode, stream};
 use bytes::Bytes;
 use kernel::{Error, Result};
 
@@ -47,23 +48,23 @@ impl Nats {
         let mut fates = Vec::with_capacity(outgoing.len());
         for (one, ack) in outgoing.iter().zip(sent) {
             let outcome = match ack {
-                Ok(ack) => ack.await.map(drop).map_err(|error| error.kind()),
-                Err(kind) => Err(kind),
+                Ok(ack) => ack.await.map(drop),
+                Err(error) => Err(error),
             };
             fates.push(fate(one, outcome));
         }
         fates
     }
 
-    async fn send(&self, one: &Outgoing) -> std::result::Result<PublishAckFuture, PublishErrorKind> {
+    async fn send(&self, one: &Outgoing) -> std::result::Result<PublishAckFuture, PublishError> {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", one.id.as_str());
         let subject = one.subject.clone();
         let publishing = self.0.stream.publish_with_headers(subject, headers, one.payload.clone());
         // While NATS is away, what is to be sent fills a buffer first, and then waits.
         match tokio::time::timeout(self.0.settings.ack_timeout, publishing).await {
-            Ok(sent) => sent.map_err(|error| error.kind()),
-            Err(_) => Err(PublishErrorKind::TimedOut),
+            Ok(sent) => sent,
+            Err(_) => Err(PublishError::new(PublishErrorKind::TimedOut)),
         }
     }
 
@@ -104,18 +105,21 @@ impl Nats {
     }
 }
 
-fn fate(one: &Outgoing, outcome: std::result::Result<(), PublishErrorKind>) -> Fate {
+fn fate(one: &Outgoing, outcome: std::result::Result<(), PublishError>) -> Fate {
     match outcome {
         Ok(()) => Fate::Kept,
-        Err(
-            PublishErrorKind::StreamNotFound
-            | PublishErrorKind::TimedOut
-            | PublishErrorKind::BrokenPipe
-            | PublishErrorKind::MaxAckPending,
-        ) => Fate::Unknown,
-        Err(kind) => {
-            tracing::warn!(subject = %one.subject, bytes = one.payload.len(), %kind, "NATS does not take a message");
+        Err(error) if is_final(&error) => {
+            tracing::warn!(subject = %one.subject, bytes = one.payload.len(), %error, "NATS does not take a message");
             Fate::Refused
         }
+        // Also what NATS answers while it is full or a part of its cluster is away.
+        Err(_) => Fate::Unknown,
     }
+}
+
+/// Whether a message will never be taken, whatever happens to NATS: it is larger than the server or the stream allows.
+fn is_final(error: &PublishError) -> bool {
+    let refused = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+    error.kind() == PublishErrorKind::MaxPayloadExceeded
+        || refused.is_some_and(|refused| refused.error_code() == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)
 }

@@ -147,3 +147,53 @@ async fn events_are_taken_when_a_stream_has_them_and_a_repetition_is_one() {
     wait_until_async("NATS takes events again", async || sink.take(&events).await.is_ok()).await;
     assert_eq!(kept(&server, "events", 3).await.len(), 3);
 }
+
+/// A stream that the operator has made.
+async fn own_stream(server: &testkit::nats::Nats, config: jetstream::stream::Config) -> jetstream::Context {
+    let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    wait_until_async("JetStream is there", async || context.create_stream(config.clone()).await.is_ok())
+        .await;
+    context
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_wait_while_a_stream_is_full() {
+    let server = testkit::nats::Nats::start();
+    let full = jetstream::stream::Config {
+        name: "events".into(),
+        subjects: vec!["events.>".into()],
+        max_messages: 1,
+        discard: jetstream::stream::DiscardPolicy::New,
+        ..jetstream::stream::Config::default()
+    };
+    let context = own_stream(&server, full.clone()).await;
+    let nats = Nats::open(settings(&server)).await.unwrap();
+    let sink: Arc<dyn events::Sink> = nats.sink();
+    let at = Clock::system().now();
+    let events: Vec<(i64, Event)> = (1..=3)
+        .map(|id| (id, Event::new("client.create", "client:a".into(), at).with("number", id)))
+        .collect();
+    assert!(sink.take(&events).await.is_err(), "two of them have no room");
+    context.update_stream(jetstream::stream::Config { max_messages: -1, ..full }).await.unwrap();
+    wait_until_async("NATS takes the rest", async || sink.take(&events).await.is_ok()).await;
+    assert_eq!(kept(&server, "events", 3).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_a_stream_never_takes_does_not_hold_up_the_others() {
+    let server = testkit::nats::Nats::start();
+    let narrow = jetstream::stream::Config {
+        name: "m".into(),
+        subjects: vec!["m.>".into()],
+        max_message_size: 400,
+        ..jetstream::stream::Config::default()
+    };
+    own_stream(&server, narrow).await;
+    let nats = Nats::open(settings(&server)).await.unwrap();
+    let (bridge, feed) = Bridge::start(nats, Clock::system(), "run");
+    publish(&feed, "large", &[0; 1_000]);
+    publish(&feed, "small", b"x");
+    let messages = kept(&server, "m", 1).await;
+    assert!(messages[0].0.ends_with(".small"), "{messages:?}");
+    bridge.stop(&feed, Duration::from_secs(5)).await;
+}

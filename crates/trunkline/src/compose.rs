@@ -163,7 +163,7 @@ impl Platform {
         } else {
             None
         };
-        let gate = Arc::new(RegistryGate(registry.clone()));
+        let gate = Arc::new(RegistryGate::new(registry.clone(), settings.tls.common_name));
         let run = rng.uuid().to_string();
         let outside = Outside::open(settings, &db, &clock, &run).await?;
         let observer = outside.as_ref().map(Outside::observer);

@@ -15,9 +15,13 @@ use kernel::{ChannelId, ClientId, DomainId, Error, Kind, Result, Route, Secret, 
 use messaging::{Action, Attempt, Credentials, Gate, Identity, Revocable, SharedKey};
 
 use crate::compose::Registry;
+use crate::config::CommonName;
 
 /// The registry, as the message engine asks it.
-pub struct RegistryGate(pub Registry);
+pub struct RegistryGate {
+    registry: Registry,
+    common_name: CommonName,
+}
 
 /// What is remembered of a user for as long as a connection lives: what the user has shown.
 struct User(Arc<Verified>);
@@ -48,10 +52,15 @@ impl User {
 }
 
 impl RegistryGate {
+    /// A gate that reads the common names of certificates as the operator's authority signs them.
+    pub const fn new(registry: Registry, common_name: CommonName) -> Self {
+        Self { registry, common_name }
+    }
+
     /// A client by its id, or by the domain that its secret is unique in (reference 05 §3.1). Attempts are limited: at
     /// the secret of one client, and from one address.
     async fn client(&self, id: &str, secret: &str, peer: IpAddr) -> Result<Option<Identity>> {
-        let access = &self.0.access;
+        let access = &self.registry.access;
         // A domain is no account: a device with a wrong secret must not hold up the others of its domain.
         let account = ClientId::from_str(id).ok().map(Account::Client);
         let attempt = access.failures().attempt(account, peer, access.clock().now()).await?;
@@ -69,12 +78,12 @@ impl RegistryGate {
     async fn known(&self, id: &str, secret: &str) -> Result<Option<Identity>> {
         let secret = Secret::new(secret.to_owned());
         if let Ok(client) = ClientId::from_str(id)
-            && let Some(known) = self.0.clients.authenticate(client, &secret).await?
+            && let Some(known) = self.registry.clients.authenticate(client, &secret).await?
         {
             return enabled(known).map(Some);
         }
         match self.domain(id).await? {
-            Some(domain) => match self.0.clients.authenticate_in(domain, &secret).await? {
+            Some(domain) => match self.registry.clients.authenticate_in(domain, &secret).await? {
                 Some(known) => enabled(known).map(Some),
                 None => Ok(None),
             },
@@ -85,7 +94,7 @@ impl RegistryGate {
     /// A user by its access token or a personal access token.
     async fn user(&self, token: &str) -> Result<Identity> {
         let token = Secret::new(token.to_owned());
-        let access = &self.0.access;
+        let access = &self.registry.access;
         let verified = access.verify_caller(&token, access.clock().now()).await?;
         Ok(Identity::User {
             user: verified.caller.user,
@@ -98,12 +107,12 @@ impl RegistryGate {
     /// The secret of a client, for a handshake that proves it. Whoever names a client that is not there or may not come
     /// in has made an attempt like any other.
     async fn key(&self, name: &str, peer: IpAddr) -> Result<Option<SharedKey>> {
-        let access = &self.0.access;
+        let access = &self.registry.access;
         let id = ClientId::from_str(name).ok();
         let account = id.map(Account::Client);
         let attempt = access.failures().attempt(account, peer, access.clock().now()).await?;
         let found = match id {
-            Some(id) => self.0.clients.shared_secret(id).await,
+            Some(id) => self.registry.clients.shared_secret(id).await,
             None => Ok(None),
         };
         match found {
@@ -126,13 +135,14 @@ impl RegistryGate {
             return Ok(Some(id));
         }
         match Route::from_str(segment) {
-            Ok(route) => self.0.domains.by_route(route).await,
+            Ok(route) => self.registry.domains.by_route(route).await,
             Err(_) => Ok(None),
         }
     }
 
-    /// A client by its certificate. The client is named by its id, in an alternative name or as the common name; a
-    /// common name that is no id is the client's secret, as upstream's devices have it. Whatever is sent besides must
+    /// A client by its certificate. The client is named by its id in an alternative name; what the common name is, an
+    /// id too or the client's secret as upstream's devices have it, the operator says: a tenant chooses the secrets of
+    /// its clients, and one that looks like the id of another client must not lead there. Whatever is sent besides must
     /// be of the same client, or be that secret (reference 05 §3.3 and §12).
     async fn certified(
         &self,
@@ -152,6 +162,9 @@ impl RegistryGate {
                 }
             };
         }
+        if self.common_name == CommonName::Id {
+            return Err(Error::unauthenticated());
+        }
         let secret = Secret::new(certificate.common_name.clone());
         let id = match with {
             None => domain,
@@ -169,10 +182,11 @@ impl RegistryGate {
 
     /// The client that a certificate names.
     async fn named(&self, certificate: &tls::Certificate) -> Result<Option<Identity>> {
-        let names = certificate.names.iter().chain([&certificate.common_name]);
+        let common_name = Some(&certificate.common_name).filter(|_| self.common_name == CommonName::Id);
+        let names = certificate.names.iter().chain(common_name);
         let id = |name: &String| ClientId::from_str(name.strip_prefix("urn:uuid:").unwrap_or(name)).ok();
         for id in names.filter_map(id) {
-            if let Some(known) = self.0.clients.credentials(id).await? {
+            if let Some(known) = self.registry.clients.credentials(id).await? {
                 return enabled(known).map(Some);
             }
         }
@@ -212,16 +226,16 @@ impl RegistryGate {
     async fn resolved(&self, domain: &str, channel: &str) -> Result<Option<(DomainId, ChannelId)>> {
         if domain.is_empty() {
             let Ok(channel) = ChannelId::from_str(channel) else { return Ok(None) };
-            return Ok(self.0.channels.domain_of(channel).await?.map(|domain| (domain, channel)));
+            return Ok(self.registry.channels.domain_of(channel).await?.map(|domain| (domain, channel)));
         }
         let Some(domain) = self.domain(domain).await? else { return Ok(None) };
         if let Ok(channel) = ChannelId::from_str(channel) {
             // Anybody can write a domain in front of a channel of another.
-            let own = self.0.channels.domain_of(channel).await?;
+            let own = self.registry.channels.domain_of(channel).await?;
             return Ok((own == Some(domain)).then_some((domain, channel)));
         }
         let Ok(route) = Route::from_str(channel) else { return Ok(None) };
-        Ok(self.0.channels.by_route(domain, route).await?.map(|channel| (domain, channel)))
+        Ok(self.registry.channels.by_route(domain, route).await?.map(|channel| (domain, channel)))
     }
 
     async fn authorized(
@@ -237,11 +251,11 @@ impl RegistryGate {
         };
         match identity {
             Identity::Client { client, .. } => {
-                self.0.channels.may_client(*client, domain, channel, kind).await
+                self.registry.channels.may_client(*client, domain, channel, kind).await
             }
             Identity::User { user, credential, .. } => {
                 let Some(known) = credential.downcast_ref::<User>() else { return Ok(false) };
-                let access = &self.0.access;
+                let access = &self.registry.access;
                 if !access.stands(&known.0, access.clock().now()).await? {
                     return Ok(false);
                 }
@@ -249,7 +263,7 @@ impl RegistryGate {
                     return Ok(false);
                 }
                 if known.0.caller.credential == Credential::Standalone {
-                    return self.0.channels.passes_messages(domain, channel).await;
+                    return self.registry.channels.passes_messages(domain, channel).await;
                 }
                 let subject =
                     if known.0.caller.role == Role::Admin && access.graph().is_platform_admin(*user).await? {
@@ -257,7 +271,7 @@ impl RegistryGate {
                     } else {
                         Subject::Member(domain, *user)
                     };
-                self.0.channels.may_user(subject, domain, channel, kind).await
+                self.registry.channels.may_user(subject, domain, channel, kind).await
             }
         }
     }

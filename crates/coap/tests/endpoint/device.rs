@@ -10,7 +10,7 @@ use crate::soon;
 /// A device with a socket of its own.
 pub(crate) struct Device {
     socket: UdpSocket,
-    last_id: u16,
+    pub(crate) last_id: u16,
 }
 
 /// A request with the next message id.

@@ -74,10 +74,10 @@ impl TestGate {
         self.succeeded.load(SeqCst)
     }
 
-    /// Holds no more.
+    /// Holds no more; those who are waited for go on.
     pub(crate) fn let_go(&self) {
         self.holds.store(false, SeqCst);
-        self.go.add_permits(1_000);
+        self.go.add_permits(self.waiting.swap(0, SeqCst));
     }
 
     async fn decide(&self, credentials: Credentials<'_>) -> Result<Identity> {

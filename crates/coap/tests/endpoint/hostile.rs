@@ -77,3 +77,40 @@ async fn strangers_that_keep_the_gate_busy_leave_room_for_those_who_are_known() 
     scene.gate.let_go();
     assert_eq!(waiting.await.unwrap(), "2.01");
 }
+
+#[tokio::test]
+async fn requests_that_come_again_after_they_were_forgotten_take_no_place_for_good() {
+    let scene = Scene::with(|limits| {
+        limits.stranger_requests = 4;
+        limits.requests = 4;
+        limits.exchanges = 4;
+    })
+    .await;
+    let mut device = Device::of(scene.address).await;
+    for burst in 0..20_u16 {
+        scene.gate.hold();
+        for id in [1, 2, 10, 11, 12, 13, 1, 2] {
+            let path = if id < 10 { scene.path("") } else { "health".to_owned() };
+            let code = if id < 10 { RequestType::Post } else { RequestType::Get };
+            let mut packet = request(code, &path, "auth=secret");
+            packet.header.message_id = burst * 100 + id;
+            device.send(&packet).await;
+        }
+        let gate = &scene.gate;
+        soon("four requests at the gate", async {
+            while gate.waiting() < 4 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        scene.gate.let_go();
+        for _ in 0..8 {
+            device.receive().await;
+        }
+    }
+    let mut stranger = Device::of(scene.address).await;
+    for one in [&mut device, &mut stranger] {
+        one.last_id = 10_000;
+        assert_eq!(one.post(&scene.path(""), "auth=secret", b"x").await, "2.01");
+    }
+}

@@ -100,17 +100,21 @@ impl Core {
             }
             let sessions = shard.entry(newcomer.identity.key()).or_default();
             let earlier = sessions.get(&newcomer.client_id).cloned();
+            let mut starts_anew = newcomer.clean_start;
             if let Some(earlier) = &earlier {
                 let mut state = earlier.state.lock();
-                takeover::displace(earlier, &mut state, newcomer.clean_start, &mut aftermath);
-                if !newcomer.clean_start {
+                // A session without expiry ends with its connection, also when that ends here: the newcomer may want
+                // one that is stored, and nothing of this one was.
+                starts_anew |= state.expiry == 0;
+                takeover::displace(earlier, &mut state, starts_anew, &mut aftermath);
+                if !starts_anew {
                     newcomer.connack.session_present = true;
                     newcomer.settle_in(earlier, &mut state, &link, now)?;
                     earlier.begin_loading(&mut state, &link);
                 }
             }
             match earlier {
-                Some(earlier) if !newcomer.clean_start => earlier,
+                Some(earlier) if !starts_anew => earlier,
                 earlier => {
                     let limits = &self.shared.limits;
                     let full = self.shared.stats.sessions.load(Relaxed) >= limits.sessions as u64

@@ -38,6 +38,8 @@ pub(crate) struct Stored {
     /// Messages behind `loaded` and their bytes; `None` until they have been counted.
     waiting: Option<(usize, usize)>,
     loading: bool,
+    /// PUBRECs and PUBRELs of the client that wait to be stored.
+    handshakes: usize,
 }
 
 /// What was read from the queue of a session.
@@ -59,12 +61,20 @@ pub(super) enum Counted {
 impl Stored {
     /// One that has no rows yet.
     pub(super) const fn new(myself: Weak<Session>) -> Self {
-        Self { myself, last: Some(0), loaded: 0, sent: Some(0), waiting: Some((0, 0)), loading: false }
+        Self {
+            myself,
+            last: Some(0),
+            loaded: 0,
+            sent: Some(0),
+            waiting: Some((0, 0)),
+            loading: false,
+            handshakes: 0,
+        }
     }
 
     /// One that has been found in the tables, with what had been sent before.
     pub(super) const fn found(myself: Weak<Session>, sent: Option<u64>) -> Self {
-        Self { myself, last: None, loaded: 0, sent, waiting: None, loading: false }
+        Self { myself, last: None, loaded: 0, sent, waiting: None, loading: false, handshakes: 0 }
     }
 
     /// Messages that are in the tables only, as far as they have been counted, and their bytes.
@@ -298,6 +308,26 @@ impl Session {
         self.full.store(full, Relaxed);
         drop(state);
         self.flush(now);
+    }
+
+    /// Another PUBREC or PUBREL of the client is to be stored. Whether it may come now: a client cannot have more of them
+    /// under way than messages, in both directions and, after it has come back, once more.
+    pub(crate) fn begin_handshake(&self) -> bool {
+        let limits = &self.shared.limits;
+        let most = 2 * (usize::from(limits.receive_maximum.get()) + usize::from(limits.inflight));
+        let mut state = self.state.lock();
+        let Some(stored) = state.stored.as_mut().filter(|stored| stored.handshakes < most) else {
+            return false;
+        };
+        stored.handshakes += 1;
+        true
+    }
+
+    /// One of them is stored, or given up.
+    pub(super) fn end_handshake(&self) {
+        if let Some(stored) = self.state.lock().stored.as_mut() {
+            stored.handshakes = stored.handshakes.saturating_sub(1);
+        }
     }
 
     /// PUBREC: the place of the message, if one with this packet identifier waits for it.

@@ -10,14 +10,14 @@ use super::connect::Aftermath;
 use super::link::Close;
 use super::session::{Session, State};
 
-/// Makes room for a new connection of an existing session. With a clean start the session ends here.
+/// Makes room for a new connection of an existing session. When the newcomer `starts_anew` the session ends here.
 ///
 /// The will of the old connection: a session that ends publishes it, and so does a takeover when the will has no
 /// delay; a delayed one is dropped, because the client is back before it was due (MQTT 5.0 §3.1.2.5, §3.1.4).
 pub(crate) fn displace(
     session: &Arc<Session>,
     state: &mut State,
-    clean_start: bool,
+    starts_anew: bool,
     aftermath: &mut Aftermath,
 ) {
     let farewell = state.output.is_between_packets();
@@ -29,10 +29,10 @@ pub(crate) fn displace(
         None => false,
     };
     let will = state.will.take();
-    if let Some(will) = will.filter(|will| clean_start || (was_connected && will.delay == 0)) {
+    if let Some(will) = will.filter(|will| starts_anew || (was_connected && will.delay == 0)) {
         aftermath.wills.push((state.identity.clone(), will));
     }
-    if clean_start {
+    if starts_anew {
         let held = session.end(state);
         aftermath.ended.push((Arc::clone(session), held));
     }

@@ -29,7 +29,7 @@ impl Connection {
             Packet::PubAck(ack) => self.finished(&ack, Last::PubAck, work)?,
             Packet::PubRec(ack) if ack.reason.is_failure() => self.finished(&ack, Last::Refusal, work)?,
             Packet::PubRec(ack) => self.received(&ack, work)?,
-            Packet::PubRel(ack) => self.released(ack.packet_id),
+            Packet::PubRel(ack) => self.released(ack.packet_id)?,
             Packet::PubComp(ack) => self.finished(&ack, Last::PubComp, work)?,
             Packet::PingReq => self.answer(&Packet::PingResp),
             Packet::Subscribe(packet) => return self.subscribe(&packet, work).await,
@@ -85,6 +85,7 @@ impl Connection {
             && let Some(Place { seq, shared }) = self.session.place_received(&self.link, packet_id)
         {
             let (session, link) = (Arc::clone(&self.session), Arc::clone(&self.link));
+            self.begin_handshake()?;
             committer.push(Order::Received { session, link, packet_id, seq, shared });
             return Ok(());
         }
@@ -99,16 +100,25 @@ impl Connection {
 
     /// PUBREL: the client will not send the message again. Its identifier is free for another one with the PUBCOMP, so
     /// that comes when the release is stored.
-    fn released(&mut self, packet_id: PacketId) {
+    fn released(&mut self, packet_id: PacketId) -> Result<(), Exit> {
         let reason = found(self.session.release(&self.link, packet_id));
         match self.core.shared.committer.as_ref().filter(|_| self.session.is_stored()) {
-            Some(committer) => committer.push(Order::Released {
-                session: Arc::clone(&self.session),
-                link: Arc::clone(&self.link),
-                packet_id,
-                reason,
-            }),
+            Some(committer) => {
+                self.begin_handshake()?;
+                let (session, link) = (Arc::clone(&self.session), Arc::clone(&self.link));
+                committer.push(Order::Released { session, link, packet_id, reason });
+            }
             None => self.answer(&Packet::PubComp(Ack::with_reason(packet_id, reason))),
+        }
+        Ok(())
+    }
+
+    /// What is to be stored does not hold the connection up, so it has a bound of its own.
+    fn begin_handshake(&self) -> Result<(), Exit> {
+        if self.session.begin_handshake() {
+            Ok(())
+        } else {
+            Err(Exit::Told(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED))
         }
     }
 

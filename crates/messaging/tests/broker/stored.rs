@@ -1,6 +1,7 @@
 //! Sessions, what waits for them and retained messages outlive the node, however it ends.
 
 use std::collections::HashSet;
+use std::num::NonZeroU16;
 
 use db::testing::TestDb;
 use messaging::Revocation;
@@ -255,6 +256,53 @@ db::both_databases! {
         assert_eq!(text(&away.take().await), "for ever");
         away.has_nothing().await;
         has_rows(&node, "mqtt_queue", 0).await;
+    }
+
+    async fn a_session_that_was_to_end_with_its_connection_is_not_the_one_that_is_to_last(db: TestDb) {
+        for version in [Version::V311, Version::V5] {
+            let mut node = Node::start(&db).await;
+            let passing = Connect { clean_start: true, session_expiry: 0, ..node.broker().plant.connect(version, 0) };
+            let (_half_open, _) = Client::connect(node.broker().address, passing).await;
+            let staying = Connect { version, ..lasting(&node, 0) };
+            let (mut client, connack) = Client::connect(node.broker().address, staying.clone()).await;
+            assert!(!connack.session_present, "{version:?}");
+            client.subscribe(&node.broker().topic("/#"), QoS::AtLeastOnce).await;
+            client.disconnect(ReasonCode::SUCCESS).await;
+            let mut publisher = node.broker().client(Version::V5, 1).await;
+            publisher.publish(&node.broker().topic("/a"), "kept", QoS::AtLeastOnce).await;
+
+            node.killed_and_back_after(1).await;
+            let (mut client, connack) = Client::connect(node.broker().address, staying).await;
+            assert!(connack.session_present, "{version:?}");
+            assert_eq!(taken(&mut client, 1).await, ["kept"]);
+            let clean = Connect { clean_start: true, session_expiry: 0, ..node.broker().plant.connect(version, 0) };
+            Client::connect(node.broker().address, clean).await.0.disconnect(ReasonCode::SUCCESS).await;
+        }
+    }
+
+    async fn releases_without_end_are_ended(db: TestDb) {
+        let node = Node::with(&db, |limits| {
+            limits.receive_maximum = NonZeroU16::MIN;
+            limits.inflight = 1;
+        })
+        .await;
+        let (mut client, _) = back(&node, 0).await;
+        let flood: Vec<u8> =
+            (1..=1_000_u16).flat_map(|id| [[0x62, 2], id.to_be_bytes()].concat()).collect();
+        client.send_bytes(&flood).await;
+        let reason = soon("the end", async {
+            loop {
+                match client.receive().await {
+                    Packet::PubComp(_) => {}
+                    Packet::Disconnect(end) => return end.reason,
+                    other => panic!("unexpected: {other:?}"),
+                }
+            }
+        })
+        .await;
+        assert_eq!(reason, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED);
+        let mut publisher = node.broker().client(Version::V5, 1).await;
+        publisher.publish(&node.broker().topic("/a"), "others go on", QoS::AtLeastOnce).await;
     }
 
     async fn a_clean_start_and_an_unsubscribe_leave_nothing_behind(db: TestDb) {

@@ -41,8 +41,9 @@ pub use settings::{
 pub use show::show;
 pub use source::Source;
 pub use value::{
-    Address, ByteSize, CalloutMethod, Capability, ClientCertificates, Count, DatabaseUrl, InstanceId,
-    KeysAlgorithm, LogFormat, LogLevel, MailTls, MasterKey, Only, Pattern, Ports, StandaloneUser, Words,
+    Address, ByteSize, CalloutMethod, Capability, ClientCertificates, CommonName, Count, DatabaseUrl,
+    InstanceId, KeysAlgorithm, LogFormat, LogLevel, MailTls, MasterKey, Only, Pattern, Ports, StandaloneUser,
+    Words,
 };
 
 use environment::EnvironmentLayer;

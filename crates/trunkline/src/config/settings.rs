@@ -13,8 +13,8 @@ use users::model::{Email, PersonName, Username};
 use super::grpc::{Host, Pem};
 use super::setting::settings;
 use super::value::{
-    Address, ByteSize, ClientCertificates, Count, DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat,
-    LogLevel, MailTls, MasterKey, NatsUrls, Only, Pattern, Ports, StandaloneUser, Words,
+    Address, ByteSize, ClientCertificates, CommonName, Count, DatabaseUrl, InstanceId, KeysAlgorithm,
+    LogFormat, LogLevel, MailTls, MasterKey, NatsUrls, Only, Pattern, Ports, StandaloneUser, Words,
 };
 
 settings! {
@@ -126,12 +126,15 @@ settings! {
         also "Clients_HTTP_SERVER_KEY", "SMQ_CLIENTS_SERVER_KEY", "SMQ_USERS_SERVER_KEY";
 
     /// Authorities of clients' certificates, likewise. A client that shows a certificate of theirs is the client whose id
-    /// is in the subject's common name or in an alternative name.
+    /// is in an alternative name, or in the subject's common name.
     client_ca_certs: Option<Pem> = ""
         ["NGINX_SERVER_CLIENT_CA", "HTTP_ADAPTER_CLIENT_CA_CERTS", "MQTT_ADAPTER_CLIENT_CA_FILE"];
 
     /// Whether MQTT clients must show one, where there are authorities: `required` or `optional`. HTTP never demands it.
     client_certs: ClientCertificates = "required";
+
+    /// What the common name of a client's certificate is: the client's `id`, or its `secret` as SuperMQ's devices have it.
+    common_name: CommonName = "id";
 
     /// HTTPS. Port 0 lets the system choose a free port.
     https: Address = "0.0.0.0:8443" ["NGINX_SSL_PORT"];

@@ -350,6 +350,16 @@ words! {
 }
 
 words! {
+    /// What stands in the common name of a client's certificate.
+    CommonName, "`id` or `secret`" {
+        /// The client's id.
+        Id = "id";
+        /// The client's secret.
+        Secret = "secret";
+    }
+}
+
+words! {
     /// How user tokens are signed. Each name means what it says: `RS256`, which several of upstream's services have as a
     /// default that they refuse themselves (reference 07 §14.1), signs with RSA.
     KeysAlgorithm, "`EdDSA`, `ES256`, `RS256`, `HS256`, `HS384` or `HS512`" {

@@ -6,11 +6,16 @@ use db::{both_databases, testing::TestDb};
 use kernel::Kind;
 use messaging::{Credentials, Gate};
 use serde_json::json;
+use trunkline::config::CommonName;
 use trunkline::plane::RegistryGate;
 
 use crate::plant::{LATER, Plant};
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+fn gate(plant: &Plant) -> RegistryGate {
+    RegistryGate::new(plant.registry.clone(), CommonName::Id)
+}
 
 async fn try_with(gate: &RegistryGate, user_name: &str, password: &str, peer: IpAddr) -> Result<(), Kind> {
     let credentials = Credentials::Password { user_name, password: password.as_bytes() };
@@ -27,7 +32,7 @@ both_databases! {
         let plant = Plant::new(db).await;
         let domain = plant.admin.domain("one").await;
         let (victim, neighbour) = (made(&plant, &domain, "right").await, made(&plant, &domain, "other").await);
-        let gate = RegistryGate(plant.registry.clone());
+        let gate = gate(&plant);
         for guess in 0..10 {
             let guess = format!("guess-{guess}");
             assert_eq!(try_with(&gate, &victim, &guess, HERE).await, Err(Kind::Unauthenticated));
@@ -45,7 +50,7 @@ both_databases! {
         let domain = eve.domain("eve").await;
         let body = json!({"id": victim.id, "credentials": {"secret": "right"}});
         eve.post(&format!("/{domain}/clients"), body).await.expect(201);
-        let gate = RegistryGate(plant.registry.clone());
+        let gate = gate(&plant);
         for _ in 0..10 {
             assert_eq!(try_with(&gate, &victim.id, "guess", HERE).await, Err(Kind::Unauthenticated));
         }
@@ -57,7 +62,7 @@ both_databases! {
         let plant = Plant::new(db).await;
         let domain = plant.admin.domain("one").await;
         let device = made(&plant, &domain, "right").await;
-        let gate = std::sync::Arc::new(RegistryGate(plant.registry.clone()));
+        let gate = std::sync::Arc::new(gate(&plant));
         // More at once than either limit would let fail.
         let fleet: Vec<_> = (0..1200)
             .map(|_| {
@@ -75,7 +80,7 @@ both_databases! {
         let domain = plant.admin.domain("one").await;
         let device = made(&plant, &domain, "right").await;
         plant.admin.post(&format!("/{domain}/clients/{device}/disable"), json!({})).await.expect(200);
-        let gate = RegistryGate(plant.registry.clone());
+        let gate = gate(&plant);
         for _ in 0..20 {
             assert_eq!(try_with(&gate, &device, "right", HERE).await, Err(Kind::Denied));
         }

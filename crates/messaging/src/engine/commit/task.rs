@@ -255,9 +255,11 @@ impl Committer {
                     let _gone = done.send(Ok(()));
                 }
                 Order::Received { session, link, packet_id, .. } => {
+                    session.end_handshake();
                     session.release_received(&link, packet_id, work.now);
                 }
                 Order::Released { session, link, packet_id, reason } => {
+                    session.end_handshake();
                     let answer = Packet::PubComp(Ack::with_reason(packet_id, reason));
                     session.answer(&link, &answer, work.now);
                 }
@@ -311,10 +313,11 @@ fn finished(mut places: Vec<(u64, Place)>, changes: &mut Vec<Change>) {
         places.iter().map(|(_, place)| place.shared).filter(|&number| number > 0).collect();
     for (session, place) in places {
         match changes.last_mut() {
-            Some(Change::Finished { session: same, last, .. })
-                if *same == session && place.seq <= *last + 1 =>
+            // Those of an earlier turn, which may be later ones, can stand here while the database is away.
+            Some(Change::Finished { session: same, first, last })
+                if *same == session && place.seq >= *first && place.seq <= *last + 1 =>
             {
-                *last = place.seq;
+                *last = place.seq.max(*last);
             }
             _ => changes.push(Change::Finished { session, first: place.seq, last: place.seq }),
         }
@@ -357,11 +360,8 @@ fn refuse(order: Order, stats: &Stats) {
         Order::Change { done: Some(done), .. } => {
             let _gone = done.send(Err(NotStored));
         }
-        Order::Change { .. }
-        | Order::Received { .. }
-        | Order::Released { .. }
-        | Order::Forget { .. }
-        | Order::Load { .. } => {}
+        Order::Received { session, .. } | Order::Released { session, .. } => session.end_handshake(),
+        Order::Change { .. } | Order::Forget { .. } | Order::Load { .. } => {}
     }
 }
 
@@ -379,4 +379,29 @@ fn bring(batch: Batch, work: &mut Work, uncounted: &mut Vec<Arc<Session>>) -> su
     let full = std::mem::take(&mut work.full);
     // One that came again and was not stored the first time is not taken.
     if sender.is_some_and(|sender| !sender.has_received(&repeated)) { Err(NotStored) } else { Ok(full) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_finished_places_leave_none_out_that_came_late() {
+        let place = |seq| (1, Place { seq, shared: 0 });
+        let mut changes = Vec::new();
+        finished(vec![place(6), place(5), place(8)], &mut changes);
+        // Those are still to be written when earlier ones come.
+        finished(vec![place(7), place(2)], &mut changes);
+        let runs: Vec<_> = changes
+            .iter()
+            .map(|change| match change {
+                Change::Finished { first, last, .. } => (*first, *last),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        for seq in [2, 5, 6, 7, 8] {
+            assert!(runs.iter().any(|(first, last)| (first..=last).contains(&&seq)), "{seq} in {runs:?}");
+        }
+        assert!(!runs.iter().any(|(first, last)| (first..=last).contains(&&3)), "{runs:?}");
+    }
 }

@@ -47,7 +47,7 @@ impl Outward {
     }
 }
 
-/// A running forwarder. Dropping it stops it after the round that it is in.
+/// A running forwarder. Dropping it stops it; what it was handing over comes again at the next start.
 #[derive(Debug)]
 pub struct Forwarder {
     stop: oneshot::Sender<()>,

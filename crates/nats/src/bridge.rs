@@ -15,7 +15,7 @@ use kernel::Clock;
 use messaging::{Event, Observer, PublishedMessage};
 use prost::Message as _;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -40,6 +40,8 @@ struct Shared {
     /// Tells the messages of this run from those of others.
     run: String,
     last: AtomicU64,
+    /// Nothing waits.
+    idle: Notify,
     dropping: AtomicBool,
     event_prefix: String,
     instance: String,
@@ -64,6 +66,7 @@ impl Bridge {
             most_bytes: settings.queue_bytes,
             run: run.to_owned(),
             last: AtomicU64::new(0),
+            idle: Notify::new(),
             dropping: AtomicBool::new(false),
             event_prefix: settings.event_prefix.clone(),
             instance: settings.instance.clone(),
@@ -84,7 +87,9 @@ impl Bridge {
                     () = deliver(&nats, &mut batch) => {}
                     _ = &mut stopped => return,
                 }
-                shared.waiting_bytes.fetch_sub(bytes, Relaxed);
+                if shared.waiting_bytes.fetch_sub(bytes, Relaxed) == bytes {
+                    shared.idle.notify_waiters();
+                }
             }
         });
         (Self { stop, task }, feed)
@@ -93,8 +98,12 @@ impl Bridge {
     /// Publishes what waits, for at most `patience`; the rest is lost for readers of NATS.
     pub async fn stop(self, feed: &Feed, patience: Duration) {
         let emptied = async {
-            while feed.0.waiting_bytes.load(Relaxed) > 0 {
-                sleep(Duration::from_millis(5)).await;
+            loop {
+                let idle = feed.0.idle.notified();
+                if feed.0.waiting_bytes.load(Relaxed) == 0 {
+                    return;
+                }
+                idle.await;
             }
         };
         let _in_time = tokio::time::timeout(patience, emptied).await;

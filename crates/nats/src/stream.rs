@@ -7,6 +7,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::{self, ErrorCode, stream};
 use bytes::Bytes;
+use futures_util::future;
 use kernel::{Error, Result};
 
 use crate::Nats;
@@ -43,16 +44,21 @@ impl Nats {
     pub(crate) async fn publish(&self, outgoing: &[Outgoing]) -> Vec<Fate> {
         let mut sent = Vec::with_capacity(outgoing.len());
         for one in outgoing {
-            sent.push(self.send(one).await);
+            match self.send(one).await {
+                Ok(ack) => sent.push(future::Either::Left(async move { fate(one, ack.await.map(drop)) })),
+                Err(error) => {
+                    let fate = fate(one, Err(error));
+                    sent.push(future::Either::Right(future::ready(fate)));
+                    // Without a connection the others would each wait in vain, and those behind would come first.
+                    if fate == Fate::Unknown {
+                        break;
+                    }
+                }
+            }
         }
-        let mut fates = Vec::with_capacity(outgoing.len());
-        for (one, ack) in outgoing.iter().zip(sent) {
-            let outcome = match ack {
-                Ok(ack) => ack.await.map(drop),
-                Err(error) => Err(error),
-            };
-            fates.push(fate(one, outcome));
-        }
+        // Together: each has its time limit from now on, not after the one before it.
+        let mut fates = future::join_all(sent).await;
+        fates.resize(outgoing.len(), Fate::Unknown);
         fates
     }
 

@@ -9,7 +9,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery};
-use http_body_util::Limited;
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Body as _;
 use kernel::Kind;
 use tokio::time::Instant;
@@ -21,6 +21,11 @@ use crate::{
     error::{Report, write_body},
     extract, request_id,
 };
+
+/// A body that is too large, by no more than so many times, is read and dropped before it is refused.
+const DISCARDED: u64 = 4;
+/// And for no longer than this.
+const DISCARDED_WITHIN: Duration = Duration::from_secs(5);
 
 impl App {
     /// Answers one request. It never fails: whatever goes wrong inside becomes an answer.
@@ -59,7 +64,7 @@ impl App {
     /// Bounds the request and hands it to the router.
     async fn dispatch(&self, mut request: Request) -> Result<Response, Error> {
         strip_trailing_slash(&mut request);
-        let request = self.bound_body(request)?;
+        let request = self.bound_body(request).await?;
         let limit = self.0.request_timeout;
         let answer = AssertUnwindSafe(self.0.router.clone().call(request)).catch_unwind();
         match tokio::time::timeout(limit, answer).await {
@@ -74,10 +79,15 @@ impl App {
     }
 
     /// Refuses a body that says it is too large, and counts one that does not say.
-    fn bound_body(&self, request: Request) -> Result<Request, Error> {
+    async fn bound_body(&self, request: Request) -> Result<Request, Error> {
         let limit = self.0.body_limit;
         let hint = request.body().size_hint();
-        if hint.lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+        let most = u64::try_from(limit).unwrap_or(u64::MAX);
+        if hint.lower() > most {
+            let is_on_its_way = !request.headers().contains_key(header::EXPECT);
+            if is_on_its_way && hint.lower() <= most.saturating_mul(DISCARDED) {
+                discard(request.into_body()).await;
+            }
             return Err(extract::too_large(limit));
         }
         // hyper holds a body to the length that it announced.
@@ -107,6 +117,13 @@ impl App {
         }
         self.0.cors.allow(origin, method == Method::OPTIONS, headers);
     }
+}
+
+/// Reads a body to its end and keeps nothing of it: who is still sending when the connection closes does not get to read
+/// the answer.
+async fn discard(mut body: Body) {
+    let read = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _in_time = tokio::time::timeout(DISCARDED_WITHIN, read).await;
 }
 
 /// Any `OPTIONS` is a 200 without a body (reference 07 §5.1).

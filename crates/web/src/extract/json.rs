@@ -25,11 +25,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
-        if !is_json(request.headers()) {
-            return Err(unsupported());
-        }
-        let bytes = payload::read(request.into_body()).await?;
-        decode(&bytes).map(Self)
+        body(request).await.map(Self)
     }
 }
 
@@ -41,12 +37,16 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonList<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
-        if !is_json(request.headers()) {
-            return Err(unsupported());
-        }
-        let bytes = payload::read(request.into_body()).await?;
-        decode(&bytes).map(Self)
+        body(request).await.map(Self)
     }
+}
+
+async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Error> {
+    if !is_json(request.headers()) {
+        return Err(unsupported());
+    }
+    let bytes = payload::read(request.into_body()).await?;
+    decode(&bytes)
 }
 
 /// A body that may be left out: nothing at all is `None`, whatever the content type says.

@@ -67,6 +67,22 @@ async fn http2_is_spoken_with_prior_knowledge() {
 }
 
 #[tokio::test]
+async fn who_sends_a_body_that_is_too_large_to_its_end_reads_the_refusal() {
+    const BODY: usize = 12 << 20;
+    let (address, shutdown, serving) = serve(app()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("POST /bytes HTTP/1.1\r\nhost: x\r\ncontent-length: {BODY}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b'x'; BODY]).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+    drop(stream);
+    shutdown.cancel();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
 async fn shutdown_answers_what_is_in_flight_and_then_ends() {
     let sample = Sample::default();
     let app = App::new(vec![routes(sample.clone())], info());

@@ -75,6 +75,30 @@ impl Tally {
     }
 }
 
+impl Tally {
+    /// The same at a steady pace: a request begins every `between`, however long the one before took.
+    ///
+    /// # Errors
+    /// That of the first request to fail.
+    pub(crate) async fn repeat_every(
+        &self,
+        between: Duration,
+        mut request: impl AsyncFnMut(u64) -> Result<()>,
+    ) -> Result<()> {
+        let (mut number, mut due) = (0, Instant::now());
+        while !self.stop.get() {
+            due += between;
+            tokio::time::sleep_until(due).await;
+            // From when it was due: a slow answer makes those behind it late.
+            request(number).await?;
+            number += 1;
+            self.count.set(self.count.get() + 1);
+            self.latencies_us.borrow_mut().saturating_record(due.elapsed().as_micros() as u64);
+        }
+        Ok(())
+    }
+}
+
 /// Runs `callers` at once, each as the future that `caller` makes for its number.
 ///
 /// # Errors

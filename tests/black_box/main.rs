@@ -25,6 +25,8 @@ mod locked_out;
 mod mail;
 mod nats;
 mod platform;
+mod policy;
+mod policy_members;
 mod probe;
 mod quickstart;
 mod refusals;

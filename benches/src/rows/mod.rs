@@ -9,6 +9,7 @@ use crate::target::{Server, Target};
 mod connections;
 mod listing;
 mod messages;
+mod policy;
 mod relation;
 mod requests;
 mod start;
@@ -36,13 +37,15 @@ pub(crate) enum RowName {
     View,
     /// Pages of a long list.
     Listing,
+    /// Decisions of the policy service.
+    Policy,
     /// Start, memory and size.
     Start,
 }
 
 impl RowName {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Qos0Pairs,
         Self::Qos0FanOut,
         Self::Qos1Pairs,
@@ -53,6 +56,7 @@ impl RowName {
         Self::Create,
         Self::View,
         Self::Listing,
+        Self::Policy,
         Self::Start,
     ];
 }
@@ -61,7 +65,10 @@ impl RowName {
 ///
 /// Rows that no peer has are left out of a run without Trunkline.
 pub(crate) async fn measure(name: RowName, bench: &Bench) -> Vec<Row> {
-    let ours_alone = matches!(name, RowName::Relation | RowName::Create | RowName::View | RowName::Listing);
+    let ours_alone = matches!(
+        name,
+        RowName::Relation | RowName::Create | RowName::View | RowName::Listing | RowName::Policy
+    );
     if ours_alone && !bench.targets.contains(&Target::Trunkline) {
         return Vec::new();
     }
@@ -76,6 +83,7 @@ pub(crate) async fn measure(name: RowName, bench: &Bench) -> Vec<Row> {
         RowName::Create => requests::create_rows(bench).await,
         RowName::View => vec![requests::view_row(bench).await],
         RowName::Listing => listing::rows(bench).await,
+        RowName::Policy => policy::rows(bench).await,
         RowName::Start => start::rows(bench).await,
     }
 }

@@ -14,6 +14,7 @@
 //! It is one crate rather than a file per capability, so that generated code and tonic stay out of their builds.
 
 mod auth;
+pub mod brokers;
 mod channels;
 mod clients;
 mod domains;

@@ -28,5 +28,10 @@ packages! {
     common = "common.v1";
 }
 
+/// What a Mosquitto asks; its package is called `grpc`.
+pub mod brokers {
+    tonic::include_proto!("grpc");
+}
+
 /// All of `proto/` in the form that reflection serves.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -4,6 +4,7 @@
 //! - [`Server`] runs the `trunkline` program on free ports in a data directory of its own.
 //! - [`curl`], [`mosquitto`] and [`coap`] speak to it with clients that others wrote.
 //! - [`nats`] starts a throw-away nats-server.
+//! - [`oidc::Issuer`] is an identity provider that signs whatever it is told to.
 //! - [`wait_until`] and [`wait_until_async`] wait for a condition, never for time to pass.
 //!
 //! Nothing survives a test process, however it ends: each child process is registered with a small shell that
@@ -22,6 +23,7 @@ pub mod coap;
 pub mod curl;
 pub mod mosquitto;
 pub mod nats;
+pub mod oidc;
 pub mod ports;
 pub mod postgres;
 pub mod process;

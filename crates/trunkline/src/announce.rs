@@ -34,6 +34,8 @@ pub(crate) struct Welcome<'a> {
     pub(crate) coaps: Option<SocketAddr>,
     /// Where gRPC is spoken.
     pub(crate) grpc: Vec<SocketAddr>,
+    /// Where other brokers ask the policy service.
+    pub(crate) policy: Vec<SocketAddr>,
     /// The administrator's password, if this start has made it up.
     pub(crate) generated_password: Option<&'a Secret<String>>,
 }
@@ -130,6 +132,9 @@ impl fmt::Display for Welcome<'_> {
         for grpc in &self.grpc {
             writeln!(f, "listening grpc {grpc}")?;
         }
+        for policy in &self.policy {
+            writeln!(f, "listening policy {policy}")?;
+        }
         writeln!(f, "ready")
     }
 }
@@ -180,11 +185,12 @@ mod tests {
             coap: Some("0.0.0.0:5683".parse().unwrap()),
             coaps: Some("0.0.0.0:5684".parse().unwrap()),
             grpc: vec!["127.0.0.1:7001".parse().unwrap()],
+            policy: vec!["127.0.0.1:8009".parse().unwrap()],
             generated_password: Some(&password),
         };
         let text = welcome.to_string();
         assert!(text.ends_with(
-            "\nlistening http 0.0.0.0:8080\nlistening https 127.0.0.1:8443\nlistening mqtts 127.0.0.1:8883\nlistening compat 0.0.0.0:9001\nlistening mqtt 127.0.0.1:1883\nlistening coap 0.0.0.0:5683\nlistening coaps 0.0.0.0:5684\nlistening grpc 127.0.0.1:7001\nready\n"
+            "\nlistening http 0.0.0.0:8080\nlistening https 127.0.0.1:8443\nlistening mqtts 127.0.0.1:8883\nlistening compat 0.0.0.0:9001\nlistening mqtt 127.0.0.1:1883\nlistening coap 0.0.0.0:5683\nlistening coaps 0.0.0.0:5684\nlistening grpc 127.0.0.1:7001\nlistening policy 127.0.0.1:8009\nready\n"
         ));
         assert!(text.contains("http://localhost:8080/docs"), "{text}");
         assert!(text.contains("made-up"), "{text}");

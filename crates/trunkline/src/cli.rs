@@ -49,6 +49,13 @@ enum Command {
     /// Help an administrator who is locked out, on the machine of the platform
     #[command(subcommand)]
     Admin(AdminCommand),
+    /// The policy service for other brokers, alone: with nothing but a rule file
+    #[command(
+        after_help = "Examples:\n  trunkline policy --rules celine.json --issuer http://keycloak:8080/realms/celine\n  \
+                            trunkline policy test cases.yaml\n  trunkline policy explain --rules celine.json \\\n    \
+                            --service svc-dash --scope mqtt.read subscribe 'celine/#'"
+    )]
+    Policy(commands::policy::PolicyArgs),
     /// Look at the configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -200,6 +207,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             print("the configuration is valid\n")
         }
         Command::Config(ConfigCommand::Example) => print(&config::example()),
+        Command::Policy(arguments) => commands::policy::run(arguments, environment),
         Command::Manage(command) => commands::run(command),
         Command::Completion { shell } => print(&completion(shell)),
         Command::Version => print(&format!("trunkline {}\n", build_info::version())),

@@ -16,6 +16,7 @@ use events::{Bus, Outbox, Relay};
 use groups::Groups;
 use kernel::{Clock, Operation, Rng, Secret};
 use messaging::{Engine, Limits};
+use policy::Policy;
 use tokio_util::sync::CancellationToken;
 use users::mail::{LetterSettings, Post, Protection};
 use users::model::Username;
@@ -26,6 +27,7 @@ use web::{App, AppInfo, AppOptions, Cors, Metrics, Routes, TrustedProxies};
 use crate::build_info;
 use crate::config::{self, Capability, MailTls, Settings};
 use crate::data_dir::DataDir;
+use crate::members::{self, Members};
 use crate::outside::Outside;
 use crate::plane::RegistryGate;
 use crate::revocations;
@@ -138,6 +140,8 @@ pub(crate) struct Platform {
     pub(crate) engine: Engine,
     /// What the CoAP endpoint counts.
     pub(crate) coap: Arc<coap::Stats>,
+    /// The policy service for other brokers.
+    pub(crate) policy: App,
     db: Db,
     relay: Relay,
     background: Background,
@@ -167,9 +171,17 @@ impl Platform {
         let run = rng.uuid().to_string();
         let outside = Outside::open(settings, &db, &clock, &run).await?;
         let observer = outside.as_ref().map(Outside::observer);
-        let engine = Engine::stored(gate, clock.clone(), limits(settings), observer, db.clone()).await?;
+        let engine =
+            Engine::stored(gate.clone(), clock.clone(), limits(settings), observer, db.clone()).await?;
         // Listens before the relay starts, so that it hears what an earlier run has left.
         tokio::spawn(revocations::run(bus.subscribe(), engine.clone()));
+        let members: Arc<dyn policy::Platform> =
+            Arc::new(Members { access: registry.access.clone(), gate: gate.clone() });
+        let logins = Some(data.path().join("policy-logins.jsonl"));
+        // The recorder first: what is made before it counts nothing.
+        Metrics::install()?;
+        let brokers = Policy::open(settings.policy.options(logins), Some(members), clock.clone())?;
+        tokio::spawn(members::forget(bus.subscribe(), brokers.clone()));
         let relay = Relay::start(db.clone(), outbox, bus, clock, outside.as_ref().map(Outside::outward));
         let background = Background::start(&registry.users);
         let (keys, stop) = (registry.auth.clone().tend_keys_for_ever(), shutdown.clone());
@@ -186,10 +198,26 @@ impl Platform {
         if serves(Capability::Mqtt) {
             routes.push(messaging::http::mqtt_routes(engine.clone()));
         }
+        if serves(Capability::Policy) {
+            brokers.start(shutdown);
+        }
+        let policy = policy_app(settings, brokers, app_info(settings, &rng))?;
         let app = App::with_options(routes, app_info(settings, &rng), options);
         let services = registry.grpc();
         let grace = settings.node.shutdown_grace;
-        Ok(Self { app, services, generated_password, engine, coap, db, relay, background, outside, grace })
+        Ok(Self {
+            app,
+            services,
+            generated_password,
+            engine,
+            policy,
+            coap,
+            db,
+            relay,
+            background,
+            outside,
+            grace,
+        })
     }
 
     /// Brings everything to disk after the last request and the last connection have ended.
@@ -284,7 +312,25 @@ fn master_key(settings: &Settings, data: &DataDir) -> kernel::Result<MasterKey> 
     }
 }
 
-fn app_info(settings: &Settings, rng: &Rng) -> AppInfo {
+/// The policy service on a port of its own, with nothing beside it.
+pub(crate) fn policy_app(settings: &Settings, policy: Policy, info: AppInfo) -> kernel::Result<App> {
+    let http = settings.policy.http()?;
+    let options = AppOptions {
+        others: grpc::brokers::routes(policy.clone(), http.clone()),
+        body_limit: MAX_QUESTION,
+        request_timeout: settings.web.request_timeout,
+        trusted_proxies: trusted_proxies(settings)?,
+        metrics: Some(Metrics::install()?),
+        ..AppOptions::default()
+    };
+    let routes = policy::http::routes(policy, http);
+    Ok(App::with_options(vec![routes], info, options))
+}
+
+/// The largest question of a broker: four texts of MQTT's length, each byte of them escaped in JSON or a form.
+const MAX_QUESTION: usize = 4 * 6 * 64 * 1024;
+
+pub(crate) fn app_info(settings: &Settings, rng: &Rng) -> AppInfo {
     let instance_id = settings.node.instance_id.clone().map(|id| id.0);
     AppInfo {
         version: build_info::VERSION.to_owned(),

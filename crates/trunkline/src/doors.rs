@@ -19,6 +19,8 @@ pub(crate) struct HttpDoors {
     pub(crate) https: Option<Listener>,
     /// The same on the port of each service.
     pub(crate) compat: Vec<Listener>,
+    /// The policy service for other brokers.
+    pub(crate) policy: Vec<Listener>,
 }
 
 /// The certificates of HTTP and of MQTT: their protocols differ, and what they ask of clients.
@@ -101,14 +103,46 @@ impl HttpDoors {
                 Err(error) => closed.push(format!("{port} of {service} ({error})")),
             }
         }
+        let mut policy = Vec::new();
+        for (service, port) in settings.policy_ports() {
+            let address = address.with_port(port);
+            match bind_any(&address, |at| Listener::bind(at, options(service, settings.tls.plain))).await {
+                Ok(listener) => policy.push(listener),
+                Err(error) => closed.push(format!("{port} of {service} ({error})")),
+            }
+        }
+        if let Some(address) = &settings.policy.address
+            && settings.node.only.serves(Capability::Policy)
+        {
+            policy.push(open_policy(settings, certificates, address).await?);
+        }
         if !closed.is_empty() {
             tracing::warn!(
                 "these ports stay closed: {}; --no-compat-ports switches them off, `compat_ports.*` changes them",
                 closed.join(", ")
             );
         }
-        Ok(Self { front, https, compat })
+        Ok(Self { front, https, compat, policy })
     }
+}
+
+/// Opens the port of the policy service at an address of its own.
+pub(crate) async fn open_policy(
+    settings: &Settings,
+    certificates: Option<&Certificates>,
+    address: &Address,
+) -> anyhow::Result<Listener> {
+    let options = || ListenerOptions {
+        encryption: Certificates::of_http(certificates, settings.tls.plain),
+        ..options(settings, "policy")
+    };
+    let bound = bind_any(address, |at| Listener::bind(at, options())).await;
+    bound.map_err(|error| {
+        anyhow::anyhow!(
+            "cannot listen for brokers on `{address}` ({error}); choose another address with `policy.address` \
+             (TRUNKLINE_POLICY_ADDRESS)"
+        )
+    })
 }
 
 /// The open MQTT ports.
@@ -308,7 +342,9 @@ mod tests {
             .with_flag("http", "--http", Some(http.to_string()))
             .with_flag("compat_ports.enabled", "", Some(compat.is_some().to_string()))
             .with_flag("compat_ports.auth", "", ports.or(Some("none".to_owned())));
-        for service in ["users", "domains", "groups", "channels", "clients", "http_adapter", "ws_adapter"] {
+        for service in
+            ["users", "domains", "groups", "channels", "clients", "http_adapter", "policy", "ws_adapter"]
+        {
             layers = layers.with_flag(
                 config::table().into_iter().find(|s| s.key == format!("compat_ports.{service}")).unwrap().key,
                 "",

@@ -13,6 +13,7 @@ mod data_dir;
 mod doors;
 mod help;
 mod logging;
+mod members;
 mod open_files;
 mod outside;
 pub mod plane;

@@ -24,7 +24,7 @@ pub struct RegistryGate {
 }
 
 /// What is remembered of a user for as long as a connection lives: what the user has shown.
-struct User(Arc<Verified>);
+pub(crate) struct User(pub(crate) Arc<Verified>);
 
 impl User {
     /// Whether what the user has shown is good for messages on this channel: a personal access token must have a scope

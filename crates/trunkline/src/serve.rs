@@ -62,11 +62,15 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         coap: coap.plain.as_ref().map(coap::Listener::local_addr),
         coaps: coap.dtls.as_ref().map(coap::Listener::local_addr),
         grpc: grpc.iter().map(grpc::Listener::local_addr).collect(),
+        policy: doors.policy.iter().map(web::Listener::local_addr).collect(),
         generated_password: platform.generated_password.as_ref(),
     };
     let serving = TaskTracker::new();
     for listener in std::iter::once(doors.front).chain(doors.https).chain(doors.compat) {
         serving.spawn(listener.serve(platform.app.clone(), shutdown.clone()));
+    }
+    for listener in doors.policy {
+        serving.spawn(listener.serve(platform.policy.clone(), shutdown.clone()));
     }
     for tls in certificates.into_iter().flat_map(|certificates| [certificates.http, certificates.mqtt]) {
         tokio::spawn(tls.tend(shutdown.clone()));

@@ -97,7 +97,8 @@ pub(crate) struct Inner {
 }
 
 impl App {
-    /// All these routes, with `/health`, `/ready`, `/openapi.json` and `/docs`, under the default options.
+    /// All these routes, with `/health`, `/ready`, `/openapi.json` and `/docs`, under the default options. A table that has
+    /// one of these paths itself replaces it.
     ///
     /// Two routes with the same method and path stop the start: the router panics and names them.
     pub fn new(routes: Vec<Routes>, info: AppInfo) -> Self {
@@ -108,8 +109,9 @@ impl App {
     pub fn with_options(routes: Vec<Routes>, info: AppInfo, options: AppOptions) -> Self {
         let AppOptions { body_limit, request_timeout, cors, trusted_proxies, metrics, checks, others } =
             options;
-        let own = health::routes(metrics.is_some());
         let mut rows: Vec<Row<()>> = routes.into_iter().flat_map(Routes::into_rows).collect();
+        let replaced = |path| rows.iter().any(|row| row.facts.path == path);
+        let own = health::routes(metrics.is_some()).without(replaced);
         let openapi = Bytes::from(document(&rows, &own, &info.version));
         let draining = Arc::new(AtomicBool::new(false));
         let platform = Platform {

@@ -41,7 +41,7 @@ pub use cors::Cors;
 pub use error::{Error, Result, status};
 pub use extract::{
     Bearer, Json, JsonList, List, Path, Payload, Query,
-    query::{json_value, parsed, present},
+    query::{form_fields, json_value, parsed, present},
 };
 pub use guard::Guard;
 pub use health::ReadinessCheck;

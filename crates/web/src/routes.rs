@@ -266,6 +266,12 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
+    /// Leaves out the routes of some paths.
+    pub(crate) fn without(mut self, left_out: impl Fn(&'static str) -> bool) -> Self {
+        self.rows.retain(|row| !left_out(row.facts.path));
+        self
+    }
+
     /// Gives the handlers the state that they take as [`axum::extract::State`].
     pub fn with(self, state: S) -> Routes {
         let Self { service, rows } = self;

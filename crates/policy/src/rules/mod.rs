@@ -128,7 +128,21 @@ impl RuleList {
 
     /// Whether `who` may do `action` on `topic`.
     pub fn decide(&self, who: &Who<'_>, action: Action, topic: &str) -> Decision {
-        let Some(asked) = Asked::read(action, topic) else { return Decision::denied(Reason::InvalidTopic) };
+        match Asked::read(action, topic) {
+            Some(asked) => self.judge(who, action, asked),
+            None => Decision::denied(Reason::InvalidTopic),
+        }
+    }
+
+    /// Whether `who` may read everything that a filter can match: for brokers that do not ask before a delivery.
+    pub fn decide_delivery(&self, who: &Who<'_>, filter: &str) -> Decision {
+        match Asked::read(Action::Subscribe, filter) {
+            Some(asked) => self.judge(who, Action::Read, asked),
+            None => Decision::denied(Reason::InvalidTopic),
+        }
+    }
+
+    fn judge(&self, who: &Who<'_>, action: Action, asked: Asked<'_>) -> Decision {
         if !self.is_capable(who, action) {
             return Decision::denied(Reason::MissingCapability(action));
         }

@@ -17,6 +17,7 @@ mod listing;
 mod login;
 mod output;
 mod pats;
+pub(crate) mod policy;
 mod resolve;
 mod roles;
 pub(crate) mod session;

@@ -11,6 +11,7 @@ mod error;
 mod example;
 mod file;
 mod grpc;
+mod policy;
 mod resolve;
 mod setting;
 mod settings;
@@ -33,6 +34,7 @@ pub use environment::Environment;
 pub use error::Problems;
 pub use example::example;
 pub use grpc::{Host, Pem};
+pub use policy::{Algorithms, CapabilityRule, DenyRule, PolicyLanguage, PolicySettings, SubjectsBy};
 pub(crate) use setting::{Section, Setting};
 pub use settings::{
     AdminSettings, AuthSettings, CoapSettings, CompatPortSettings, GrpcSettings, LogSettings, MailSettings,
@@ -92,6 +94,8 @@ pub struct Settings {
     pub clients_callout: ClientCalloutSettings,
     /// The callout of channels.
     pub channels_callout: ChannelCalloutSettings,
+    /// The policy service for other brokers.
+    pub policy: PolicySettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -115,6 +119,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     GroupCalloutSettings::SECTION,
     ClientCalloutSettings::SECTION,
     ChannelCalloutSettings::SECTION,
+    PolicySettings::SECTION,
     LogSettings::SECTION,
 ];
 
@@ -143,6 +148,7 @@ impl Settings {
             groups_callout: Group::read(values)?,
             clients_callout: Group::read(values)?,
             channels_callout: Group::read(values)?,
+            policy: Group::read(values)?,
             log: Group::read(values)?,
         };
         settings.fit_together(values)?;
@@ -236,6 +242,15 @@ impl Settings {
         ];
         let open = services.into_iter().filter(|(.., serves)| ports.enabled && *serves);
         open.flat_map(|(name, ports, _)| ports.0.iter().map(move |&port| (name, port))).collect()
+    }
+
+    /// The ports of the policy service beside the address of its own; none when switched off or not served here.
+    pub fn policy_ports(&self) -> Vec<(&'static str, u16)> {
+        let is_open = self.compat_ports.enabled
+            && self.policy.address.is_none()
+            && self.node.only.serves(Capability::Policy);
+        let ports = if is_open { self.compat_ports.policy.0.as_slice() } else { &[] };
+        ports.iter().map(|&port| ("policy", port)).collect()
     }
 }
 

@@ -35,7 +35,7 @@ settings! {
     database_url: Option<DatabaseUrl> = "";
 
     /// Capabilities that this node serves: `auth`, `users`, `domains`, `groups`, `clients`, `channels`,
-    /// `http-adapter`, `mqtt`, `coap`. `all` is all of them.
+    /// `http-adapter`, `mqtt`, `coap`, `policy`. `all` is all of them.
     only: Only = "all";
 
     /// Key that seals stored secrets: 64 hexadecimal digits. Without it one is made in the data directory.
@@ -104,6 +104,9 @@ settings! {
 
     /// WebSockets.
     ws_adapter: Ports = "8186" ["WS_ADAPTER_HTTP_PORT"];
+
+    /// The policy service for other brokers. Here only that service answers.
+    policy: Ports = "8009";
 }
 
 settings! {
@@ -507,7 +510,7 @@ settings! {
     level: LogLevel = "info"
         ["AUTH_LOG_LEVEL", "USERS_LOG_LEVEL", "DOMAINS_LOG_LEVEL", "GROUPS_LOG_LEVEL", "CHANNELS_LOG_LEVEL",
          "CLIENTS_LOG_LEVEL", "HTTP_ADAPTER_LOG_LEVEL", "MQTT_ADAPTER_LOG_LEVEL"]
-        also "Clients_LOG_LEVEL";
+        also "Clients_LOG_LEVEL", "CELINE_LOG_LEVEL";
 
     /// `text` for people, `json` for programs.
     format: LogFormat = "text";

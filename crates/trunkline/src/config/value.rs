@@ -229,7 +229,7 @@ impl Value for ByteSize {
 }
 
 /// Items with commas between them; `none` is the empty list.
-fn list<T>(text: &str, item: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+pub(super) fn list<T>(text: &str, item: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
     match text.trim() {
         "none" | "" => Some(Vec::new()),
         items => items.split(',').map(|part| item(part.trim())).collect(),
@@ -300,6 +300,7 @@ macro_rules! words {
         }
     };
 }
+pub(super) use words;
 
 words! {
     /// What the log shows.
@@ -380,7 +381,7 @@ words! {
 
 words! {
     /// A part of the platform that a node can serve.
-    Capability, "one of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, `http-adapter`, `mqtt`, `coap`" {
+    Capability, "one of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, `http-adapter`, `mqtt`, `coap`, `policy`" {
         /// Signing keys (JWKS).
         Auth = "auth";
         /// Users and their tokens.
@@ -399,6 +400,8 @@ words! {
         Mqtt = "mqtt" | "mqtt-adapter";
         /// CoAP over UDP and DTLS.
         Coap = "coap" | "coap-adapter" | "coap_adapter";
+        /// The policy service for other brokers.
+        Policy = "policy";
     }
 }
 
@@ -430,7 +433,7 @@ impl Only {
 
 impl Value for Only {
     const EXPECTED: &'static str = "a list of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, \
-                                    `http-adapter`, `mqtt`, `coap`, or `all`";
+                                    `http-adapter`, `mqtt`, `coap`, `policy`, or `all`";
     const FORM: Form = Form::Words;
 
     fn parse(text: &str) -> Option<Self> {

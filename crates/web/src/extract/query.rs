@@ -112,6 +112,14 @@ fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     })
 }
 
+/// The fields of a form (`application/x-www-form-urlencoded`) in their order, decoded.
+pub fn form_fields(form: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    form.split('&').filter(|part| !part.is_empty()).map(|part| {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        (decode(key), decode(value))
+    })
+}
+
 /// The SDK appends `?roles=true` to whatever is there (reference 07 §10.1). A `?` that no `key=` follows is text.
 fn split_second_question_mark(part: &str) -> impl Iterator<Item = &str> {
     let starts_a_pair = |after: &str| {

@@ -1,0 +1,115 @@
+//! The policy in force, whatever language it is written in, and how another takes its place.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use crate::{
+    Action, Decision, RuleList, Who,
+    convention::Convention,
+    rules::{Fault, RuleOptions},
+};
+
+/// Where the policy comes from.
+#[derive(Debug, Clone)]
+pub enum PolicySource {
+    /// Rules in files, or none.
+    Rules(Option<PathBuf>, RuleOptions),
+    /// The convention of topics.
+    Convention(Convention),
+}
+
+/// A policy, ready to decide.
+#[derive(Debug)]
+pub(crate) enum Engine {
+    Rules(Box<RuleList>),
+    Convention(Convention),
+}
+
+impl PolicySource {
+    /// Reads it.
+    pub(crate) fn load(&self) -> Result<Engine, Fault> {
+        match self {
+            Self::Rules(Some(path), options) => RuleList::load(path, options.clone()).map(Engine::of_rules),
+            Self::Rules(None, options) => RuleList::of_files(&[], options.clone()).map(Engine::of_rules),
+            Self::Convention(convention) => Ok(Engine::Convention(convention.clone())),
+        }
+    }
+
+    /// What changes when one of its files does: their names, lengths and times.
+    pub(crate) fn stamp(&self) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+        let mut stamp = Vec::new();
+        if let Self::Rules(Some(path), _) = self {
+            note(path, 0, &mut stamp);
+            stamp.sort();
+        }
+        stamp
+    }
+}
+
+/// As deep as rule files are looked for.
+const MAX_DEPTH: usize = 16;
+
+fn note(path: &Path, depth: usize, stamp: &mut Vec<(PathBuf, u64, Option<SystemTime>)>) {
+    let Ok(facts) = fs::metadata(path) else { return };
+    if !facts.is_dir() {
+        stamp.push((path.to_owned(), facts.len(), facts.modified().ok()));
+    } else if depth < MAX_DEPTH {
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            note(&entry.path(), depth + 1, stamp);
+        }
+    }
+}
+
+impl Engine {
+    fn of_rules(rules: RuleList) -> Self {
+        Self::Rules(Box::new(rules))
+    }
+
+    pub(crate) fn decide(&self, who: &Who<'_>, action: Action, topic: &str) -> Decision {
+        match self {
+            Self::Rules(rules) => rules.decide(who, action, topic),
+            Self::Convention(convention) => convention.decide(who, action, topic),
+        }
+    }
+
+    pub(crate) fn decide_delivery(&self, who: &Who<'_>, filter: &str) -> Decision {
+        match self {
+            Self::Rules(rules) => rules.decide_delivery(who, filter),
+            // To subscribe and to read are one there.
+            Self::Convention(convention) => convention.decide(who, Action::Subscribe, filter),
+        }
+    }
+
+    pub(crate) fn is_superuser(&self, who: &Who<'_>) -> bool {
+        match self {
+            Self::Rules(rules) => rules.is_superuser(who),
+            Self::Convention(convention) => convention.is_superuser(who),
+        }
+    }
+
+    /// Whether decisions depend on more than the subject, the action and the topic.
+    pub(crate) const fn is_personal(&self) -> bool {
+        match self {
+            Self::Rules(rules) => rules.is_personal(),
+            Self::Convention(_) => false,
+        }
+    }
+
+    /// How many rules it has.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::Rules(rules) => rules.count(),
+            Self::Convention(_) => 1,
+        }
+    }
+
+    pub(crate) fn warnings(&self) -> &[String] {
+        match self {
+            Self::Rules(rules) => rules.warnings(),
+            Self::Convention(_) => &[],
+        }
+    }
+}

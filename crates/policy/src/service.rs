@@ -1,0 +1,624 @@
+//! The service: whether a client may connect, what it may do on a topic, and whether it need be asked at all.
+//!
+//! The token is looked at on every question, before anything that is remembered. "No" and "nobody can say at the moment"
+//! are different answers: brokers remember the first.
+
+use std::{
+    borrow::Cow,
+    net::IpAddr,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use kernel::{Clock, Kind, Result, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Action, Actions, Decision, Reason, Who,
+    audit::{self, Audit, AuditOptions, Record},
+    bindings::{Bindings, Shared, Unbound},
+    cache::{About, CacheOptions, DecisionCache},
+    counts::Counts,
+    engine::{Engine, PolicySource},
+    identity::{Identity, Login, Member, Platform, Principal},
+    oidc::{Issuers, OidcOptions, Refused, looks_like_token},
+    rules::Fault,
+};
+
+/// How the service is set up.
+#[derive(Debug, Clone)]
+pub struct PolicyOptions {
+    /// Where the policy comes from.
+    pub source: PolicySource,
+    /// Whose tokens are taken.
+    pub oidc: OidcOptions,
+    /// How decisions are remembered.
+    pub cache: CacheOptions,
+    /// How decisions are recorded.
+    pub audit: AuditOptions,
+    /// The file that keeps logins over a restart; none: they are forgotten.
+    pub bindings: Option<PathBuf>,
+    /// Whether the name at the broker must be the subject's own.
+    pub require_verified_username: bool,
+    /// The name of the service in `/health`.
+    pub version: String,
+}
+
+/// What is asked, apart from the credentials.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// Which broker: client ids are unique at one only.
+    pub broker: &'a str,
+    /// Where the question came from.
+    pub peer: IpAddr,
+    /// For the record.
+    pub request_id: &'a str,
+    /// Who asks, for the record.
+    pub source: &'a str,
+}
+
+/// What a client has shown, as the broker hands it on. Empty is not said.
+#[derive(Clone, Copy, Default)]
+pub struct Shown<'a> {
+    /// What followed `Bearer` in the header.
+    pub bearer: Option<&'a str>,
+    /// The name at the broker, or a token in its place.
+    pub username: &'a str,
+    /// A token or secret.
+    pub password: &'a str,
+    /// The client's id at the broker.
+    pub clientid: &'a str,
+}
+
+/// The answer to a broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Yes.
+    Granted(&'static str),
+    /// No, with the reason.
+    Denied(Cow<'static, str>),
+    /// The question cannot be read.
+    Malformed(Cow<'static, str>),
+    /// Nobody can say at the moment.
+    Unavailable,
+}
+
+impl Outcome {
+    pub(crate) const fn denied(reason: &'static str) -> Self {
+        Self::Denied(Cow::Borrowed(reason))
+    }
+
+    /// Whether the answer is yes.
+    pub const fn is_granted(&self) -> bool {
+        matches!(self, Self::Granted(_))
+    }
+
+    fn words(&self) -> &str {
+        match self {
+            Self::Granted(words) => words,
+            Self::Denied(words) | Self::Malformed(words) => words,
+            Self::Unavailable => "cannot decide now",
+        }
+    }
+}
+
+const MISSING_TOKEN: Outcome = Outcome::denied("missing token");
+const INVALID_CREDENTIALS: Outcome = Outcome::denied("invalid credentials");
+
+/// The policy service; cheap to clone.
+#[derive(Clone)]
+pub struct Policy(Arc<Inner>);
+
+struct Inner {
+    source: PolicySource,
+    loaded: ArcSwap<Loaded>,
+    versions: AtomicU64,
+    reloading: Mutex<()>,
+    issuers: Option<Issuers>,
+    platform: Option<Arc<dyn Platform>>,
+    bindings: Shared,
+    cache: DecisionCache,
+    audit: Audit,
+    counts: Counts,
+    clock: Clock,
+    require_verified_username: bool,
+    version: String,
+}
+
+pub(crate) struct Loaded {
+    pub(crate) engine: Engine,
+    version: u64,
+}
+
+/// A decision with what explains it.
+pub(crate) struct Explained {
+    pub(crate) decision: Decision,
+    pub(crate) cached: bool,
+}
+
+impl Policy {
+    /// Reads the policy and the logins that were kept.
+    ///
+    /// An error says what in the files is wrong. Nothing is asked of the issuers before [`Policy::start`].
+    pub fn open(options: PolicyOptions, platform: Option<Arc<dyn Platform>>, clock: Clock) -> Result<Self> {
+        let engine = options.source.load().map_err(|fault| kernel::Error::invalid(fault.to_string()))?;
+        for warning in engine.warnings() {
+            tracing::warn!("policy: {warning}");
+        }
+        if options.oidc.issuers.is_empty() && platform.is_none() {
+            tracing::warn!("policy: no issuer is set, so no token can be verified and nobody is let in");
+        }
+        if !options.oidc.issuers.is_empty() && options.oidc.audiences.is_empty() {
+            tracing::info!(
+                "policy: no audience is set; a token that an issuer made for any application is taken"
+            );
+        }
+        if !options.require_verified_username {
+            tracing::info!(
+                "policy: clients may use any user name; where the broker remembers logins, require verified ones"
+            );
+        }
+        let bindings = match &options.bindings {
+            Some(path) => Bindings::open(path, platform.as_deref(), clock.now())?,
+            None => Bindings::in_memory(),
+        };
+        let issuers = if options.oidc.issuers.is_empty() {
+            None
+        } else {
+            Some(Issuers::new(options.oidc, clock.clone())?)
+        };
+        Ok(Self(Arc::new(Inner {
+            loaded: ArcSwap::from_pointee(Loaded { engine, version: 0 }),
+            versions: AtomicU64::new(1),
+            reloading: Mutex::default(),
+            source: options.source,
+            issuers,
+            platform,
+            bindings: Arc::new(bindings),
+            cache: DecisionCache::new(options.cache),
+            audit: Audit::open(&options.audit)?,
+            counts: Counts::new(),
+            clock,
+            require_verified_username: options.require_verified_username,
+            version: options.version,
+        })))
+    }
+
+    /// Fetches the keys of the issuers, and looks whether files change, until `shutdown`.
+    pub fn start(&self, shutdown: &CancellationToken) {
+        if let Some(issuers) = &self.0.issuers {
+            issuers.start(shutdown);
+        }
+        let (policy, stop) = (self.clone(), shutdown.clone());
+        tokio::spawn(async move { stop.run_until_cancelled(policy.watch()).await });
+    }
+
+    /// Whether this client may connect: its token holds. What it may do is not asked (reference 08 §3.3).
+    pub async fn user(&self, asking: &Asking<'_>, shown: &Shown<'_>) -> Outcome {
+        let started = self.0.clock.now();
+        let (outcome, identity) = match self.log_in(asking, shown).await {
+            Ok(identity) => (Outcome::Granted("authenticated"), Some(identity)),
+            Err(outcome) => (outcome, None),
+        };
+        self.record(asking, started, identity.as_ref(), &outcome, ("mqtt", shown.clientid, "connect"), false)
+            .await;
+        outcome
+    }
+
+    /// The identity that logs in, bound to its names at the broker.
+    pub(crate) async fn log_in(&self, asking: &Asking<'_>, shown: &Shown<'_>) -> Result<Identity, Outcome> {
+        let identity = match self.shown(asking, shown).await? {
+            Some(identity) => identity,
+            None if shown.password.is_empty() => return Err(MISSING_TOKEN),
+            None => {
+                let login = Login::Password { username: shown.username, password: shown.password };
+                self.member(login, asking.peer).await.map(Identity::Member)?
+            }
+        };
+        // A token in place of a name comes again with every question; it is never kept.
+        let is_named = !shown.username.is_empty() || !shown.clientid.is_empty();
+        if is_named && !looks_like_token(bare(shown.username)) {
+            let Inner { bindings, clock, require_verified_username, .. } = &*self.0;
+            if *require_verified_username && identity.claim_to(shown.username).is_none() {
+                return Err(Outcome::denied("the user name is not the subject's own"));
+            }
+            bindings.bind(asking.broker, shown.username, shown.clientid, &identity, clock.now()).map_err(
+                |unbound| match unbound {
+                    Unbound::NameInUse => Outcome::denied("username in use"),
+                    Unbound::Full => Outcome::Unavailable,
+                },
+            )?;
+        }
+        Ok(identity)
+    }
+
+    /// Whether this client may do all of `actions` on `topic`; the first denial decides.
+    pub async fn acl(
+        &self,
+        asking: &Asking<'_>,
+        shown: &Shown<'_>,
+        topic: &str,
+        actions: Actions,
+    ) -> Outcome {
+        let started = self.0.clock.now();
+        let identity = match self.behind(asking, shown, Some(shown.clientid)).await {
+            Ok(identity) => identity,
+            Err(outcome) => {
+                self.record(asking, started, None, &outcome, ("topic", topic, "acl"), false).await;
+                return outcome;
+            }
+        };
+        let mut outcome = Outcome::denied("invalid acc mask");
+        for action in actions.iter() {
+            let started = self.0.clock.now();
+            let (answer, cached) = self.may(&identity, shown, action, topic).await;
+            outcome = answer;
+            let about = ("topic", topic, action.as_str());
+            self.record(asking, started, Some(&identity), &outcome, about, cached).await;
+            if !outcome.is_granted() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// The same for a broker that does not ask before it delivers: who subscribes must be allowed to read all of it.
+    pub(crate) async fn acl_without_delivery(
+        &self,
+        asking: &Asking<'_>,
+        shown: &Shown<'_>,
+        topic: &str,
+        actions: Actions,
+    ) -> Outcome {
+        let outcome = self.acl(asking, shown, topic, actions).await;
+        if !outcome.is_granted() || !actions.contains(Action::Subscribe) {
+            return outcome;
+        }
+        let started = self.0.clock.now();
+        match self.behind(asking, shown, Some(shown.clientid)).await {
+            Ok(Identity::Subject(principal)) => {
+                let who = who(&principal, shown);
+                let decision = self.0.loaded.load().engine.decide_delivery(&who, topic);
+                if decision.allowed {
+                    return outcome;
+                }
+                let denied = Outcome::Denied(decision.reason.to_string().into());
+                let identity = Identity::Subject(Arc::clone(&principal));
+                self.record(asking, started, Some(&identity), &denied, ("topic", topic, "read"), false).await;
+                denied
+            }
+            Ok(Identity::Member(_)) => outcome,
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Binds an identity to a handle that nobody can guess.
+    pub(crate) fn hand_out(&self, broker: &str, handle: &str, identity: &Identity) -> bool {
+        self.0.bindings.bind(broker, handle, "", identity, self.0.clock.now()).is_ok()
+    }
+
+    /// Whether this client need not be asked about topics at all. Rules have no say in it (reference 08 §6.7).
+    pub async fn superuser(&self, asking: &Asking<'_>, shown: &Shown<'_>) -> Outcome {
+        let started = self.0.clock.now();
+        let identity = self.behind(asking, shown, None).await;
+        let outcome = match &identity {
+            Ok(identity) if self.is_superuser(identity) => Outcome::Granted("superuser"),
+            Ok(_) => Outcome::denied("not superuser"),
+            Err(outcome) => outcome.clone(),
+        };
+        let about = ("mqtt", shown.username, "superuser");
+        let about = if looks_like_token(bare(shown.username)) { ("mqtt", "", "superuser") } else { about };
+        self.record(asking, started, identity.as_ref().ok(), &outcome, about, false).await;
+        outcome
+    }
+
+    pub(crate) fn is_superuser(&self, identity: &Identity) -> bool {
+        match identity {
+            Identity::Subject(principal) => {
+                self.0.loaded.load().engine.is_superuser(&who(principal, &Shown::default()))
+            }
+            // What platform identities may do is on channels alone.
+            Identity::Member(_) => false,
+        }
+    }
+
+    /// Whether this caller may administer the service: a superuser, or an administrator of the platform.
+    pub(crate) async fn administrator(&self, asking: &Asking<'_>, bearer: Option<&str>) -> Result<()> {
+        let shown = Shown { bearer, ..Shown::default() };
+        match self.shown(asking, &shown).await {
+            Ok(Some(identity)) => {
+                let is_admin = matches!(&identity, Identity::Member(member) if member.is_admin);
+                if is_admin || self.is_superuser(&identity) { Ok(()) } else { Err(kernel::Error::denied()) }
+            }
+            Ok(None) | Err(Outcome::Denied(_) | Outcome::Malformed(_) | Outcome::Granted(_)) => {
+                Err(kernel::Error::unauthenticated())
+            }
+            Err(Outcome::Unavailable) => {
+                Err(kernel::Error::unavailable("the caller's token cannot be verified"))
+            }
+        }
+    }
+
+    /// The identity that a question is about: what was shown, else who logged in by that name.
+    pub(crate) async fn behind(
+        &self,
+        asking: &Asking<'_>,
+        shown: &Shown<'_>,
+        clientid: Option<&str>,
+    ) -> Result<Identity, Outcome> {
+        if let Some(identity) = self.shown(asking, shown).await? {
+            return Ok(identity);
+        }
+        let found = self.0.bindings.find(asking.broker, shown.username, clientid, self.0.clock.now());
+        found.ok_or(MISSING_TOKEN)
+    }
+
+    /// The identity of the token that is shown, wherever it is; a header decides alone (reference 08 §4.1).
+    pub(crate) async fn shown(
+        &self,
+        asking: &Asking<'_>,
+        shown: &Shown<'_>,
+    ) -> Result<Option<Identity>, Outcome> {
+        let token = shown.bearer.or_else(|| {
+            [shown.password, shown.username].into_iter().map(bare).find(|text| looks_like_token(text))
+        });
+        match token {
+            Some(token) => self.of_token(token, asking.peer).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn of_token(&self, token: &str, peer: IpAddr) -> Result<Identity, Outcome> {
+        if let Some(issuers) = &self.0.issuers
+            && (self.0.platform.is_none() || issuers.may_have_issued(token))
+        {
+            return match issuers.verify(token).await {
+                Ok(principal) => Ok(Identity::Subject(principal)),
+                Err(Refused::Invalid(why)) => {
+                    tracing::debug!(why, "a token is refused");
+                    Err(INVALID_CREDENTIALS)
+                }
+                Err(Refused::Unavailable) => Err(Outcome::Unavailable),
+            };
+        }
+        self.member(Login::Bearer(token), peer).await.map(Identity::Member)
+    }
+
+    async fn member(&self, login: Login<'_>, peer: IpAddr) -> Result<Arc<Member>, Outcome> {
+        let Some(platform) = &self.0.platform else { return Err(INVALID_CREDENTIALS) };
+        match platform.authenticate(login, peer).await {
+            Ok(member) => Ok(Arc::new(member)),
+            Err(error) if is_refusal(error.kind()) => Err(INVALID_CREDENTIALS),
+            Err(error) => {
+                tracing::warn!(%error, cause = error.chain(), "nobody can say whether a credential holds");
+                Err(Outcome::Unavailable)
+            }
+        }
+    }
+
+    /// Whether `identity` may do one thing, and whether that was remembered.
+    pub(crate) async fn may(
+        &self,
+        identity: &Identity,
+        shown: &Shown<'_>,
+        action: Action,
+        topic: &str,
+    ) -> (Outcome, bool) {
+        match identity {
+            Identity::Subject(principal) => {
+                let Explained { decision, cached } = self.decide(principal, shown, action, topic);
+                let outcome = match decision {
+                    Decision { allowed: true, .. } => Outcome::Granted("authorized"),
+                    Decision { reason: Reason::Said(words), .. } => Outcome::denied(words),
+                    Decision { reason, .. } => Outcome::Denied(reason.to_string().into()),
+                };
+                (outcome, cached)
+            }
+            Identity::Member(member) => (self.member_may(member, action, topic).await, false),
+        }
+    }
+
+    pub(crate) fn decide(
+        &self,
+        principal: &Principal,
+        shown: &Shown<'_>,
+        action: Action,
+        topic: &str,
+    ) -> Explained {
+        let Inner { loaded, cache, counts, clock, .. } = &*self.0;
+        let loaded = loaded.load();
+        if loaded.engine.is_personal() {
+            let decision = loaded.engine.decide(&who(principal, shown), action, topic);
+            counts.decision(decision.allowed);
+            return Explained { decision, cached: false };
+        }
+        let about = About { version: loaded.version, principal, action, topic };
+        let now = clock.now();
+        if let Some(decision) = cache.get(&about, now) {
+            counts.hit(decision.allowed);
+            return Explained { decision, cached: true };
+        }
+        let decision = loaded.engine.decide(&who(principal, shown), action, topic);
+        counts.miss(decision.allowed, clock.now().since(now));
+        cache.put(&about, decision.clone(), now);
+        Explained { decision, cached: false }
+    }
+
+    async fn member_may(&self, member: &Member, action: Action, topic: &str) -> Outcome {
+        let Some(platform) = &self.0.platform else { return Outcome::denied("no matching rule") };
+        if action == Action::Superuser {
+            return Outcome::denied("not superuser");
+        }
+        let Some(asked) = crate::Asked::read(action, topic) else { return Outcome::denied("invalid topic") };
+        match platform.authorize(member, asked.text(), action).await {
+            Ok(true) => Outcome::Granted("authorized"),
+            Ok(false) => Outcome::denied("not connected to this channel"),
+            Err(error) if is_refusal(error.kind()) => Outcome::denied("not connected to this channel"),
+            Err(error) => {
+                tracing::warn!(%error, cause = error.chain(), "nobody can say what a member of the platform may do");
+                Outcome::Unavailable
+            }
+        }
+    }
+
+    /// Reads the policy anew. A broken one changes nothing; a good one counts from this moment, without a gap.
+    pub fn reload(&self) -> Result<usize, Fault> {
+        // One after the other: what was read later is in force later.
+        let _turn = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine = self.0.source.load()?;
+        for warning in engine.warnings() {
+            tracing::warn!("policy: {warning}");
+        }
+        let count = engine.count();
+        let version = self.0.versions.fetch_add(1, Ordering::Relaxed);
+        self.0.loaded.store(Arc::new(Loaded { engine, version }));
+        // What was decided by the old rules is under the old version, and only takes room.
+        self.0.cache.clear();
+        tracing::info!(rules = count, "policy: the rules were read anew");
+        Ok(count)
+    }
+
+    /// Looks every second whether a file has changed.
+    async fn watch(self) {
+        let look = |policy: Self| async move {
+            tokio::task::spawn_blocking(move || policy.0.source.stamp()).await.unwrap_or_default()
+        };
+        let mut known = look(self.clone()).await;
+        let mut every = tokio::time::interval(Duration::from_secs(1));
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            let stamp = look(self.clone()).await;
+            if stamp == known {
+                continue;
+            }
+            known = stamp;
+            let policy = self.clone();
+            let outcome = tokio::task::spawn_blocking(move || policy.reload()).await;
+            if let Ok(Err(fault)) = outcome {
+                tracing::error!(
+                    "policy: the changed rules are not taken, those before stay in force: {fault}"
+                );
+            }
+        }
+    }
+
+    /// Forgets a client that has left its broker.
+    pub fn forget(&self, broker: &str, clientid: &str) {
+        self.0.bindings.forget(broker, clientid);
+    }
+
+    /// Forgets the logins of the platform's member with this id, or of all: what it has shown holds no more.
+    pub fn forget_members(&self, id: Option<&str>) {
+        self.0.bindings.forget_members(id);
+    }
+
+    /// Whether questions can be answered: the rules are there, and the keys of an issuer are.
+    pub fn is_ready(&self) -> bool {
+        self.0.issuers.as_ref().is_none_or(Issuers::is_ready)
+    }
+
+    pub(crate) fn loaded(&self) -> Arc<Loaded> {
+        self.0.loaded.load_full()
+    }
+
+    pub(crate) fn version(&self) -> &str {
+        &self.0.version
+    }
+
+    pub(crate) fn cache(&self) -> &DecisionCache {
+        &self.0.cache
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.0.counts
+    }
+
+    /// Puts a decision on record.
+    pub(crate) async fn record(
+        &self,
+        asking: &Asking<'_>,
+        started: Timestamp,
+        identity: Option<&Identity>,
+        outcome: &Outcome,
+        (resource_type, resource_id, action): (&str, &str, &str),
+        cached: bool,
+    ) {
+        if !self.0.audit.is_on() {
+            return;
+        }
+        let timestamp = self.0.clock.now();
+        let subject = match identity {
+            Some(Identity::Subject(principal)) => Some(&principal.subject),
+            Some(Identity::Member(_)) | None => None,
+        };
+        let policy = match identity {
+            Some(Identity::Member(_)) => "platform",
+            Some(Identity::Subject(_)) | None => self.policy_name(),
+        };
+        let is_error = matches!(outcome, Outcome::Unavailable);
+        let allowed = outcome.is_granted();
+        let record = Record {
+            event: if is_error { "policy_error" } else { "policy_decision" },
+            request_id: asking.request_id,
+            allowed,
+            policy,
+            reason: outcome.words(),
+            latency_ms: audit::milliseconds(timestamp.since(started)),
+            cached,
+            subject_id: identity.map(Identity::id),
+            subject_type: identity.map(|identity| identity.kind().to_string()),
+            resource_type,
+            resource_id: audit::cut(resource_id),
+            action,
+            source_service: Some(asking.source).filter(|source| !source.is_empty()),
+            input: self.0.audit.input(subject),
+            level: if is_error {
+                "error"
+            } else if allowed {
+                "info"
+            } else {
+                "warning"
+            },
+            timestamp,
+        };
+        self.0.audit.write(&record).await;
+    }
+
+    pub(crate) fn policy_name(&self) -> &'static str {
+        match self.0.source {
+            PolicySource::Rules(..) => "celine.mqtt.acl",
+            PolicySource::Convention(_) => "celine.mqtt.convention",
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+}
+
+/// The subject as the broker knows it.
+pub(crate) fn who<'a>(principal: &'a Principal, shown: &Shown<'a>) -> Who<'a> {
+    let subject = &principal.subject;
+    let is_own = shown.username == subject.id || subject.name.as_deref() == Some(shown.username);
+    let username = Some(shown.username).filter(|name| is_own && !name.is_empty());
+    Who { subject, username, clientid: shown.clientid }
+}
+
+/// Without a `Bearer ` that somebody has put before a token where none belongs.
+fn bare(text: &str) -> &str {
+    match text.split_at_checked(7) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token.trim(),
+        _ => text,
+    }
+}
+
+/// Whether an error is an answer, rather than the lack of one.
+const fn is_refusal(kind: Kind) -> bool {
+    matches!(kind, Kind::Unauthenticated | Kind::Denied | Kind::NotFound | Kind::Invalid)
+}

@@ -1,0 +1,130 @@
+//! The policy service alone, as the original service was started and asked, and rules that are tried without it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use testkit::oidc::{Algorithm, Issuer, Key};
+use testkit::process::{Process, Stream};
+use testkit::{Launch, TempDir, curl, ports};
+
+/// The policy service alone, an issuer, and rules in a file.
+struct Service {
+    issuer: Issuer,
+    key: Key,
+    address: SocketAddr,
+    // Both end with the service.
+    _directory: TempDir,
+    _process: Process,
+}
+
+/// The examples of the CELINE documentation.
+fn rules() -> Value {
+    json!({"celine": {"mqtt": {"acl": {"rules": [
+        {"subjects": {"groups": ["admins"]}, "topics": ["#"], "actions": "*", "effect": "allow"},
+        {"subjects": {"types": ["service"], "scopes": ["mqtt.write"]},
+         "topics": ["celine/digital-twin/events/#"], "actions": ["publish"], "effect": "allow"},
+        {"subjects": {"types": ["service"], "scopes": ["mqtt.read"]},
+         "topics": ["celine/digital-twin/#"], "actions": ["subscribe", "read"]}]}}}})
+}
+
+impl Service {
+    fn start() -> Self {
+        let key = Key::generate("k", Algorithm::RS256);
+        let issuer = Issuer::start([key.clone()]);
+        let directory = TempDir::new().unwrap();
+        let file = directory.path().join("celine.json");
+        fs::write(&file, rules().to_string()).unwrap();
+        let port = ports::free();
+        // As the original service was started, with its variables.
+        let launch = Launch::command(&["policy", "--address", &format!("127.0.0.1:{port}")])
+            .env("CELINE_DATA_DIR", file.to_str().unwrap())
+            .env("CELINE_OIDC_ISSUER", &issuer.url());
+        let (process, address) = Self::launched(&launch);
+        Self { issuer, key, address, _directory: directory, _process: process }
+    }
+
+    fn launched(launch: &Launch) -> (Process, SocketAddr) {
+        let process = launch.spawn();
+        process.wait_for(Stream::Out, "it is ready", |line| (line == "ready").then_some(()));
+        let address = process.wait_for(Stream::Out, "its address", |line| {
+            line.strip_prefix("listening policy ")?.parse().ok()
+        });
+        (process, address)
+    }
+
+    fn token(&self, claims: &Value) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        self.key.sign(&self.issuer.claims(i64::try_from(now).unwrap(), claims))
+    }
+
+    fn service(&self, id: &str, scope: &str) -> String {
+        self.token(&json!({"client_id": id, "scope": scope}))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+#[test]
+fn the_commands_of_the_document_work_as_they_are_written() {
+    let service = Service::start();
+    let token = service.service("svc-digital-twin", "mqtt.write");
+    let bearer = format!("Bearer {token}");
+    let user = curl::Request::new("POST", &service.url("/mqtt/user"))
+        .header("Authorization", &bearer)
+        .header("Content-Type", "application/json")
+        .send();
+    assert_eq!(user.status, 200, "{user:?}");
+    assert_eq!(user.json(), json!({"ok": true, "reason": "authenticated"}));
+    let acl = |acc: u8| {
+        curl::Request::new("POST", &service.url("/mqtt/acl"))
+            .header("Authorization", &bearer)
+            .json(&json!({"topic": "celine/digital-twin/events/pump/1", "acc": acc}))
+            .send()
+    };
+    assert_eq!((acl(2).status, acl(4).status), (200, 403));
+    for path in ["/health", "/ready", "/metrics", "/openapi.json"] {
+        assert_eq!(curl::Request::new("GET", &service.url(path)).send().status, 200, "{path}");
+    }
+}
+
+#[test]
+fn rules_are_tried_without_a_service() {
+    let directory = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let rules_file = write("celine.json", &rules().to_string());
+    let good = write(
+        "cases.yaml",
+        "rules: celine.json\nsubjects:\n  twin: {type: service, id: t, scopes: [mqtt.write]}\ncases:\n\
+         - {subject: twin, action: publish, topic: celine/digital-twin/events/1, expect: allow}\n\
+         - {subject: twin, action: subscribe, topic: 'celine/#', expect: deny}\n",
+    );
+    let (status, text) = Launch::command(&["policy", "test", &good]).run();
+    assert!(status.success() && text.contains("2 cases hold"), "{text}");
+    let bad = write(
+        "bad.yaml",
+        "cases:\n- {subject: {type: user, id: u}, action: read, topic: x, expect: allow}\n",
+    );
+    let (status, text) = Launch::command(&["policy", "test", &bad, "--rules", &rules_file]).run();
+    assert!(!status.success() && text.contains("FAILED u read x"), "{text}");
+
+    let explain = |arguments: &[&str]| {
+        let all = [&["policy", "explain", "--rules", &rules_file], arguments].concat();
+        Launch::command(&all).run().1
+    };
+    let text = explain(&["--service", "d", "--scope", "mqtt.read", "subscribe", "celine/digital-twin/#"]);
+    assert!(text.contains("allow: allowed by rule 3"), "{text}");
+    let text = explain(&["--user", "u", "--group", "viewers", "publish", "x"]);
+    assert!(text.contains("deny: missing capability publish"), "{text}");
+
+    let broken = write("broken.json", "{\"celine\":\n {\"mqtt\": 1}}");
+    let (status, text) = Launch::command(&["policy", "--rules", &broken, "--address", "127.0.0.1:0"]).run();
+    assert!(!status.success() && text.contains("broken.json:2:"), "{text}");
+}

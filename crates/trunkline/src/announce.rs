@@ -161,6 +161,7 @@ mod tests {
             coap: None,
             coaps: None,
             grpc: Vec::new(),
+            policy: Vec::new(),
             generated_password: None,
         };
         let text = welcome.to_string();

@@ -27,6 +27,7 @@ mod nats;
 mod platform;
 mod policy;
 mod policy_members;
+mod policy_mosquitto;
 mod probe;
 mod quickstart;
 mod refusals;

@@ -10,13 +10,13 @@ use testkit::process::{Process, Stream};
 use testkit::{Launch, TempDir, curl, ports};
 
 /// The policy service alone, an issuer, and rules in a file.
-struct Service {
-    issuer: Issuer,
+pub(crate) struct Service {
+    pub(crate) issuer: Issuer,
     key: Key,
-    address: SocketAddr,
-    // Both end with the service.
-    _directory: TempDir,
-    _process: Process,
+    pub(crate) directory: TempDir,
+    launch: Launch,
+    pub(crate) process: Process,
+    pub(crate) address: SocketAddr,
 }
 
 /// The examples of the CELINE documentation.
@@ -30,7 +30,7 @@ fn rules() -> Value {
 }
 
 impl Service {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let key = Key::generate("k", Algorithm::RS256);
         let issuer = Issuer::start([key.clone()]);
         let directory = TempDir::new().unwrap();
@@ -42,7 +42,7 @@ impl Service {
             .env("CELINE_DATA_DIR", file.to_str().unwrap())
             .env("CELINE_OIDC_ISSUER", &issuer.url());
         let (process, address) = Self::launched(&launch);
-        Self { issuer, key, address, _directory: directory, _process: process }
+        Self { issuer, key, directory, launch, process, address }
     }
 
     fn launched(launch: &Launch) -> (Process, SocketAddr) {
@@ -54,12 +54,18 @@ impl Service {
         (process, address)
     }
 
-    fn token(&self, claims: &Value) -> String {
+    pub(crate) fn restart(&mut self) {
+        self.process.kill();
+        (self.process, self.address) = Self::launched(&self.launch);
+    }
+
+    pub(crate) fn token(&self, claims: &Value) -> String {
+        #[expect(clippy::disallowed_methods, reason = "the token must hold by the clock of the service")]
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         self.key.sign(&self.issuer.claims(i64::try_from(now).unwrap(), claims))
     }
 
-    fn service(&self, id: &str, scope: &str) -> String {
+    pub(crate) fn service(&self, id: &str, scope: &str) -> String {
         self.token(&json!({"client_id": id, "scope": scope}))
     }
 

@@ -1,18 +1,23 @@
-//! A cache that never serves what was true before the last commit of this process.
+//! A cache that never serves what was true before the last commit of this process, nor for long what was true before
+//! one of another.
 //!
 //! The race to win: a reader loads an old row, a writer commits and forgets the key, and only then the reader stores
 //! what it read. Each key belongs to a slot with a counter that [`Fresh::forget`] raises; a reader notes it before it
 //! reads, and stores its answer only where it has not moved. Comparing and storing happen under the slot's lock.
 //!
-//! Whoever changes rows behind a cache calls [`Fresh::forget`] in a hook of the transaction (`db::Tx::on_commit`): after
-//! the commit and before its caller is answered.
+//! Whoever changes rows behind a cache calls [`Fresh::changed`] in the transaction: the key is forgotten here after the
+//! commit and before its caller is answered, and by the nodes that share the database when they hear of it (`db::Word`).
+//! A node that does not hear what others change remembers nothing until it does again.
 
 use std::{
+    fmt::Display,
     future::Future,
     hash::{BuildHasher, Hash},
-    sync::{Mutex, MutexGuard, PoisonError},
+    str::FromStr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use db::{Db, Hears, Tx, Word};
 use kernel::Result;
 use quick_cache::{UnitWeighter, Weighter, sync::Cache};
 
@@ -24,6 +29,42 @@ pub struct Fresh<K, V, W = UnitWeighter> {
     cache: Cache<K, V, W>,
     changes: Box<[Mutex<u64>]>,
     hasher: std::hash::RandomState,
+    /// What its keys are to other nodes, and whether this one hears them.
+    topic: &'static str,
+    hears: Hears,
+}
+
+impl<K, V, W> Fresh<K, V, W>
+where
+    K: Eq + Hash + Clone + Display + FromStr + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    W: Weighter<K, V> + Clone + Send + Sync + 'static,
+{
+    /// The cache, which from now on also forgets what other nodes of the database say of `topic`.
+    pub fn hearing(mut self, db: &Db, topic: &'static str) -> Arc<Self> {
+        self.topic = topic;
+        self.hears = db.hears();
+        let cache = Arc::new(self);
+        let weak = Arc::downgrade(&cache);
+        db.hear(topic, move |word| {
+            let Some(cache) = weak.upgrade() else { return };
+            match word {
+                Word::This(key) => match key.parse() {
+                    Ok(key) => cache.forget(&key),
+                    Err(_) => cache.forget_everything(),
+                },
+                Word::Everything => cache.forget_everything(),
+            }
+        });
+        cache
+    }
+
+    /// Forgets `key` when the transaction has committed, here and at other nodes.
+    pub fn changed(self: &Arc<Self>, tx: &mut Tx, key: K) {
+        tx.tell(self.topic, &key.to_string());
+        let cache = Arc::clone(self);
+        tx.on_commit(move || cache.forget(&key));
+    }
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Fresh<K, V> {
@@ -40,6 +81,8 @@ impl<K: Eq + Hash + Clone, V: Clone, W: Weighter<K, V> + Clone> Fresh<K, V, W> {
             cache: Cache::with_weighter(entries, capacity, weighter),
             changes: (0..SLOTS).map(|_| Mutex::new(0)).collect(),
             hasher: std::hash::RandomState::new(),
+            topic: "",
+            hears: Hears::always(),
         }
     }
 
@@ -48,7 +91,7 @@ impl<K: Eq + Hash + Clone, V: Clone, W: Weighter<K, V> + Clone> Fresh<K, V, W> {
     where
         F: Future<Output = Result<V>>,
     {
-        if let Some(value) = self.cache.get(&key) {
+        if let Some(value) = self.get(&key) {
             return Ok(value);
         }
         let before = self.changes(&key);
@@ -63,7 +106,7 @@ impl<K: Eq + Hash + Clone, V: Clone, W: Weighter<K, V> + Clone> Fresh<K, V, W> {
     where
         F: Future<Output = Result<Option<V>>>,
     {
-        if let Some(value) = self.cache.get(&key) {
+        if let Some(value) = self.get(&key) {
             return Ok(Some(value));
         }
         let before = self.changes(&key);
@@ -72,6 +115,10 @@ impl<K: Eq + Hash + Clone, V: Clone, W: Weighter<K, V> + Clone> Fresh<K, V, W> {
             self.keep(&key, value, before);
         }
         Ok(found)
+    }
+
+    fn get(&self, key: &K) -> Option<V> {
+        self.cache.get(key).filter(|_| self.hears.now())
     }
 
     /// How often `key`, or one that shares its slot, was dropped.
@@ -83,6 +130,7 @@ impl<K: Eq + Hash + Clone, V: Clone, W: Weighter<K, V> + Clone> Fresh<K, V, W> {
     fn keep(&self, key: &K, value: &V, before: Option<u64>) {
         if let (Some(changes), Some(before)) = (self.slot(key), before)
             && *changes == before
+            && self.hears.now()
         {
             self.cache.insert(key.clone(), value.clone());
         }
@@ -94,6 +142,14 @@ impl<K: Eq + Hash + Clone, V: Clone, W: Weighter<K, V> + Clone> Fresh<K, V, W> {
             *changes += 1;
             self.cache.remove(key);
         }
+    }
+
+    /// Drops everything, and what is being loaded.
+    fn forget_everything(&self) {
+        for slot in &self.changes {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        }
+        self.cache.clear();
     }
 
     fn slot(&self, key: &K) -> Option<MutexGuard<'_, u64>> {
@@ -119,6 +175,19 @@ mod tests {
         assert_eq!(old, "old");
         assert_eq!(cache.get_or_load(1, || async { Ok("new") }).await.unwrap(), "new");
         assert_eq!(cache.get_or_load(1, || async { Ok("never asked") }).await.unwrap(), "new");
+    }
+
+    #[tokio::test]
+    async fn forgetting_everything_also_refuses_loads_in_progress() {
+        let cache = Fresh::new(10);
+        cache.get_or_load(1, || async { Ok("kept") }).await.unwrap();
+        let old = cache.get_or_load(2, || async {
+            cache.forget_everything();
+            Ok("old")
+        });
+        assert_eq!(old.await.unwrap(), "old");
+        assert_eq!(cache.get_or_load(1, || async { Ok("new") }).await.unwrap(), "new");
+        assert_eq!(cache.get_or_load(2, || async { Ok("new") }).await.unwrap(), "new");
     }
 
     #[tokio::test]

@@ -55,8 +55,8 @@ pub struct Gates {
 const CAPACITY: usize = 50_000;
 
 impl Gates {
-    pub(crate) fn new(all_open: bool) -> Self {
-        Self { known: Arc::new(Fresh::new(CAPACITY)), all_open }
+    pub(crate) fn new(db: &Db, all_open: bool) -> Self {
+        Self { known: Fresh::new(CAPACITY).hearing(db, "gate"), all_open }
     }
 
     /// The gate of `domain`, if there is such a domain.
@@ -77,8 +77,7 @@ impl Gates {
             params![domain, gate.code()],
         )
         .await?;
-        let cache = Arc::clone(&self.known);
-        tx.on_commit(move || cache.forget(&domain));
+        self.known.changed(tx, domain);
         Ok(())
     }
 }

@@ -13,7 +13,7 @@
 
 use std::{fmt, sync::Arc};
 
-use db::{Db, Row, Tx, params};
+use db::{Db, Hears, Row, Tx, Word, params};
 use kernel::{DomainId, Error, Result, RoleId, UserId};
 use relation::{Edge, Explanation, Fact, Id, KindId, Loaded, NodeKey, Outcome, RelationSet, Schema};
 use uuid::Uuid;
@@ -23,6 +23,9 @@ use crate::Object;
 /// The platform's id in relations (reference 02 §5.1).
 pub const PLATFORM_ID: &str = "magistrala";
 
+/// What has changed in it, to other nodes: an object, or an object and a subject of it, as `kind:id`.
+const TOPIC: &str = "relation";
+
 /// How much memory the graph may take.
 const CAPACITY: u64 = 64 << 20;
 
@@ -30,6 +33,7 @@ const CAPACITY: u64 = 64 << 20;
 #[derive(Clone)]
 pub struct Graph {
     engine: Arc<relation::Graph>,
+    hears: Hears,
     db: Db,
 }
 
@@ -59,7 +63,19 @@ impl Subject {
 impl Graph {
     pub(crate) fn open(db: Db) -> Result<Self> {
         let schema = Arc::new(Schema::platform().map_err(Error::internal)?);
-        Ok(Self { engine: Arc::new(relation::Graph::new(schema, CAPACITY)), db })
+        let engine = Arc::new(relation::Graph::new(schema, CAPACITY));
+        let weak = Arc::downgrade(&engine);
+        db.hear(TOPIC, move |word| {
+            let Some(engine) = weak.upgrade() else { return };
+            match word {
+                Word::This(text) => match named(engine.schema(), text) {
+                    Some(key) => engine.invalidate([key]),
+                    None => engine.invalidate_all(),
+                },
+                Word::Everything => engine.invalidate_all(),
+            }
+        });
+        Ok(Self { engine, hears: db.hears(), db })
     }
 
     /// The schema.
@@ -204,11 +220,15 @@ impl Graph {
 
     /// Forgets everything after the commit: for a change of more things than are worth naming.
     pub(crate) fn everything_changed(&self, tx: &mut Tx) {
+        tx.tell(TOPIC, "");
         let engine = Arc::clone(&self.engine);
         tx.on_commit(move || engine.invalidate_all());
     }
 
     fn forget(&self, tx: &mut Tx, keys: Vec<NodeKey>) {
+        for key in &keys {
+            tx.tell(TOPIC, &name(self.schema(), *key));
+        }
         let engine = Arc::clone(&self.engine);
         tx.on_commit(move || engine.invalidate(keys));
     }
@@ -241,6 +261,10 @@ impl Graph {
         question: impl Fn(&relation::Graph, &Loaded) -> Result<Outcome<T>, relation::AskError> + Send,
     ) -> Result<T> {
         let mut loaded = Loaded::default();
+        if !self.hears.now() {
+            // Others may have changed what has been loaded for an earlier question.
+            self.engine.invalidate_all();
+        }
         loop {
             match question(&self.engine, &loaded).map_err(Error::internal)? {
                 Outcome::Decided(answer) => return Ok(answer),
@@ -286,6 +310,25 @@ impl fmt::Debug for Graph {
 
 fn kind(schema: &Schema, name: &str) -> Result<KindId> {
     schema.kind(name).ok_or_else(|| Error::internal(format!("the schema has no definition `{name}`")))
+}
+
+/// A node's name to other nodes, which `named` reads.
+fn name(schema: &Schema, key: NodeKey) -> String {
+    match key {
+        NodeKey::Edges(object) | NodeKey::Members(object) => schema.show_object(object).to_string(),
+        NodeKey::Pair(object, subject) => {
+            format!("{} {}", schema.show_object(object), schema.show_object(subject))
+        }
+    }
+}
+
+fn named(schema: &Schema, text: &str) -> Option<NodeKey> {
+    match text.split_once(' ') {
+        None => schema.parse_object(text).ok().map(NodeKey::Edges),
+        Some((object, subject)) => {
+            Some(NodeKey::Pair(schema.parse_object(object).ok()?, schema.parse_object(subject).ok()?))
+        }
+    }
 }
 
 async fn load_one(tx: &mut Tx, schema: &Schema, key: NodeKey) -> Result<Fact> {

@@ -5,8 +5,10 @@
 //! disabled or removed, is refused from the answer to that change on. Which client shows a secret is remembered by the
 //! secret's digest, but believed only if the client's own credentials confirm it; so that one place has to be forgotten.
 
+use std::sync::Arc;
+
 use access::{cache::Fresh, crypto::Digest};
-use db::Db;
+use db::{Db, Tx};
 use kernel::{ClientId, DomainId, Result};
 
 use crate::{model::Credentials, store};
@@ -24,13 +26,13 @@ pub(crate) struct Stored {
 
 /// Credentials by client, and clients by secret.
 pub(crate) struct Known {
-    by_client: Fresh<ClientId, Stored>,
+    by_client: Arc<Fresh<ClientId, Stored>>,
     by_digest: Fresh<[u8; 32], ClientId>,
 }
 
 impl Known {
-    pub(crate) fn new() -> Self {
-        Self { by_client: Fresh::new(CAPACITY), by_digest: Fresh::new(CAPACITY) }
+    pub(crate) fn new(db: &Db) -> Self {
+        Self { by_client: Fresh::new(CAPACITY).hearing(db, "client"), by_digest: Fresh::new(CAPACITY) }
     }
 
     /// The credentials of a client, if there is such a client.
@@ -62,8 +64,8 @@ impl Known {
         Ok(stored.filter(|stored| digest.matches(&stored.digest)).map(|stored| stored.credentials))
     }
 
-    /// Forgets a client whose row has changed; for a hook of the transaction that changes it.
-    pub(crate) fn forget(&self, id: ClientId) {
-        self.by_client.forget(&id);
+    /// Forgets a client whose row the transaction changes, once it has committed.
+    pub(crate) fn changed(&self, tx: &mut Tx, id: ClientId) {
+        self.by_client.changed(tx, id);
     }
 }

@@ -31,9 +31,9 @@ impl axum::extract::FromRef<Clients> for Access {
 impl Clients {
     /// The service on top of `access`.
     pub fn new(access: Access) -> Self {
-        let known = Arc::new(Known::new());
+        let known = Arc::new(Known::new(access.db()));
         let changed = Arc::clone(&known);
-        Self { entries: Entries::new(access).forgetting(move |id| changed.forget(id)), known }
+        Self { entries: Entries::new(access).forgetting(move |tx, id| changed.changed(tx, id)), known }
     }
 
     const fn access(&self) -> &Access {

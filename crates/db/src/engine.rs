@@ -4,7 +4,12 @@ use std::{fmt, time::Duration};
 
 use kernel::{Error, Result};
 
-use crate::{BoxFuture, Migration, Tx, migrate, postgres::Postgres, sqlite::Sqlite};
+use crate::{
+    BoxFuture, Migration, Tx, Word, migrate,
+    postgres::Postgres,
+    sqlite::Sqlite,
+    words::{Hears, Words},
+};
 
 /// Which database is behind a [`Db`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,10 +41,20 @@ pub struct Options {
     pub scan_timeout: Duration,
     /// How long to wait for a connection, or for another process to let go of the database.
     pub wait: Duration,
-    /// PostgreSQL: whether this is the only node that uses the database, as what writes through caches must be. It takes
-    /// one connection more, which must lead to one session of the server: no pooler may share it out. Without it the
-    /// handle is a bystander, whom no node notices. SQLite files always have one process.
-    pub exclusive: bool,
+    /// PostgreSQL: who else may use the database. SQLite files always have one process.
+    pub sharing: Sharing,
+}
+
+/// Who else may use a PostgreSQL database. All but a bystander take one connection more, which must lead to one session of
+/// the server: no pooler may share it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Nobody: what is remembered here is told nobody else.
+    Alone,
+    /// Nodes that also say so. They tell each other what they change.
+    Nodes,
+    /// Anybody. Whoever remembers something must not be one; no node notices it.
+    Bystander,
 }
 
 impl Default for Options {
@@ -49,7 +64,7 @@ impl Default for Options {
             statement_timeout: Duration::from_secs(30),
             scan_timeout: Duration::from_secs(10),
             wait: Duration::from_secs(5),
-            exclusive: true,
+            sharing: Sharing::Alone,
         }
     }
 }
@@ -149,6 +164,42 @@ impl Db {
         match self.0 {
             Inner::Sqlite(_) => Engine::Sqlite,
             Inner::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Calls `hearer` with each word on a topic that a transaction of any node, this one included, has told
+    /// ([`Tx::tell`]); for whoever remembers what it read. It must be quick and must not wait. On a database that is not
+    /// shared there is nothing to hear: what is remembered is forgotten in a hook of the transaction.
+    pub fn hear(&self, topic: &'static str, hearer: impl Fn(Word<'_>) + Send + Sync + 'static) {
+        if let Some(words) = self.words() {
+            words.add(topic, hearer);
+        }
+    }
+
+    /// As [`Db::hear`], for whoever acts on a change: it is called after all who remember have been.
+    pub fn hear_late(&self, topic: &'static str, hearer: impl Fn(Word<'_>) + Send + Sync + 'static) {
+        if let Some(words) = self.words() {
+            words.add_late(topic, hearer);
+        }
+    }
+
+    /// Whether this node hears what others change; always, where there are no others.
+    pub fn hears(&self) -> Hears {
+        self.words().map_or_else(Hears::always, Words::hears)
+    }
+
+    /// Whether other nodes use the database, too.
+    pub const fn is_shared(&self) -> bool {
+        match &self.0 {
+            Inner::Sqlite(_) => false,
+            Inner::Postgres(postgres) => postgres.words.is_some(),
+        }
+    }
+
+    fn words(&self) -> Option<&Words> {
+        match &self.0 {
+            Inner::Sqlite(_) => None,
+            Inner::Postgres(postgres) => postgres.words.as_deref(),
         }
     }
 

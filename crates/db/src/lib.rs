@@ -33,7 +33,8 @@
 //! Reads run beside it on pooled read-only connections. PostgreSQL jobs run on a pooled connection; BEGIN travels with
 //! the first statement (`postgres/session.rs`).
 //!
-//! On both, one process uses a database at a time ([`Options::exclusive`]): caches live in the process.
+//! Caches live in the process. So one process uses a database at a time, unless all that use a PostgreSQL database say that
+//! they share it ([`Sharing`]): then a commit tells the others what it has changed ([`Tx::tell`]).
 //!
 //! What this crate does not do: retry. A lost connection, a deadlock or a full disk is `Kind::Unavailable`, and the
 //! caller decides.
@@ -55,8 +56,9 @@ pub mod testing;
 mod tests;
 mod tx;
 mod val;
+mod words;
 
-pub use engine::{Db, Engine, Options};
+pub use engine::{Db, Engine, Options, Sharing};
 pub use error::violated;
 pub use filter::Filter;
 pub use job::BoxFuture;
@@ -65,3 +67,4 @@ pub use migrate::Migration;
 pub use row::{Cell, Column, FromVal, Row};
 pub use tx::Tx;
 pub use val::Val;
+pub use words::{Hears, Word};

@@ -56,7 +56,7 @@ impl TestDb {
 
 /// A test may open its PostgreSQL database more than once.
 fn bystander() -> Options {
-    Options { exclusive: false, ..Options::default() }
+    Options { sharing: crate::Sharing::Bystander, ..Options::default() }
 }
 
 impl Deref for TestDb {

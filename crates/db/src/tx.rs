@@ -4,12 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kernel::{Error, Result};
 
-use crate::{Engine, Row, Val, postgres, sqlite, val};
+use crate::{Engine, Row, Val, postgres, sqlite, val, words::Said};
 
 /// An open transaction. Store functions take `&mut Tx`; none begins or commits, so any two compose.
 pub struct Tx {
     pub(crate) session: Session,
     hooks: Vec<Hook>,
+    /// For other nodes; `None`: there are none.
+    said: Option<Said>,
     failed: bool,
 }
 
@@ -35,7 +37,12 @@ const KEPT_ROWS: usize = 16;
 
 impl Tx {
     pub(crate) const fn new(session: Session) -> Self {
-        Self { session, hooks: Vec::new(), failed: false }
+        Self { session, hooks: Vec::new(), said: None, failed: false }
+    }
+
+    /// One whose changes other nodes are told of.
+    pub(crate) fn telling(session: Session) -> Self {
+        Self { said: Some(Said::default()), ..Self::new(session) }
     }
 
     /// Runs a statement; returns how many rows it changed.
@@ -126,6 +133,21 @@ impl Tx {
         self.hooks.push(Box::new(hook));
     }
 
+    /// Whether there are other nodes to tell.
+    pub const fn tells(&self) -> bool {
+        self.said.is_some()
+    }
+
+    /// Tells every node that shares the database, this one included, that something of a topic has changed, if the
+    /// transaction commits; see [`Db::hear`](crate::Db::hear). `word` is one line. Where no other node uses the database
+    /// it does nothing: what this node remembers is to be forgotten in a hook ([`Tx::on_commit`]), before the caller is
+    /// answered.
+    pub fn tell(&mut self, topic: &'static str, word: &str) {
+        if let Some(said) = &mut self.said {
+            said.say(topic, word);
+        }
+    }
+
     /// What a SELECT ends with to hold its rows against other writers until the transaction ends. SQLite has one writer,
     /// so there is nothing to say.
     pub const fn for_update(&self) -> &'static str {
@@ -159,6 +181,15 @@ impl Tx {
             return Err(Error::internal("a statement of the job failed, but the job did not"));
         }
         outcome
+    }
+
+    /// Sends what is to be told; it is heard after the COMMIT.
+    pub(crate) async fn tell_others(&mut self) -> Result<()> {
+        let Some(said) = self.said.take().filter(|said| !said.is_empty()) else { return Ok(()) };
+        for piece in said.pieces() {
+            self.execute_later("SELECT pg_notify('trunkline', $1)", &[Val::Text(piece)]).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn take_hooks(&mut self) -> Vec<Hook> {

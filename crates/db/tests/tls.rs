@@ -40,7 +40,7 @@ async fn each_mode_trusts_whom_it_says() {
 
     let dir = tempfile::tempdir().unwrap();
     let authority = dir.path().join("root.crt");
-    let certificate = Db::open(&url, Options { exclusive: false, ..Options::default() })
+    let certificate = Db::open(&url, Options { sharing: db::Sharing::Bystander, ..Options::default() })
         .await
         .unwrap()
         .read(|tx| {

@@ -9,7 +9,8 @@ use crate::Event;
 /// Hands each event to every subscription. Clones are the same bus.
 #[derive(Debug, Clone)]
 pub struct Bus {
-    sender: broadcast::Sender<Arc<Event>>,
+    /// `None`: some may have been missed.
+    sender: broadcast::Sender<Option<Arc<Event>>>,
 }
 
 impl Bus {
@@ -29,7 +30,12 @@ impl Bus {
     /// Never waits, whoever is slow.
     pub(crate) fn publish(&self, event: Event) {
         // An error means that nobody has subscribed.
-        let _ = self.sender.send(Arc::new(event));
+        let _ = self.sender.send(Some(Arc::new(event)));
+    }
+
+    /// Tells everybody that some events may not have come.
+    pub(crate) fn missed(&self) {
+        let _ = self.sender.send(None);
     }
 }
 
@@ -42,7 +48,7 @@ impl Default for Bus {
 /// One consumer's place on the bus.
 #[derive(Debug)]
 pub struct Subscription {
-    receiver: broadcast::Receiver<Arc<Event>>,
+    receiver: broadcast::Receiver<Option<Arc<Event>>>,
 }
 
 /// What a consumer gets.
@@ -50,7 +56,8 @@ pub struct Subscription {
 pub enum Received {
     /// The next event.
     Event(Arc<Event>),
-    /// The consumer was too slow for this many events; what it derives from events must be read again.
+    /// The consumer was too slow for this many events, or nobody knows for how many (0), because other nodes were not
+    /// heard for a while; what it derives from events must be read again.
     Missed(u64),
     /// The bus is gone: the program is stopping.
     Closed,
@@ -60,7 +67,8 @@ impl Subscription {
     /// Waits for the next event. Dropping the future loses nothing.
     pub async fn recv(&mut self) -> Received {
         match self.receiver.recv().await {
-            Ok(event) => Received::Event(event),
+            Ok(Some(event)) => Received::Event(event),
+            Ok(None) => Received::Missed(0),
             Err(RecvError::Lagged(missed)) => {
                 metrics::counter!("trunkline_events_missed_total").increment(missed);
                 Received::Missed(missed)

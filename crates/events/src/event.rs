@@ -38,6 +38,18 @@ impl Event {
         Self { operation: Cow::Owned(operation), entity, at, payload }
     }
 
+    /// One line that [`Event::heard`] reads.
+    pub(crate) fn told(&self) -> String {
+        let Self { operation, entity, at, payload } = self;
+        serde_json::json!([operation, entity, at.micros(), payload]).to_string()
+    }
+
+    /// From another node.
+    pub(crate) fn heard(line: &str) -> Option<Self> {
+        let (operation, entity, at, payload) = serde_json::from_str(line).ok()?;
+        Some(Self::stored(operation, entity, Timestamp::from_micros(at), payload))
+    }
+
     /// With one more member. A value that has no JSON form (a map whose keys are no strings) becomes null: a change
     /// must not fail because of what is told about it.
     #[must_use]
@@ -113,6 +125,15 @@ mod tests {
             json!({"operation": "client.create", "occurred_at": 1_500_000_000, "id": "c", "status": "enabled"})
         );
         assert_eq!(event.text("id"), Some("c"));
+    }
+
+    #[test]
+    fn what_one_node_tells_another_hears() {
+        let event = Event::new("client.create", "client:c".to_owned(), Timestamp::from_micros(1_500_000))
+            .with("name", "two\nlines");
+        let line = event.told();
+        assert!(!line.contains('\n'));
+        assert_eq!(Event::heard(&line), Some(event));
     }
 
     #[test]

@@ -10,8 +10,10 @@
 //! Events of one entity ([`Event::entity`]) arrive in the order of their commits; see [`relay`] for how, also where
 //! several nodes share a PostgreSQL database. Between entities there is no order.
 //!
-//! The bus is in this process. An event goes to the bus of the one node whose relay claimed it. Where others outside are
-//! to be told as well, the relay leaves each event for a [`Forwarder`], which hands it to a [`Sink`].
+//! The bus is in this process. Where several nodes share a database, an event goes to the buses of all when it is committed
+//! ([`db::Tx::tell`]), and once more to that of the one node whose relay claimed it. A node that could not hear the others
+//! for a while is told that it may have missed some. Where others outside are to be told as well, the relay leaves each
+//! event for a [`Forwarder`], which hands it to a [`Sink`].
 //!
 //! Which events there are is written where they are made: `events.rs` of each capability, after the catalogue of the
 //! reference (01 §9, 02 §10, 03 §8). Their common shape is one flat JSON object with `operation`, `occurred_at` (Unix

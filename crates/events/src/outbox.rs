@@ -9,6 +9,9 @@ use tokio::sync::Notify;
 
 use crate::Event;
 
+/// Events, to other nodes.
+pub(crate) const TOPIC: &str = "event";
+
 /// The way into the outbox. Clones wake the same relay.
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
@@ -29,6 +32,9 @@ impl Outbox {
             params![event.entity(), event.operation(), Value::from(event.payload().clone()), event.at()],
         )
         .await?;
+        if tx.tells() {
+            tx.tell(TOPIC, &event.told());
+        }
         let wake = Arc::clone(&self.wake);
         tx.on_commit(move || wake.notify_one());
         Ok(())

@@ -15,12 +15,12 @@
 
 use std::time::Duration;
 
-use db::{Db, Engine};
+use db::{Db, Engine, Word};
 use kernel::{Clock, Result};
 use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
 
 use crate::{
-    Bus, Outbox, Outward,
+    Bus, Event, Outbox, Outward,
     outbox::{self, Waiting},
 };
 
@@ -44,6 +44,14 @@ impl Relay {
     ///
     /// With `outward` it leaves what it has delivered for a [`Forwarder`](crate::Forwarder).
     pub fn start(db: Db, outbox: Outbox, bus: Bus, clock: Clock, outward: Option<Outward>) -> Self {
+        let others = bus.clone();
+        db.hear_late(outbox::TOPIC, move |word| match word {
+            Word::This(line) => match Event::heard(line) {
+                Some(event) => others.publish(event),
+                None => others.missed(),
+            },
+            Word::Everything => others.missed(),
+        });
         let (stop, mut stopped) = oneshot::channel();
         let mut rounds = Rounds { db, bus, clock, outward, published: 0 };
         let task = tokio::spawn(async move {

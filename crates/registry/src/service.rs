@@ -13,7 +13,7 @@ use crate::{EntryId, New, Query, Registered, events, store};
 const BULK_MAX: usize = 1000;
 
 /// Drops what a cache knows of a thing.
-type Forget<I> = Arc<dyn Fn(I) + Send + Sync>;
+type Forget<I> = Arc<dyn Fn(&mut Tx, I) + Send + Sync>;
 
 /// The use cases of one kind of thing; cheap to clone.
 pub struct Entries<T: Registered> {
@@ -33,17 +33,16 @@ impl<T: Registered> Entries<T> {
         Self { access, forget: None }
     }
 
-    /// Calls `forget` for each thing whose row is changed or removed: after the commit, and before its caller is
-    /// answered. For a cache of such rows.
+    /// Calls `forget` in each transaction that changes or removes the row of a thing, for a cache of such rows.
     #[must_use]
-    pub fn forgetting(self, forget: impl Fn(T::Id) + Send + Sync + 'static) -> Self {
+    pub fn forgetting(self, forget: impl Fn(&mut Tx, T::Id) + Send + Sync + 'static) -> Self {
         Self { forget: Some(Arc::new(forget)), ..self }
     }
 
     /// Says that this transaction changes the row of a thing; whoever writes one calls it.
     pub fn changed(&self, tx: &mut Tx, id: T::Id) {
-        if let Some(forget) = self.forget.clone() {
-            tx.on_commit(move || forget(id));
+        if let Some(forget) = &self.forget {
+            forget(tx, id);
         }
     }
 

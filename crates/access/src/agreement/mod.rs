@@ -3,10 +3,11 @@
 
 mod changes;
 mod lists;
+mod nodes;
 
-use db::{BoxFuture, Tx, testing::TestDb};
+use db::{BoxFuture, Db, Tx};
 use events::Outbox;
-use kernel::{Clock, DomainId, Result, Rng, RoleId, Timestamp, UserId};
+use kernel::{Clock, DomainId, Result, Rng, RoleId, Secret, Timestamp, UserId};
 
 use crate::{
     Access, Ground, Object, Permit, Settings,
@@ -30,17 +31,10 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) async fn new(db: &TestDb) -> Self {
+    pub(super) async fn new(db: &Db) -> Self {
         db.migrate(&[events::MIGRATIONS, crate::MIGRATIONS].concat()).await.unwrap();
         let rng = Rng::seeded(7);
-        let ground = Ground {
-            db: db.db(),
-            outbox: Outbox::new(),
-            master: MasterKey::ephemeral().unwrap(),
-            clock: Clock::manual(NOW),
-            rng: rng.clone(),
-        };
-        let access = Access::open(ground, Settings::default(), &[]).await.unwrap();
+        let access = Self::access(db, rng.clone()).await;
         let [owner, user] = [UserId::generate(&rng), UserId::generate(&rng)];
         let owner = Permit::of_oneself(owner, NOW);
         let (admitted, by) = (access.clone(), owner.clone());
@@ -55,6 +49,13 @@ impl World {
         .await
         .unwrap();
         Self { access, rng, owner, user }
+    }
+
+    /// Access as a node has it; all of them have the same master key.
+    pub(super) async fn access(db: &Db, rng: Rng) -> Access {
+        let master = MasterKey::from_bytes(Secret::new([7; 32]));
+        let ground = Ground { db: db.clone(), outbox: Outbox::new(), master, clock: Clock::manual(NOW), rng };
+        Access::open(ground, Settings::default(), &[]).await.unwrap()
     }
 
     /// A new domain with the owner as administrator.

@@ -29,8 +29,8 @@ pub struct Accounts(Arc<Fresh<UserId, Option<Account>>>);
 const CAPACITY: usize = 20_000;
 
 impl Accounts {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Fresh::new(CAPACITY)))
+    pub(crate) fn new(db: &db::Db) -> Self {
+        Self(Fresh::new(CAPACITY).hearing(db, "account"))
     }
 
     /// The account of `user`, if there is such a user.
@@ -121,8 +121,7 @@ impl Accounts {
     }
 
     fn forget(&self, tx: &mut Tx, user: UserId) {
-        let cache = Arc::clone(&self.0);
-        tx.on_commit(move || cache.forget(&user));
+        self.0.changed(tx, user);
     }
 }
 

@@ -35,8 +35,8 @@ pub struct ApiKey {
 pub struct ApiKeys(Arc<Fresh<KeyId, Option<UserId>>>);
 
 impl ApiKeys {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Fresh::new(CAPACITY)))
+    pub(crate) fn new(db: &Db) -> Self {
+        Self(Fresh::new(CAPACITY).hearing(db, "api_key"))
     }
 
     /// Whose key this is, if there is such a key.
@@ -67,8 +67,7 @@ impl ApiKeys {
     }
 
     fn forget(&self, tx: &mut Tx, id: KeyId) {
-        let cache = Arc::clone(&self.0);
-        tx.on_commit(move || cache.forget(&id));
+        self.0.changed(tx, id);
     }
 }
 

@@ -53,14 +53,13 @@ impl Weighter<PatId, Option<Arc<Known>>> for Weight {
 }
 
 impl Pats {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Fresh::weighted(10_000, CAPACITY, Weight)))
+    pub(crate) fn new(db: &Db) -> Self {
+        Self(Fresh::weighted(10_000, CAPACITY, Weight).hearing(db, "pat"))
     }
 
     /// Drops what is remembered of a token, after the commit.
     pub fn changed(&self, tx: &mut Tx, pat: PatId) {
-        let cache = Arc::clone(&self.0);
-        tx.on_commit(move || cache.forget(&pat));
+        self.0.changed(tx, pat);
     }
 
     async fn get(&self, db: &Db, pat: PatId) -> Result<Option<Arc<Known>>> {

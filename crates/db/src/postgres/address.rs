@@ -1,12 +1,12 @@
 //! Where the server is and how to speak with it.
 
-use std::{str::FromStr, time::Duration};
+use std::{future::poll_fn, str::FromStr, time::Duration};
 
 use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod};
 use kernel::{Error, Result};
 use tokio::task::JoinHandle;
 use tokio_postgres::{
-    Client, Config, NoTls, Socket,
+    AsyncMessage, Client, Config, NoTls, Socket,
     tls::{MakeTlsConnect, TlsConnect},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -46,30 +46,49 @@ impl Address {
     }
 
     /// One connection outside of any pool, and the task that ends when it is lost: at the latest `silence` after the
-    /// server was last heard.
-    pub(super) async fn connect(&self, silence: Duration) -> Result<(Client, JoinHandle<()>)> {
+    /// server was last heard. `notified` is called with the payload of each notification.
+    pub(super) async fn connect(
+        &self,
+        silence: Duration,
+        notified: impl FnMut(&str) + Send + 'static,
+    ) -> Result<(Client, JoinHandle<()>)> {
         let mut config = self.config.clone();
         config.keepalives_idle(silence / 2).keepalives_interval(silence / 6).keepalives_retries(3);
         config.tcp_user_timeout(silence);
         match &self.tls {
-            None => connect(&config, NoTls).await,
-            Some(tls) => connect(&config, tls.clone()).await,
+            None => connect(&config, NoTls, notified).await,
+            Some(tls) => connect(&config, tls.clone(), notified).await,
         }
     }
 }
 
-async fn connect<T>(config: &Config, tls: T) -> Result<(Client, JoinHandle<()>)>
+async fn connect<T>(
+    config: &Config,
+    tls: T,
+    mut notified: impl FnMut(&str) + Send + 'static,
+) -> Result<(Client, JoinHandle<()>)>
 where
     T: MakeTlsConnect<Socket>,
     T::TlsConnect: Send,
     T::Stream: Send + 'static,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    let (client, connection) =
+    let (client, mut connection) =
         config.connect(tls).await.map_err(|error| error::postgres("connect to PostgreSQL", &error))?;
     let ended = tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::warn!(%error, "a connection to PostgreSQL has ended");
+        loop {
+            match poll_fn(|cx| connection.poll_message(cx)).await {
+                Some(Ok(AsyncMessage::Notification(one))) => notified(one.payload()),
+                Some(Ok(AsyncMessage::Notice(notice))) => {
+                    tracing::info!(%notice, "PostgreSQL has something to say");
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "a connection to PostgreSQL has ended");
+                    return;
+                }
+                None => return,
+            }
         }
     });
     Ok((client, ended))

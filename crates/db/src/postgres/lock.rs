@@ -1,8 +1,10 @@
-//! One node per database: the caches of two could not know of each other's writes.
+//! One node per database, or several that know of each other: the caches of two could not know of each other's writes.
 //!
 //! The lock is an advisory one of PostgreSQL, held by a session that does nothing else, so that it ends with this
-//! process, however that ends. The session may be lost on its own (the server restarts, a firewall forgets it): then it
-//! is made again at once, and if another node was quicker, the log says so until it has gone.
+//! process, however that ends. Nodes that share the database hold it together, and their sessions listen to what the
+//! others tell (`words.rs`). The session may be lost on its own (the server restarts, a firewall forgets it): then it
+//! is made again at once, and if another node was quicker, the log says so until it has gone. A node that listens asks for
+//! a sign of life every second, so that it knows within [`PULSE`] and [`PATIENCE`] that it has become deaf.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,11 +12,15 @@ use kernel::{Error, Kind, Result};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_postgres::Client;
 
-use crate::{error, postgres::address::Address};
+use crate::{
+    error,
+    postgres::address::Address,
+    words::{Ear, Words},
+};
 
 /// The advisory lock of the node that uses a database: `trunkn` in ASCII. Each database has its own.
 const NODE_LOCK: i64 = 0x7472_756e_6b6e;
@@ -24,7 +30,12 @@ const RETRY: Duration = Duration::from_secs(1);
 /// After this long without a word each side takes the other for lost.
 const SILENCE: Duration = Duration::from_secs(60);
 
-const TAKEN: &str = "another trunkline uses this database; stop it, or give this node a database of its own";
+/// How often a session that listens shows that it is alive, and how long it may take to.
+const PULSE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(2);
+
+const TAKEN: &str = "another trunkline uses this database; stop it, give this node a database of its own, or make both nodes \
+                     of one cluster";
 
 /// The lock, held until all clones are dropped, [`Lock::release`] is called, or the process ends.
 #[derive(Clone)]
@@ -33,16 +44,21 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock; waits up to `wait` for a node that is about to end.
-    pub(super) async fn take(address: Arc<Address>, wait: Duration) -> Result<Self> {
+    /// Takes the lock, with `words` together with others that do; waits up to `wait` for a node that is about to end.
+    pub(super) async fn take(
+        address: Arc<Address>,
+        words: Option<Arc<Words>>,
+        wait: Duration,
+    ) -> Result<Self> {
         let deadline = Instant::now() + wait;
-        let session = Session::open(&address).await?;
+        let session = Session::open(&address, words).await?;
         while !session.try_lock().await? {
             if Instant::now() >= deadline {
                 return Err(Error::new(Kind::Unprocessable, TAKEN));
             }
             sleep(AGAIN).await;
         }
+        session.listen().await?;
         let (orders, queue) = mpsc::channel(1);
         tokio::spawn(keep(address, session, queue));
         Ok(Self { orders })
@@ -67,12 +83,20 @@ async fn keep(address: Arc<Address>, session: Session, mut orders: mpsc::Receive
                 session.unlock().await;
                 break order;
             }
-            _ended = &mut session.ended => {}
+            () = session.is_lost() => {}
         }
-        tracing::warn!("the connection that keeps other nodes from the database is lost");
+        let words = session.words.clone();
+        if let Some(words) = &words {
+            words.deafen();
+            tracing::warn!(
+                "the connection that hears what other nodes change is lost; nothing is remembered until it is back"
+            );
+        } else {
+            tracing::warn!("the connection that keeps other nodes from the database is lost");
+        }
         tokio::select! {
             order = orders.recv() => break order,
-            again = take_again(&address) => session = again,
+            again = take_again(&address, words) => session = again,
         }
     };
     if let Some(caller) = order {
@@ -81,12 +105,16 @@ async fn keep(address: Arc<Address>, session: Session, mut orders: mpsc::Receive
 }
 
 /// Makes the session again and takes the lock, however long it takes.
-async fn take_again(address: &Address) -> Session {
+async fn take_again(address: &Address, words: Option<Arc<Words>>) -> Session {
     let mut reported = false;
     loop {
-        match Session::open_locked(address).await {
+        match Session::open_locked(address, words.clone()).await {
             Ok(Some(session)) => {
-                tracing::info!("other nodes are kept from the database again");
+                if words.is_some() {
+                    tracing::info!("what other nodes change is heard again");
+                } else {
+                    tracing::info!("other nodes are kept from the database again");
+                }
                 return session;
             }
             Ok(None) if !reported => {
@@ -106,12 +134,20 @@ async fn take_again(address: &Address) -> Session {
 struct Session {
     client: Client,
     ended: JoinHandle<()>,
+    /// What is told and heard; `None`: nobody else may use the database.
+    words: Option<Arc<Words>>,
 }
 
 impl Session {
-    async fn open(address: &Address) -> Result<Self> {
-        let (client, ended) = address.connect(SILENCE).await?;
-        let session = Self { client, ended };
+    async fn open(address: &Address, words: Option<Arc<Words>>) -> Result<Self> {
+        let mut ear = words.clone().map(Ear::new);
+        let notified = move |payload: &str| {
+            if let Some(ear) = &mut ear {
+                ear.notified(payload);
+            }
+        };
+        let (client, ended) = address.connect(SILENCE, notified).await?;
+        let session = Self { client, ended, words };
         let (idle, interval) = (SILENCE.as_secs() / 2, SILENCE.as_secs() / 6);
         // No limit on idleness may end a session that is idle by design; servers before 14 have no such setting.
         let sql = format!(
@@ -126,21 +162,62 @@ impl Session {
         Ok(session)
     }
 
-    async fn open_locked(address: &Address) -> Result<Option<Self>> {
-        let session = Self::open(address).await?;
-        Ok(session.try_lock().await?.then_some(session))
+    async fn open_locked(address: &Address, words: Option<Arc<Words>>) -> Result<Option<Self>> {
+        let session = Self::open(address, words).await?;
+        if !session.try_lock().await? {
+            return Ok(None);
+        }
+        session.listen().await?;
+        Ok(Some(session))
+    }
+
+    /// From here on everything that others change is heard.
+    async fn listen(&self) -> Result<()> {
+        let Some(words) = &self.words else { return Ok(()) };
+        self.client
+            .batch_execute("LISTEN trunkline")
+            .await
+            .map_err(|error| error::postgres("listen to other nodes", &error))?;
+        words.listens();
+        Ok(())
+    }
+
+    /// Waits until the session has ended, or gives no sign of life although it should.
+    async fn is_lost(&mut self) {
+        if self.words.is_none() {
+            let _ended = (&mut self.ended).await;
+            return;
+        }
+        loop {
+            tokio::select! {
+                _ended = &mut self.ended => return,
+                () = sleep(PULSE) => {}
+            }
+            let answer = timeout(PATIENCE, self.client.batch_execute("SELECT 1")).await;
+            if !matches!(answer, Ok(Ok(()))) {
+                return;
+            }
+        }
     }
 
     async fn try_lock(&self) -> Result<bool> {
+        let sql = match self.words {
+            None => "SELECT pg_try_advisory_lock($1)",
+            Some(_) => "SELECT pg_try_advisory_lock_shared($1)",
+        };
         self.client
-            .query_one("SELECT pg_try_advisory_lock($1)", &[&NODE_LOCK])
+            .query_one(sql, &[&NODE_LOCK])
             .await
             .and_then(|row| row.try_get(0))
             .map_err(|error| error::postgres("take the lock on the database", &error))
     }
 
     async fn unlock(&self) {
-        if let Err(error) = self.client.execute("SELECT pg_advisory_unlock($1)", &[&NODE_LOCK]).await {
+        let sql = match self.words {
+            None => "SELECT pg_advisory_unlock($1)",
+            Some(_) => "SELECT pg_advisory_unlock_shared($1)",
+        };
+        if let Err(error) = self.client.execute(sql, &[&NODE_LOCK]).await {
             // The server releases it when it notices that the session has ended.
             tracing::warn!(%error, "the lock on the database could not be released");
         }

@@ -1,4 +1,5 @@
-//! PostgreSQL: a pool of connections, each job on one of them, and one connection more that keeps other nodes away.
+//! PostgreSQL: a pool of connections, each job on one of them, and one connection more that keeps other nodes away, or
+//! hears what they change.
 
 mod address;
 mod bind;
@@ -15,10 +16,11 @@ pub(crate) use bind::StoredCell;
 pub(crate) use session::Session;
 
 use crate::{
-    BoxFuture, Options, Tx, Val, error,
+    BoxFuture, Options, Sharing, Tx, Val, error,
     migrate::{LEDGER, NOTE, Plan, SEEN},
     postgres::{address::Address, lock::Lock},
     tx,
+    words::Words,
 };
 
 /// The advisory lock under which migrations run: `trunkl` in ASCII.
@@ -31,6 +33,8 @@ pub(crate) struct Postgres {
     /// What a scan begins with.
     begin_scan: Arc<str>,
     lock: Option<Lock>,
+    /// What is told to and heard from other nodes; `None`: there are none.
+    pub(crate) words: Option<Arc<Words>>,
 }
 
 impl Postgres {
@@ -59,10 +63,11 @@ impl Postgres {
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {}",
             options.scan_timeout.as_millis()
         );
-        let mut postgres = Self { pool, begin_scan: begin_scan.into(), lock: None };
+        let words = (options.sharing == Sharing::Nodes).then(|| Arc::new(Words::new()));
+        let mut postgres = Self { pool, begin_scan: begin_scan.into(), lock: None, words };
         drop(postgres.client().await.map_err(|error| error::opening(&error))?);
-        if options.exclusive {
-            postgres.lock = Some(Lock::take(address, options.wait).await?);
+        if options.sharing != Sharing::Bystander {
+            postgres.lock = Some(Lock::take(address, postgres.words.clone(), options.wait).await?);
         }
         Ok(postgres)
     }
@@ -135,9 +140,14 @@ impl Postgres {
         job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
         begin: Option<Arc<str>>,
     ) -> Result<T> {
-        let mut tx = Tx::new(tx::Session::Postgres(Session::new(self.client().await?, begin)));
+        let session = tx::Session::Postgres(Session::new(self.client().await?, begin));
+        let mut tx = if self.words.is_some() { Tx::telling(session) } else { Tx::new(session) };
         let outcome = job(&mut tx).await;
         let outcome = tx.settle(outcome);
+        let outcome = match outcome {
+            Ok(value) => tx.tell_others().await.map(|()| value),
+            Err(error) => Err(error),
+        };
         let hooks = tx.take_hooks();
         let tx::Session::Postgres(session) = tx.session else { return outcome };
         match outcome {

@@ -45,7 +45,7 @@ async fn nodes_that_start_together_migrate_once() {
     let db = TestDb::postgres().await;
     let mut nodes = tokio::task::JoinSet::new();
     for _ in 0..4 {
-        let options = Options { exclusive: false, ..Options::default() };
+        let options = Options { sharing: crate::Sharing::Bystander, ..Options::default() };
         let node = Db::open(db.url(), options).await.unwrap();
         nodes.spawn(async move { node.migrate(&[FIRST, SECOND]).await });
     }

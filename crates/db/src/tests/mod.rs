@@ -4,3 +4,4 @@ mod functions;
 mod jobs;
 mod migrations;
 mod statements;
+mod words;

@@ -150,3 +150,22 @@ async fn a_node_finds_the_events_of_another_without_being_woken() {
     assert_eq!(*next(&mut consumer).await, event("client:a", 1));
     relay.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_of_one_node_reaches_the_buses_of_all() {
+    let owner = TestDb::postgres().await;
+    owner.migrate(crate::MIGRATIONS).await.unwrap();
+    let options = || db::Options { sharing: db::Sharing::Nodes, ..db::Options::default() };
+    let (outbox, one, two) = (Outbox::new(), Bus::default(), Bus::default());
+    let (mut first, mut second) = (one.subscribe(), two.subscribe());
+    let here = Db::open(owner.url(), options()).await.unwrap();
+    let there = Db::open(owner.url(), options()).await.unwrap();
+    let relays = [start(&here, &outbox, &one), start(&there, &Outbox::new(), &two)];
+    push(&here, &outbox, "client:a", 1).await;
+    assert_eq!(*next(&mut first).await, event("client:a", 1));
+    assert_eq!(*next(&mut second).await, event("client:a", 1));
+    for relay in relays {
+        relay.stop().await;
+    }
+    assert_eq!(waiting(&here).await, 0);
+}

@@ -78,7 +78,8 @@ impl Drop for Node {
 async fn run(url: String, seconds: i64, limits: Limits) -> (Runtime, Broker, Db) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let started = runtime.spawn(async move {
-        let db = Db::open(&url, Options { exclusive: false, ..Options::default() }).await.unwrap();
+        let db =
+            Db::open(&url, Options { sharing: db::Sharing::Bystander, ..Options::default() }).await.unwrap();
         db.migrate(MIGRATIONS).await.unwrap();
         let plant = Plant::new();
         let gate = Arc::new(TestGate::new(&plant));

@@ -33,6 +33,11 @@ const SHORTEST_SECRET: usize = 32;
 /// The most keys that retire at a time. All of them are published.
 const MOST_RETIRING: u64 = 100;
 
+/// That keys of the database have changed, to other nodes.
+const TOPIC: &str = "signing_key";
+/// Pause before keys that could not be read are read again.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// What an operator can set.
 #[derive(Debug, Clone)]
 pub struct KeySettings {
@@ -159,7 +164,19 @@ impl Keys {
             sources: Arc::new(Mutex::new(Sources { files, ..Sources::default() })),
             settings,
         }));
-        keys.settle(now, true).await?;
+        if let Err(error) = keys.settle(now, true).await {
+            // Another node that starts at the same time may have made the key.
+            if db::violated(&error).is_none() {
+                return Err(error);
+            }
+            keys.settle(now, true).await?;
+        }
+        let weak = Arc::downgrade(&keys.0);
+        db.hear(TOPIC, move |_| {
+            if let Some(keys) = weak.upgrade().map(Self) {
+                tokio::spawn(async move { keys.reload().await });
+            }
+        });
         Ok(keys)
     }
 
@@ -168,6 +185,25 @@ impl Keys {
     pub async fn tend(&self, now: Timestamp) -> Result<()> {
         self.reread().await;
         self.settle(now, false).await
+    }
+
+    /// Takes over what another node has changed, as soon as the database can be read.
+    async fn reload(&self) {
+        let mut sources = Arc::clone(&self.0.sources).lock_owned().await;
+        let sealer = Arc::clone(&self.0.sealer);
+        loop {
+            let sealer = Arc::clone(&sealer);
+            match self.0.db.read(move |tx| Box::pin(async move { store::all(tx, &sealer).await })).await {
+                Ok(stored) => {
+                    sources.stored = stored;
+                    return self.publish(&sources);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, cause = error.chain(), "signing keys cannot be read again yet");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
     }
 
     async fn reread(&self) {
@@ -335,6 +371,7 @@ impl Change {
         }
         let removed = store::delete_ended(tx, now).await?;
         let stored = store::all(tx, &keys.0.sealer).await?;
+        tx.tell(TOPIC, "");
         tx.on_commit(move || {
             held.stored = stored;
             keys.publish(&held);

@@ -38,13 +38,16 @@ impl PolicySource {
         }
     }
 
-    /// What changes when one of its files does: their names, lengths and times.
-    pub(crate) fn stamp(&self) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    /// What changes when one of its files, or the list of the denied, does: their names, lengths and times.
+    pub(crate) fn stamp(&self, denied: Option<&Path>) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
         let mut stamp = Vec::new();
         if let Self::Rules(Some(path), _) = self {
             note(path, 0, &mut stamp);
-            stamp.sort();
         }
+        if let Some(path) = denied {
+            note(path, 0, &mut stamp);
+        }
+        stamp.sort();
         stamp
     }
 }

@@ -16,6 +16,8 @@ pub struct Principal {
     pub subject: Subject,
     /// When it stops to hold, leeway included.
     pub expires_at: Timestamp,
+    /// What the issuer calls the token (`jti`), if anything.
+    pub(crate) token_id: Option<String>,
     /// Stands for everything that rules look at.
     pub(crate) fingerprint: [u8; 16],
 }
@@ -23,7 +25,13 @@ pub struct Principal {
 impl Principal {
     pub(crate) fn new(subject: Subject, expires_at: Timestamp) -> Self {
         let fingerprint = fingerprint(&subject);
-        Self { subject, expires_at, fingerprint }
+        Self { subject, expires_at, token_id: None, fingerprint }
+    }
+
+    /// The same, known by the id of its token.
+    pub(crate) fn with_token_id(mut self, token_id: Option<String>) -> Self {
+        self.token_id = token_id;
+        self
     }
 }
 

@@ -21,6 +21,7 @@ pub mod claims;
 pub mod convention;
 mod counts;
 mod decision;
+mod denied;
 mod engine;
 pub mod http;
 mod identity;

@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -24,6 +24,7 @@ use crate::{
     bindings::{Bindings, Shared, Unbound},
     cache::{About, CacheOptions, DecisionCache},
     counts::Counts,
+    denied::Denied,
     engine::{Engine, PolicySource},
     identity::{Identity, Login, Member, Platform, Principal},
     oidc::{Issuers, OidcOptions, Refused, looks_like_token},
@@ -35,6 +36,8 @@ use crate::{
 pub struct PolicyOptions {
     /// Where the policy comes from.
     pub source: PolicySource,
+    /// The file that names whom to refuse; none: nobody.
+    pub denied: Option<PathBuf>,
     /// Whose tokens are taken.
     pub oidc: OidcOptions,
     /// How decisions are remembered.
@@ -116,9 +119,12 @@ pub struct Policy(Arc<Inner>);
 
 struct Inner {
     source: PolicySource,
+    denied: Option<PathBuf>,
     loaded: ArcSwap<Loaded>,
     versions: AtomicU64,
     reloading: Mutex<()>,
+    /// Whether what the files say now is not in force, because it is broken.
+    is_outdated: AtomicBool,
     issuers: Option<Issuers>,
     platform: Option<Arc<dyn Platform>>,
     bindings: Shared,
@@ -132,6 +138,7 @@ struct Inner {
 
 pub(crate) struct Loaded {
     pub(crate) engine: Engine,
+    denied: Denied,
     version: u64,
 }
 
@@ -146,7 +153,9 @@ impl Policy {
     ///
     /// An error says what in the files is wrong. Nothing is asked of the issuers before [`Policy::start`].
     pub fn open(options: PolicyOptions, platform: Option<Arc<dyn Platform>>, clock: Clock) -> Result<Self> {
-        let engine = options.source.load().map_err(|fault| kernel::Error::invalid(fault.to_string()))?;
+        let wrong = |fault: Fault| kernel::Error::invalid(fault.to_string());
+        let engine = options.source.load().map_err(wrong)?;
+        let denied = Denied::load(options.denied.as_deref()).map_err(wrong)?;
         for warning in engine.warnings() {
             tracing::warn!("policy: {warning}");
         }
@@ -173,10 +182,12 @@ impl Policy {
             Some(Issuers::new(options.oidc, clock.clone())?)
         };
         Ok(Self(Arc::new(Inner {
-            loaded: ArcSwap::from_pointee(Loaded { engine, version: 0 }),
+            loaded: ArcSwap::from_pointee(Loaded { engine, denied, version: 0 }),
             versions: AtomicU64::new(1),
             reloading: Mutex::default(),
+            is_outdated: AtomicBool::new(false),
             source: options.source,
+            denied: options.denied,
             issuers,
             platform,
             bindings: Arc::new(bindings),
@@ -217,7 +228,8 @@ impl Policy {
             None if shown.password.is_empty() => return Err(MISSING_TOKEN),
             None => {
                 let login = Login::Password { username: shown.username, password: shown.password };
-                self.member(login, asking.peer).await.map(Identity::Member)?
+                let member = self.member(login, asking.peer).await?;
+                self.admitted(Identity::Member(member), shown.clientid)?
             }
         };
         // A token in place of a name comes again with every question; it is never kept.
@@ -355,7 +367,19 @@ impl Policy {
             return Ok(identity);
         }
         let found = self.0.bindings.find(asking.broker, shown.username, clientid, self.0.clock.now());
-        found.ok_or(MISSING_TOKEN)
+        found.ok_or(MISSING_TOKEN).and_then(|identity| self.admitted(identity, shown.clientid))
+    }
+
+    /// Refuses those whom the list of the denied names, whatever they have shown and whatever is remembered.
+    fn admitted(&self, identity: Identity, clientid: &str) -> Result<Identity, Outcome> {
+        if self.0.loaded.load().denied.names(&identity, clientid) {
+            tracing::debug!(
+                subject = identity.id(),
+                "a credential is refused: the list of the denied names it"
+            );
+            return Err(INVALID_CREDENTIALS);
+        }
+        Ok(identity)
     }
 
     /// The identity of the token that is shown, wherever it is; a header decides alone (reference 08 §4.1).
@@ -368,7 +392,10 @@ impl Policy {
             [shown.password, shown.username].into_iter().map(bare).find(|text| looks_like_token(text))
         });
         match token {
-            Some(token) => self.of_token(token, asking.peer).await.map(Some),
+            Some(token) => {
+                let identity = self.of_token(token, asking.peer).await?;
+                self.admitted(identity, shown.clientid).map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -470,13 +497,18 @@ impl Policy {
     pub fn reload(&self) -> Result<usize, Fault> {
         // One after the other: what was read later is in force later.
         let _turn = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let engine = self.0.source.load()?;
+        let read = self.0.source.load().and_then(|engine| {
+            let denied = Denied::load(self.0.denied.as_deref())?;
+            Ok((engine, denied))
+        });
+        self.0.is_outdated.store(read.is_err(), Ordering::Relaxed);
+        let (engine, denied) = read?;
         for warning in engine.warnings() {
             tracing::warn!("policy: {warning}");
         }
         let count = engine.count();
         let version = self.0.versions.fetch_add(1, Ordering::Relaxed);
-        self.0.loaded.store(Arc::new(Loaded { engine, version }));
+        self.0.loaded.store(Arc::new(Loaded { engine, denied, version }));
         // What was decided by the old rules is under the old version, and only takes room.
         self.0.cache.clear();
         tracing::info!(rules = count, "policy: the rules were read anew");
@@ -486,7 +518,9 @@ impl Policy {
     /// Looks every second whether a file has changed.
     async fn watch(self) {
         let look = |policy: Self| async move {
-            tokio::task::spawn_blocking(move || policy.0.source.stamp()).await.unwrap_or_default()
+            tokio::task::spawn_blocking(move || policy.0.source.stamp(policy.0.denied.as_deref()))
+                .await
+                .unwrap_or_default()
         };
         let mut known = look(self.clone()).await;
         let mut every = tokio::time::interval(Duration::from_secs(1));
@@ -521,6 +555,11 @@ impl Policy {
     /// Whether questions can be answered: the rules are there, and the keys of an issuer are.
     pub fn is_ready(&self) -> bool {
         self.0.issuers.as_ref().is_none_or(Issuers::is_ready)
+    }
+
+    /// Whether the files say something else than what is in force, because what they say is broken.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.0.is_outdated.load(Ordering::Relaxed)
     }
 
     pub(crate) fn loaded(&self) -> Arc<Loaded> {

@@ -41,6 +41,7 @@ impl World {
             cache: CacheOptions::default(),
             audit: AuditOptions::default(),
             bindings: None,
+            denied: None,
             require_verified_username: false,
             version: String::new(),
         };

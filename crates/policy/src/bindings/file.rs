@@ -25,6 +25,9 @@ pub(super) struct Line {
     pub(super) username: String,
     pub(super) clientid: String,
     pub(super) ends_at: Timestamp,
+    /// What the issuer calls the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token_id: Option<String>,
     who: Who,
 }
 
@@ -42,14 +45,19 @@ impl Line {
             Identity::Subject(principal) => Who::Subject(principal.subject.clone(), principal.expires_at),
             Identity::Member(member) => Who::Member(member.saved.clone()?),
         };
+        let token_id = match &binding.identity {
+            Identity::Subject(principal) => principal.token_id.clone(),
+            Identity::Member(_) => None,
+        };
         let [broker, username, clientid] = [broker, username, clientid].map(str::to_owned);
-        Some(Self { broker, username, clientid, ends_at: binding.ends_at, who })
+        Some(Self { broker, username, clientid, ends_at: binding.ends_at, token_id, who })
     }
 
     pub(super) fn identity(&self, platform: Option<&dyn Platform>) -> Option<Identity> {
         match &self.who {
             Who::Subject(subject, expires_at) => {
-                Some(Identity::Subject(Arc::new(Principal::new(subject.clone(), *expires_at))))
+                let principal = Principal::new(subject.clone(), *expires_at);
+                Some(Identity::Subject(Arc::new(principal.with_token_id(self.token_id.clone()))))
             }
             Who::Member(saved) => platform?.restore(saved).map(|member| Identity::Member(Arc::new(member))),
         }

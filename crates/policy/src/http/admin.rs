@@ -78,6 +78,8 @@ struct Health {
 struct Details {
     /// How many rules there are.
     policy_count: usize,
+    /// Whether the files hold something broken, so that the rules before it are still in force.
+    rules_outdated: bool,
     /// Whether tokens can be verified.
     keys_known: bool,
     /// The cache of decisions.
@@ -113,6 +115,7 @@ impl Health {
             packages: vec![policy.policy_name()],
             details: Details {
                 policy_count,
+                rules_outdated: policy.is_outdated(),
                 keys_known,
                 cache: Cache { size, maxsize, hits, misses, hit_rate },
             },

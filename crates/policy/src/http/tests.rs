@@ -67,6 +67,7 @@ impl World {
             cache: CacheOptions::default(),
             audit: AuditOptions::default(),
             bindings: Some(directory.path().join("bindings.jsonl")),
+            denied: None,
             require_verified_username: false,
             version: "1.2.3".to_owned(),
         };
@@ -398,11 +399,17 @@ async fn rules_are_read_anew_by_administrators_and_broken_ones_change_nothing() 
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["status"], "error");
     assert!(body["error"].as_str().unwrap().contains("rules.json:2:"), "{body}");
+    let is_outdated = async || {
+        let (_, body) = world.send(Request::get("/health").body(String::new()).unwrap()).await;
+        serde_json::from_str::<Value>(&body).unwrap()["details"]["rules_outdated"].clone()
+    };
+    assert_eq!(is_outdated().await, true, "health says that the file is not what counts");
     assert_eq!(world.publish("svc-digital-twin", "c").await.0, 200);
 
     std::fs::write(&file, r#"{"celine": {"mqtt": {"acl": {"rules": []}}}}"#).unwrap();
     let (status, body) = world.send(reload(&world.admin())).await;
     assert_eq!((status, body.trim()), (StatusCode::OK, r#"{"status":"success","policy_count":0}"#));
+    assert_eq!(is_outdated().await, false);
     // What was remembered is forgotten at once.
     assert_eq!(world.publish("svc-digital-twin", "c").await, denied("no matching rule"));
 }
@@ -420,6 +427,39 @@ async fn a_changed_file_is_noticed() {
     })
     .await;
     shutdown.cancel();
+}
+
+#[tokio::test]
+async fn who_is_on_the_list_of_the_denied_is_refused_whatever_is_remembered() {
+    let world = World::with(|options, _| {
+        let file = options.bindings.as_ref().unwrap().with_file_name("denied.json");
+        std::fs::write(&file, "{}").unwrap();
+        options.denied = Some(file);
+    });
+    let deny = |list: Value| {
+        std::fs::write(world.directory.path().join("denied.json"), list.to_string()).unwrap();
+        world.policy.reload().map(drop)
+    };
+    let claims = json!({"client_id": "svc-digital-twin", "scope": "mqtt.write", "jti": "t-1"});
+    let token = world.token(&claims);
+    assert_eq!(world.log_in("svc-digital-twin", &token, "c1").await.0, 200);
+    assert_eq!(world.publish("svc-digital-twin", "c1").await.0, 200);
+    for list in
+        [json!({"tokens": ["t-1"]}), json!({"subjects": ["svc-digital-twin"]}), json!({"clients": ["c1"]})]
+    {
+        deny(list.clone()).unwrap();
+        assert_eq!(world.publish("svc-digital-twin", "c1").await, denied("invalid credentials"), "{list}");
+        assert_eq!(world.log_in("svc-digital-twin", &token, "c1").await.0, 403, "{list}");
+        deny(json!({"tokens": ["t-2"], "subjects": ["x"], "clients": ["c2"]})).unwrap();
+        assert_eq!(world.publish("svc-digital-twin", "c1").await.0, 200, "{list}");
+    }
+    // A broken list changes nothing.
+    deny(json!({"tokens": ["t-1"]})).unwrap();
+    assert!(deny(json!({"token": []})).unwrap_err().to_string().contains("denied.json:1:"));
+    assert_eq!(world.publish("svc-digital-twin", "c1").await.0, 403);
+    // A login that was kept over a restart knows its token.
+    let kept = std::fs::read_to_string(world.directory.path().join("bindings.jsonl")).unwrap();
+    assert!(kept.contains(r#""token_id":"t-1""#) && !kept.contains(&token), "{kept}");
 }
 
 #[tokio::test]

@@ -192,7 +192,9 @@ impl Issuers {
         let keys = Arc::clone(&loaded.keys);
         let (subject, expires_at, not_before) = self.read(name, &claims)?;
         let expires_at = expires_at.after(self.options.leeway);
-        Ok(Remembered { principal: Arc::new(Principal::new(subject, expires_at)), keys, issuer, not_before })
+        let token_id = claims.get("jti").and_then(Value::as_str).map(str::to_owned);
+        let principal = Principal::new(subject, expires_at).with_token_id(token_id);
+        Ok(Remembered { principal: Arc::new(principal), keys, issuer, not_before })
     }
 
     /// What the claims say, if they say all that they must.

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::de::DeserializeOwned;
+
 use super::Fault;
 
 /// The largest rule file.
@@ -25,6 +27,11 @@ pub(crate) fn read(path: &Path, extension: &str) -> Result<Vec<(String, String)>
         found.push(path.to_owned());
     }
     found.into_iter().map(|file| Ok((file.display().to_string(), text(&file)?))).collect()
+}
+
+/// One file that is a document of its own.
+pub(crate) fn read_document<T: DeserializeOwned>(path: &Path) -> Result<T, Fault> {
+    super::document::read(&path.display().to_string(), &text(path)?)
 }
 
 fn walk(directory: &Path, extension: &str, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Fault> {

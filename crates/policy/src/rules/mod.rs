@@ -17,6 +17,7 @@ use std::{
 
 pub use document::Fault;
 use document::{Effect, Merged, Roles, Table};
+pub(crate) use files::read_document as read_file;
 use rule::Rule;
 
 use crate::{Action, Actions, Asked, Decision, Reason, SubjectKind, Who};

@@ -113,7 +113,10 @@ fn action(text: &str) -> Result<Action, String> {
 /// Runs the service, or what else was asked.
 pub(crate) fn run(arguments: PolicyArgs, environment: Environment) -> anyhow::Result<()> {
     match arguments.command {
-        None => serve(&arguments.service.layers(environment)),
+        None => {
+            let dotenv = std::fs::read_to_string(".env").unwrap_or_default();
+            serve(&arguments.service.layers(environment.with_celine(&dotenv)))
+        }
         Some(PolicyCommand::Test { cases, rules }) => test(&cases, rules),
         Some(PolicyCommand::Explain(arguments)) => explain(&arguments),
     }

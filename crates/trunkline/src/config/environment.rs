@@ -31,6 +31,28 @@ impl Environment {
         std::env::vars_os().collect()
     }
 
+    /// With what the original policy service read besides (reference 08 §9): its names in any case, and those that its
+    /// `.env` file says where the process does not. Other names of that file are somebody else's.
+    pub(crate) fn with_celine(self, dotenv: &str) -> Self {
+        let proper = |name: &str| {
+            let upper = name.to_ascii_uppercase();
+            upper.starts_with("CELINE_").then_some(upper)
+        };
+        let said = dotenv.lines().filter_map(|line| {
+            let (name, value) = line.trim().split_once('=')?;
+            let name = name.trim().trim_start_matches("export ").trim();
+            let value = value.trim();
+            let quoted = |quote| value.strip_prefix(quote)?.split_once(quote).map(|(inner, _)| inner);
+            // Without quotes a comment may follow.
+            let bare = value.split_once(" #").map_or(value, |(before, _)| before.trim_end());
+            let value = quoted('"').or_else(|| quoted('\'')).unwrap_or(bare);
+            (!value.is_empty()).then(|| Some((proper(name)?, OsString::from(value))))?
+        });
+        let mut all: BTreeMap<String, OsString> = said.collect();
+        all.extend(self.0.into_iter().map(|(name, value)| (proper(&name).unwrap_or(name), value)));
+        Self(all)
+    }
+
     /// The text of one variable.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.0.get(name).and_then(|value| value.to_str()).map(str::to_owned)

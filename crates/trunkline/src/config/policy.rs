@@ -80,6 +80,10 @@ settings! {
     /// Refuse clients whose user name is not the subject's own. Needed where the broker remembers logins.
     require_verified_username: bool = "false";
 
+    /// JSON file of whom to refuse though the token holds: `tokens` (their `jti`), `subjects`, `clients`. Read again when it
+    /// changes.
+    denied: Option<PathBuf> = "";
+
     /// File that keeps logins over a restart. Without it one in the data directory.
     logins_file: Option<PathBuf> = "";
 
@@ -177,6 +181,7 @@ impl PolicySettings {
     pub(crate) fn options(&self, logins: Option<PathBuf>) -> PolicyOptions {
         PolicyOptions {
             source: self.source(),
+            denied: self.denied.clone(),
             oidc: OidcOptions {
                 issuers: self.issuers.0.clone(),
                 jwks_uri: self.jwks_uri.clone(),
@@ -293,6 +298,22 @@ mod tests {
         assert_eq!((options.cache.enabled, options.cache.size), (false, 7));
         assert_eq!(options.cache.ttl, Duration::from_secs(9));
         assert!(options.audit.enabled && options.audit.inputs);
+    }
+
+    #[test]
+    fn an_env_file_says_what_the_process_does_not() {
+        let process: Environment =
+            [("celine_oidc_issuer".into(), "http://process".into())].into_iter().collect();
+        let file = "# the service\nexport CELINE_OIDC_AUDIENCE=\"mqtt\"\nCELINE_OIDC_ISSUER=http://file\n\
+                    celine_data_dir='policies/data' # ours\nCELINE_JWKS_CACHE_TTL_SECONDS=60 # a minute\n\
+                    TRUNKLINE_POLICY_AUDIT=nonsense\nCELINE_OIDC_JWKS_URI=\nnothing\n";
+        let environment = process.with_celine(file);
+        let settings = config::load(&Layers::new(environment)).unwrap().settings.policy;
+        assert_eq!(settings.issuers.0, ["http://process"]);
+        assert_eq!(settings.audiences.0, ["mqtt"]);
+        assert_eq!(settings.rules, Some(PathBuf::from("policies/data")));
+        assert_eq!(settings.jwks_ttl, Duration::from_secs(60));
+        assert_eq!(settings.jwks_uri, None);
     }
 
     #[test]

@@ -1,6 +1,19 @@
 //! The bounds of the engine: every queue, table and wait has one.
 
-use std::{num::NonZeroU16, time::Duration};
+use std::{
+    num::{NonZeroU16, NonZeroU64},
+    time::Duration,
+};
+
+/// What may be published in a second; `None`: as much as anybody likes. What was not used of the last second may come at
+/// once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rate {
+    /// Messages.
+    pub messages: Option<NonZeroU64>,
+    /// Bytes of topics and payloads.
+    pub bytes: Option<NonZeroU64>,
+}
 
 /// Bounds, with defaults that suit one node of a few gigabytes.
 #[derive(Debug, Clone)]
@@ -65,6 +78,13 @@ pub struct Limits {
     pub topic_aliases: u16,
     /// Topics that one connection remembers with their decision and their subscribers. 256.
     pub topic_cache: usize,
+    /// What one connection may publish; for HTTP and CoAP what one client or user may. No limit.
+    pub rate: Rate,
+    /// What all publishers of one domain may together. No limit.
+    pub domain_rate: Rate,
+    /// How long a publisher of QoS 1 or 2 that is over a rate is made to wait; MQTT 5 is told (0x97) where it would be
+    /// longer. MQTT 3 has no words for it and waits. 5 s.
+    pub rate_patience: Duration,
     /// Time for connections to take their last bytes at shutdown. 5 s.
     pub shutdown: Duration,
 }
@@ -98,6 +118,9 @@ impl Default for Limits {
             session_expiry: 24 * 3_600,
             topic_aliases: 64,
             topic_cache: 256,
+            rate: Rate::default(),
+            domain_rate: Rate::default(),
+            rate_patience: Duration::from_secs(5),
             shutdown: Duration::from_secs(5),
         }
     }

@@ -45,6 +45,12 @@ pub struct Stats {
     pub dropped_expired: AtomicU64,
     /// Messages dropped because they were larger than a subscriber accepts.
     pub dropped_large: AtomicU64,
+    /// QoS 0 messages dropped because their publisher or its domain was over a rate.
+    pub dropped_rate: AtomicU64,
+    /// QoS 1 and 2 messages refused for the same reason.
+    pub refused_rate: AtomicU64,
+    /// Times that a publisher was made to wait because it or its domain was over a rate.
+    pub slowed: AtomicU64,
     /// Messages refused because the publisher may not publish there.
     pub denied: AtomicU64,
     /// Sessions without a connection that ended because more waited for them than they may keep.
@@ -89,6 +95,7 @@ impl Stats {
         counter("messaging_received_bytes_total", &self.received_bytes);
         counter("messaging_delivered_bytes_total", &self.delivered_bytes);
         counter("messaging_stalls_total", &self.stalls);
+        counter("messaging_slowed_total", &self.slowed);
         counter("messaging_slow_closed_total", &self.slow_closed);
         counter("messaging_sessions_overflowed_total", &self.sessions_overflowed);
         counter("messaging_violations_total", &self.violations);
@@ -101,6 +108,8 @@ impl Stats {
             ("slow_subscriber", &self.dropped_slow),
             ("expired", &self.dropped_expired),
             ("too_large", &self.dropped_large),
+            ("rate", &self.dropped_rate),
+            ("rate_refused", &self.refused_rate),
             ("denied", &self.denied),
             ("retained_full", &self.refused_retained),
         ] {

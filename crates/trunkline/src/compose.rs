@@ -15,7 +15,7 @@ use domains::Domains;
 use events::{Bus, Outbox, Relay};
 use groups::Groups;
 use kernel::{Clock, Operation, Rng, Secret};
-use messaging::{Engine, Limits};
+use messaging::Engine;
 use policy::Policy;
 use tokio_util::sync::CancellationToken;
 use users::mail::{LetterSettings, Post, Protection};
@@ -24,13 +24,13 @@ use users::oauth::{OAuthSettings, Provider, ProviderSettings};
 use users::{Background, FirstAdmin, Users};
 use web::{App, AppInfo, AppOptions, Cors, Metrics, Routes, TrustedProxies};
 
-use crate::build_info;
 use crate::config::{self, Capability, MailTls, Settings};
 use crate::data_dir::DataDir;
 use crate::members::{self, Members};
 use crate::outside::Outside;
 use crate::plane::RegistryGate;
 use crate::revocations;
+use crate::{bounds, build_info};
 
 /// The services that hold what is registered: users, domains, clients, channels, and who may do what.
 #[derive(Clone)]
@@ -172,7 +172,8 @@ impl Platform {
         let outside = Outside::open(settings, &db, &clock, &run).await?;
         let observer = outside.as_ref().map(Outside::observer);
         let engine =
-            Engine::stored(gate.clone(), clock.clone(), limits(settings), observer, db.clone()).await?;
+            Engine::stored(gate.clone(), clock.clone(), bounds::limits(settings), observer, db.clone())
+                .await?;
         // Listens before the relay starts, so that it hears what an earlier run has left.
         tokio::spawn(revocations::run(bus.subscribe(), engine.clone()));
         let members: Arc<dyn policy::Platform> =
@@ -298,7 +299,7 @@ fn cors(settings: &Settings) -> kernel::Result<Cors> {
     origins.iter().map(valid).collect::<kernel::Result<_>>().map(Cors::Origins)
 }
 
-fn trusted_proxies(settings: &Settings) -> kernel::Result<TrustedProxies> {
+pub(crate) fn trusted_proxies(settings: &Settings) -> kernel::Result<TrustedProxies> {
     let parsed = |text: &String| {
         text.parse().map_err(|error| kernel::Error::invalid(format!("`web.trusted_proxies`: {error}")))
     };
@@ -429,47 +430,5 @@ fn first_admin(settings: &Settings) -> FirstAdmin {
         first_name: admin.first_name,
         last_name: admin.last_name,
         password: admin.password,
-    }
-}
-
-/// What is not a setting keeps its default.
-pub(crate) fn coap_limits(settings: &Settings) -> coap::Limits {
-    let Settings { coap, messaging, .. } = settings;
-    coap::Limits {
-        message_bytes: messaging.max_packet.0,
-        peers: coap.max_peers.0,
-        observations: coap.max_observations.0,
-        observations_per_peer: coap.max_observations_per_peer.0,
-        notifications: coap.max_waiting.0,
-        connections: coap.max_dtls_connections.0,
-        idle: coap.dtls_idle_timeout,
-        ..coap::Limits::default()
-    }
-}
-
-/// What is not a setting keeps its default.
-fn limits(settings: &Settings) -> Limits {
-    let messaging = &settings.messaging;
-    Limits {
-        packet_bytes: u32::try_from(messaging.max_packet.0).unwrap_or(u32::MAX),
-        connections: messaging.max_connections.0,
-        handshake: messaging.handshake_timeout,
-        keep_alive: u16::try_from(messaging.max_keep_alive.as_secs()).unwrap_or(u16::MAX),
-        subscriptions: messaging.max_subscriptions.0,
-        queue_messages: messaging.queue_messages.0,
-        queue_bytes: messaging.queue_bytes.0,
-        stored_messages: messaging.stored_messages.0,
-        stored_bytes: messaging.stored_bytes.0,
-        slow_subscriber: messaging.slow_subscriber_timeout,
-        session_expiry: u32::try_from(messaging.max_session_expiry.as_secs()).unwrap_or(u32::MAX),
-        sessions: messaging.max_sessions.0,
-        sessions_per_identity: messaging.max_sessions_per_identity.0,
-        topic_bytes: messaging.max_topic.0,
-        handshakes: messaging.max_handshakes.0,
-        handshakes_per_address: messaging.max_handshakes_per_address.0,
-        retained_messages: messaging.retained_messages.0,
-        retained_bytes: messaging.retained_bytes.0,
-        shutdown: settings.node.shutdown_grace,
-        ..Limits::default()
     }
 }

@@ -6,9 +6,10 @@
 use std::io;
 use std::net::SocketAddr;
 
-use web::{Encryption, Listener, ListenerOptions};
+use web::{Encryption, Listener, ListenerOptions, TrustedProxies};
 
-use crate::config::{Address, Capability, ClientCertificates, CoapSettings, Settings};
+use crate::compose;
+use crate::config::{Address, Capability, ClientCertificates, CoapSettings, ProxiedPort, Settings};
 
 /// The open HTTP ports.
 #[derive(Debug)]
@@ -77,18 +78,22 @@ impl HttpDoors {
         certificates: Option<&Certificates>,
     ) -> anyhow::Result<Self> {
         let address = &settings.node.http;
-        let options = |service, plain| ListenerOptions {
+        let proxies = |port| proxies(settings, port);
+        let [of_front, of_https, of_compat] =
+            [proxies(ProxiedPort::Http)?, proxies(ProxiedPort::Https)?, proxies(ProxiedPort::Compat)?];
+        let options = |service, plain, proxies: &TrustedProxies| ListenerOptions {
             encryption: Certificates::of_http(certificates, plain),
+            proxy_protocol: proxies.clone(),
             ..options(settings, service)
         };
-        let bind = |at| Listener::bind(at, options("clients", settings.tls.plain));
+        let bind = |at| Listener::bind(at, options("clients", settings.tls.plain, &of_front));
         let front =
             bind_any(address, bind).await.map_err(|error| refused("HTTP", "http", address, &error))?;
         let https = match certificates {
             None => None,
             Some(_) => {
                 let address = &settings.tls.https;
-                let bind = |at| Listener::bind(at, options("clients", false));
+                let bind = |at| Listener::bind(at, options("clients", false, &of_https));
                 let bound = bind_any(address, bind).await;
                 Some(bound.map_err(|error| refused("HTTPS", "tls.https", address, &error))?)
             }
@@ -96,7 +101,8 @@ impl HttpDoors {
         let (mut compat, mut closed) = (Vec::new(), Vec::new());
         for (service, port) in settings.compat_ports() {
             let address = address.with_port(port);
-            match bind_any(&address, |at| Listener::bind(at, options(service, settings.tls.plain))).await {
+            let bind = |at| Listener::bind(at, options(service, settings.tls.plain, &of_compat));
+            match bind_any(&address, bind).await {
                 Ok(listener) => compat.push(listener),
                 // The front door may have been put on one of these ports.
                 Err(_) if port == front.local_addr().port() => {}
@@ -168,13 +174,17 @@ impl MqttDoors {
             bind_any(address, bind).await.map_err(|error| refused(what, setting, address, &error))
         };
         let plain = match settings.tls.plain {
-            true => Some(open("MQTT", "mqtt", &settings.node.mqtt).await?),
+            true => {
+                let listener = open("MQTT", "mqtt", &settings.node.mqtt).await?;
+                Some(listener.with_proxy_protocol(proxies(settings, ProxiedPort::Mqtt)?))
+            }
             false => None,
         };
         let tls = match certificates {
             Some(certificates) => {
                 let listener = open("MQTT over TLS", "tls.mqtts", &settings.tls.mqtts).await?;
-                Some(listener.with_tls(certificates.mqtt.clone()))
+                let proxies = proxies(settings, ProxiedPort::Mqtts)?;
+                Some(listener.with_tls(certificates.mqtt.clone()).with_proxy_protocol(proxies))
             }
             None => None,
         };
@@ -281,6 +291,20 @@ fn grpc_options(settings: &Settings, service: &'static str) -> grpc::ListenerOpt
         max_connections: grpc.max_connections.0,
         grace: settings.node.shutdown_grace,
         ..grpc::ListenerOptions::default()
+    }
+}
+
+/// The proxies whose connections to a port begin with a PROXY header.
+fn proxies(settings: &Settings, port: ProxiedPort) -> anyhow::Result<TrustedProxies> {
+    let web = &settings.web;
+    if !web.proxy_protocol.is_empty() && web.trusted_proxies.0.is_empty() {
+        anyhow::bail!(
+            "`web.proxy_protocol` believes nobody: name the proxies with `web.trusted_proxies`, or set it to `none`"
+        );
+    }
+    match web.proxy_protocol.has(port) {
+        true => Ok(compose::trusted_proxies(settings)?),
+        false => Ok(TrustedProxies::default()),
     }
 }
 

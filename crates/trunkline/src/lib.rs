@@ -4,6 +4,7 @@
 //! into typed settings, [`serve`] is the life of a node from its data directory to its last line in the log.
 
 mod announce;
+mod bounds;
 pub mod build_info;
 pub mod cli;
 mod commands;

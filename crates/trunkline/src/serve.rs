@@ -13,7 +13,7 @@ use crate::compose::Platform;
 use crate::config::{self, Layers, Settings};
 use crate::data_dir::DataDir;
 use crate::doors::{Certificates, CoapDoors, HttpDoors, MqttDoors};
-use crate::{compose, doors, logging, open_files, signals};
+use crate::{bounds, doors, logging, open_files, signals};
 
 /// Runs the node until it is told to stop.
 pub(crate) fn run(layers: &Layers) -> anyhow::Result<()> {
@@ -78,7 +78,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     for listener in mqtt.plain.into_iter().chain(mqtt.tls) {
         serving.spawn(listener.serve(platform.engine.clone(), shutdown.clone()));
     }
-    let limits = compose::coap_limits(&settings);
+    let limits = bounds::coap_limits(&settings);
     if let Some(listener) = coap.plain {
         let (engine, stats) = (platform.engine.clone(), platform.coap.clone());
         serving.spawn(listener.serve(engine, limits.clone(), stats, shutdown.clone()));

@@ -32,6 +32,7 @@ mod listener;
 mod metrics;
 mod openapi;
 mod proxies;
+pub mod proxy_protocol;
 mod request_id;
 mod routes;
 

@@ -32,6 +32,8 @@ pub(crate) struct Work {
     unflushed: Vec<Arc<Session>>,
     /// Sessions whose queue is over its bound: the publisher must wait for them.
     pub(crate) full: Vec<Arc<Session>>,
+    /// The publisher is over its rate: it must wait so long.
+    pub(crate) until: Option<Instant>,
     /// What must be stored before anybody is told that the batch has been taken.
     pub(crate) batch: Batch,
 }
@@ -43,6 +45,7 @@ impl Work {
             tally: Tally::default(),
             unflushed: SPARE.with_borrow_mut(Vec::pop).unwrap_or_default(),
             full: Vec::new(),
+            until: None,
             batch: Batch::default(),
         }
     }

@@ -31,13 +31,24 @@ struct Taken {
 #[derive(Debug)]
 pub(crate) struct Place {
     handshakes: Arc<Handshakes>,
-    address: IpAddr,
+    /// `None`: the peer is a proxy that has not said yet whom it connects for.
+    address: Option<IpAddr>,
 }
 
 impl Handshakes {
     /// `most`: places in all; `most_of_one`: those of one address.
     pub(crate) fn new(most: usize, most_of_one: usize) -> Self {
         Self { most, most_of_one, taken: Lock::default() }
+    }
+
+    /// A place for a connection of which nobody knows yet where it comes from.
+    pub(crate) fn begin_unnamed(self: &Arc<Self>) -> Option<Place> {
+        let mut taken = self.taken.lock();
+        if taken.all >= self.most {
+            return None;
+        }
+        taken.all += 1;
+        Some(Place { handshakes: Arc::clone(self), address: None })
     }
 
     /// A place for a connection from `peer`; `None`: there is none for it.
@@ -53,7 +64,7 @@ impl Handshakes {
         }
         *of_one += 1;
         taken.all += 1;
-        Some(Place { handshakes: Arc::clone(self), address })
+        Some(Place { handshakes: Arc::clone(self), address: Some(address) })
     }
 }
 
@@ -61,10 +72,11 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.handshakes.taken.lock();
         taken.all -= 1;
-        if let Some(of_one) = taken.by_address.get_mut(&self.address) {
+        let Some(address) = &self.address else { return };
+        if let Some(of_one) = taken.by_address.get_mut(address) {
             *of_one -= 1;
             if *of_one == 0 {
-                taken.by_address.remove(&self.address);
+                taken.by_address.remove(address);
             }
         }
     }
@@ -91,6 +103,7 @@ mod tests {
         assert!(handshakes.begin(one).is_none(), "its part of the room is taken");
         let _third = handshakes.begin(other).unwrap();
         assert!(handshakes.begin(other).is_none(), "all of the room is taken");
+        assert!(handshakes.begin_unnamed().is_none());
         drop(first);
         assert!(handshakes.begin(other).is_some());
         assert_eq!(handshakes.taken.lock().by_address.len(), 2);

@@ -29,6 +29,7 @@ pub(crate) mod message;
 pub(crate) mod output;
 mod overflow;
 pub(crate) mod publish;
+pub(crate) mod rate;
 mod reader;
 mod registry;
 mod retain;
@@ -49,7 +50,7 @@ use std::{
 };
 
 use db::Db;
-use kernel::{Clock, Result, Rng};
+use kernel::{Clock, DomainId, Result, Rng};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -59,10 +60,11 @@ use self::commit::{Committer, Found};
 use self::expiry::Deadlines;
 use self::handshakes::Handshakes;
 use self::publish::Origin;
+use self::rate::Meters;
 use self::registry::Registry;
 use self::room::Rooms;
 use self::session::Shared;
-use crate::gate::{Gate, Identity};
+use crate::gate::{Gate, Identity, IdentityKey};
 use crate::limits::Limits;
 use crate::observer::{Event, Observer};
 use crate::stats::Stats;
@@ -85,6 +87,9 @@ pub(crate) struct Core {
     registry: Registry,
     rooms: Rooms,
     deadlines: Deadlines,
+    /// Rates of those who publish without a connection, and of domains.
+    callers: Meters<IdentityKey>,
+    domains: Meters<DomainId>,
     /// Set when the node goes down.
     pub(crate) closing: CancellationToken,
     /// The tasks of the connections.
@@ -131,6 +136,7 @@ impl Engine {
         let handshakes = Arc::new(Handshakes::new(limits.handshakes, limits.handshakes_per_address));
         let (committer, found) = stored.unzip();
         let last_session = found.as_ref().map_or(0, |found| found.last_session);
+        let (callers, domains) = (Meters::new(limits.rate), Meters::new(limits.domain_rate));
         let shared = Arc::new(Shared { limits, stats: Stats::default(), committer: committer.clone() });
         let core = Arc::new_cyclic(|myself| Core {
             myself: Weak::clone(myself),
@@ -143,6 +149,8 @@ impl Engine {
             registry: Registry::after(last_session),
             rooms: Rooms::default(),
             deadlines: Deadlines::default(),
+            callers,
+            domains,
             closing: CancellationToken::new(),
             connections: TaskTracker::new(),
             handshakes,
@@ -164,7 +172,7 @@ impl Engine {
     /// # Errors
     ///
     /// `Invalid` for a topic that is none or leads nowhere, `Denied` without the right to publish,
-    /// `Unavailable` when the gate cannot answer.
+    /// `Limited` above a rate, `Unavailable` when the gate cannot answer.
     pub async fn publish(
         &self,
         identity: &Identity,
@@ -172,7 +180,7 @@ impl Engine {
         publish: &Publish,
     ) -> Result<()> {
         let origin = Origin { identity, session: None, protocol };
-        Ok(self.0.publish_once(origin, publish).await?)
+        Ok(self.0.publish_metered(origin, publish).await?)
     }
 
     /// What has been counted so far.

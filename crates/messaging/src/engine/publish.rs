@@ -14,12 +14,13 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::{BoxFuture, join_all};
 use kernel::{ChannelId, DomainId, Error, Kind, Result as KernelResult};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Core;
 use super::commit::{self, Batch};
 use super::fanout::{Fanout, Work};
 use super::link::Close;
+use super::rate::{Meter, charge_all};
 use super::retain::Retained;
 use super::room::{Room, Targets};
 use super::session::Session;
@@ -40,6 +41,8 @@ pub(crate) enum Refusal {
     Denied,
     /// Nobody can say at the moment.
     Unavailable,
+    /// A rate is used up; it may come again after this time.
+    Limited(Duration),
 }
 
 /// Who a message comes from.
@@ -59,9 +62,16 @@ pub(crate) struct Ticket {
     room_generation: u64,
     session_generation: u64,
     targets: Arc<Targets>,
+    /// The rate of the domain.
+    meter: Option<Arc<Meter>>,
 }
 
 impl Ticket {
+    /// The rate of the domain, if it has one.
+    pub(crate) fn meter(&self) -> Option<&Meter> {
+        self.meter.as_deref()
+    }
+
     /// Whether nothing has been revoked since it was given.
     pub(crate) fn is_valid(&self, session: &Session) -> bool {
         self.room_generation == self.room.generation() && self.session_generation == session.generation()
@@ -162,7 +172,8 @@ impl Core {
         self.authorize(identity, &room, Action::Publish).await?;
         let targets = room.targets(&address.subtopic);
         let subtopic = address.subtopic.into();
-        Ok(Some(Ticket { room, subtopic, room_generation, session_generation, targets }))
+        let meter = self.domains.of(room.domain, Instant::now());
+        Ok(Some(Ticket { room, subtopic, room_generation, session_generation, targets, meter }))
     }
 
     /// Takes a message: keeps it if it is to be retained, and gives it to everybody who is to have it.
@@ -206,16 +217,55 @@ impl Core {
         fanout.deliver(&ticket.targets, work);
     }
 
-    /// Publishes one message of somebody who has no session here: HTTP, wills.
+    /// Publishes one message of somebody who has no session here and cannot be made to wait, within its rate.
+    pub(crate) async fn publish_metered(&self, origin: Origin<'_>, publish: &Publish) -> Result<(), Refusal> {
+        let meter = self.callers.of(origin.identity.key(), Instant::now());
+        let own = meter.as_deref();
+        // Also what is not allowed uses up the rate of who tries it.
+        self.within_rates([own, None], publish, Duration::ZERO)?;
+        let Some(mut ticket) = self.admit_counted(origin, publish).await? else { return Ok(()) };
+        self.within_rates([None, ticket.meter()], publish, Duration::ZERO)?;
+        self.publish_alone(&mut ticket, origin, publish).await
+    }
+
+    /// Charges a message; the moment before which its publisher should bring no other.
+    pub(crate) fn within_rates(
+        &self,
+        meters: [Option<&Meter>; 2],
+        publish: &Publish,
+        patience: Duration,
+    ) -> Result<Option<Instant>, Refusal> {
+        if meters.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let stats = &self.shared.stats;
+        match charge_all(meters, publish.topic.len() + publish.payload.len(), Instant::now(), patience) {
+            // Who cannot be made to wait is not; the next one will find the bucket full.
+            Ok(until) => Ok(until.filter(|_| !patience.is_zero())),
+            Err(wait) => {
+                count(if publish.qos == QoS::AtMostOnce { &stats.dropped_rate } else { &stats.refused_rate });
+                Err(Refusal::Limited(wait))
+            }
+        }
+    }
+
+    /// Publishes a will.
     pub(crate) async fn publish_once(&self, origin: Origin<'_>, publish: &Publish) -> Result<(), Refusal> {
-        let topic = publish.topic.as_str();
-        let admitted = self.admit(origin, topic).await.inspect_err(|refusal| {
+        let Some(mut ticket) = self.admit_counted(origin, publish).await? else { return Ok(()) };
+        self.publish_alone(&mut ticket, origin, publish).await
+    }
+
+    /// Gives a ticket for a message, and counts that there is none.
+    pub(crate) async fn admit_counted(
+        &self,
+        origin: Origin<'_>,
+        publish: &Publish,
+    ) -> Result<Option<Ticket>, Refusal> {
+        self.admit(origin, publish.topic.as_str()).await.inspect_err(|refusal| {
             if *refusal == Refusal::Denied {
                 count(&self.shared.stats.denied);
             }
-        })?;
-        let Some(mut ticket) = admitted else { return Ok(()) };
-        self.publish_alone(&mut ticket, origin, publish).await
+        })
     }
 
     /// Takes one message, and returns when it is stored and its subscribers have room.
@@ -281,6 +331,7 @@ impl Refusal {
         match self {
             Self::Malformed(_) => ReasonCode::TOPIC_NAME_INVALID,
             Self::Unknown | Self::Denied => ReasonCode::NOT_AUTHORIZED,
+            Self::Limited(_) => ReasonCode::QUOTA_EXCEEDED,
             Self::Unavailable => ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR,
         }
     }
@@ -292,6 +343,7 @@ impl From<Refusal> for Error {
             Refusal::Malformed(malformed) => Self::invalid(format!("failed to publish : {malformed}")),
             Refusal::Unknown => Self::invalid("failed to publish : failed to resolve channel route"),
             Refusal::Denied => Self::denied(),
+            Refusal::Limited(wait) => Self::limited("too many messages, send fewer in a second", wait),
             Refusal::Unavailable => Self::unavailable("the gate gave no answer"),
         }
     }

@@ -28,7 +28,8 @@ use super::disconnect::Departure;
 use super::inflight::Last;
 use super::link::{Close, Link};
 use super::output::OwnerOnly;
-use super::publish::{Origin, Refusal, Ticket};
+use super::publish::{Origin, Ticket};
+use super::rate::Meter;
 use super::session::Session;
 use super::subscribe::Owed;
 use super::{Core, Engine};
@@ -234,6 +235,7 @@ impl Reader {
             session: Arc::clone(&self.session),
             identity: self.identity.clone(),
             protocol,
+            meter: Meter::new(self.core.shared.limits.rate, Instant::now()),
             known: None,
         }
     }
@@ -311,11 +313,12 @@ pub struct Publisher {
     session: Arc<Session>,
     identity: Identity,
     protocol: &'static str,
+    meter: Option<Meter>,
     known: Option<(Text, Ticket)>,
 }
 
 impl Publisher {
-    /// Publishes one message; returns like [`Engine::publish`], with the same errors.
+    /// Publishes one message; returns like [`Engine::publish`]. Over a rate it waits, except with QoS 0.
     ///
     /// # Errors
     ///
@@ -327,16 +330,18 @@ impl Publisher {
             self.known.take_if(|(topic, ticket)| *topic != publish.topic || !ticket.is_valid(&self.session));
         drop(known);
         if self.known.is_none() {
-            let admitted = self.core.admit(origin, publish.topic.as_str()).await.inspect_err(|refusal| {
-                if *refusal == Refusal::Denied {
-                    count(&self.core.shared.stats.denied);
-                }
-            })?;
-            let Some(ticket) = admitted else { return Ok(()) };
+            let Some(ticket) = self.core.admit_counted(origin, publish).await? else { return Ok(()) };
             self.known = Some((publish.topic.detached(), ticket));
         }
         let Some((_, ticket)) = &mut self.known else { return Ok(()) };
-        Ok(self.core.publish_alone(ticket, origin, publish).await?)
+        let patience = if publish.qos == QoS::AtMostOnce { Duration::ZERO } else { Duration::MAX };
+        let until = self.core.within_rates([self.meter.as_ref(), ticket.meter()], publish, patience)?;
+        self.core.publish_alone(ticket, origin, publish).await?;
+        if let Some(until) = until {
+            count(&self.core.shared.stats.slowed);
+            tokio::time::sleep_until(until).await;
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::consume_budget;
 
@@ -156,11 +157,16 @@ impl Connection {
 
     /// A topic that has been admitted before; `None`: it has not, or something was revoked since.
     fn publish_known(&mut self, publish: &Publish, work: &mut Work) -> Option<Result<(), Refusal>> {
+        let patience = self.rate_patience(publish.qos);
         let ticket = self.topics.get_mut(&publish.topic)?;
         if !ticket.is_valid(&self.session) {
             return None;
         }
         let origin = Origin { identity: &self.identity, session: Some(&self.session), protocol: "mqtt" };
+        match self.core.within_rates([self.meter.as_deref(), ticket.meter()], publish, patience) {
+            Ok(until) => work.until = work.until.max(until),
+            Err(refusal) => return Some(Err(refusal)),
+        }
         self.core.accept(ticket, origin, publish, work);
         Some(Ok(()))
     }
@@ -172,15 +178,32 @@ impl Connection {
         self.session.flush(work.now);
         self.topics.remove(&publish.topic);
         let origin = Origin { identity: &self.identity, session: Some(&self.session), protocol: "mqtt" };
+        let patience = self.rate_patience(publish.qos);
+        // Also what is not allowed uses up the rate of who tries it.
+        let own = self.core.within_rates([self.meter.as_deref(), None], publish, patience)?;
+        work.until = work.until.max(own);
         let admitted = self.core.admit(origin, publish.topic.as_str()).await?;
         let Some(mut ticket) = admitted else { return Ok(()) };
-        self.core.accept(&mut ticket, origin, publish, work);
+        let of_domain = self.core.within_rates([None, ticket.meter()], publish, patience);
+        if let Ok(until) = of_domain {
+            work.until = work.until.max(until);
+            self.core.accept(&mut ticket, origin, publish, work);
+        }
         // A connection with more topics than are remembered asks for each of them now and then.
         if self.topics.len() >= self.core.shared.limits.topic_cache {
             self.topics.clear();
         }
         self.topics.insert(publish.topic.detached(), ticket);
-        Ok(())
+        of_domain.map(|_| ())
+    }
+
+    /// How long a message may make its publisher wait for its rate. MQTT 3 has no words for a refusal.
+    fn rate_patience(&self, qos: QoS) -> Duration {
+        match qos {
+            QoS::AtMostOnce => Duration::ZERO,
+            _ if self.link.version.is_v5() => self.core.shared.limits.rate_patience,
+            _ => Duration::MAX,
+        }
     }
 
     /// Tells the publisher how it went (reference 05 §4.2). MQTT 3 has no words for a refusal: the connection closes,
@@ -202,6 +225,8 @@ impl Connection {
                     count(&self.core.shared.stats.denied);
                 }
                 match refusal {
+                    // It is dropped, and counted.
+                    Refusal::Limited(_) if publish.qos == QoS::AtMostOnce => return Ok(()),
                     _ if !self.link.version.is_v5() => return Err(Exit::Told(refusal.reason())),
                     Refusal::Malformed(_) if publish.qos == QoS::AtMostOnce => {
                         return Err(Exit::Told(refusal.reason()));

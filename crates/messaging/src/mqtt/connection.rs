@@ -27,6 +27,7 @@ use crate::engine::fanout::Work;
 use crate::engine::link::{Close, Link};
 use crate::engine::output::recycle;
 use crate::engine::publish::Ticket;
+use crate::engine::rate::Meter;
 use crate::engine::session::Session;
 use crate::engine::subscribe::Owed;
 use crate::gate::Identity;
@@ -90,6 +91,8 @@ pub(super) struct Connection {
     pub(super) answers: Vec<u8>,
     /// The client wants reason strings.
     pub(super) explains: bool,
+    /// What the client may publish in a second; `None`: no limit.
+    pub(super) meter: Option<Box<Meter>>,
     /// Acknowledgements that wait until the batch is stored.
     pub(super) uncommitted: Vec<Uncommitted>,
     /// Told when it is.
@@ -126,6 +129,7 @@ pub(super) async fn serve(core: Arc<Core>, established: Established) {
         silence,
         expires_at,
     } = established;
+    let meter = Meter::new(core.shared.limits.rate, Instant::now()).map(Box::new);
     let mut connection = Connection {
         core,
         session,
@@ -135,6 +139,7 @@ pub(super) async fn serve(core: Arc<Core>, established: Established) {
         aliases: Vec::new(),
         answers: Vec::new(),
         explains,
+        meter,
         uncommitted: Vec::new(),
         commit: None,
         transport,
@@ -281,7 +286,7 @@ impl Connection {
             return Ok(());
         }
         self.handle(packet, work).await?;
-        if !work.full.is_empty() {
+        if !work.full.is_empty() || work.until.is_some() {
             self.begin_stall(work);
         }
         Ok(())
@@ -289,7 +294,19 @@ impl Connection {
 
     fn begin_stall(&mut self, work: &mut Work) {
         let full = std::mem::take(&mut work.full);
-        self.stall_for(full);
+        if !full.is_empty() {
+            self.stall_for(full);
+        }
+        if let Some(until) = work.until.take() {
+            count(&self.core.shared.stats.slowed);
+            let earlier = self.stall.take();
+            self.stall = Some(Box::pin(async move {
+                tokio::time::sleep_until(until).await;
+                if let Some(earlier) = earlier {
+                    earlier.await;
+                }
+            }));
+        }
     }
 
     fn stall_for(&mut self, full: Vec<Arc<Session>>) {

@@ -33,6 +33,7 @@ pub(super) const fn not_published(reason: ReasonCode) -> Option<&'static str> {
     Some(match reason {
         ReasonCode::NOT_AUTHORIZED => "there is no such channel, or no right to publish to it",
         ReasonCode::TOPIC_NAME_INVALID => NO_CHANNEL,
+        ReasonCode::QUOTA_EXCEEDED => "too many messages, send fewer in a second",
         ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR => NOBODY_KNOWS,
         _ => return None,
     })

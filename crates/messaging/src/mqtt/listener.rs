@@ -9,7 +9,9 @@ use std::{
 
 use tls::Certificate;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use web::{TrustedProxies, proxy_protocol};
 
 use super::transport::{ByteStream, Peer, Transport};
 use super::{connection, handshake};
@@ -29,6 +31,7 @@ pub struct Listener {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<tls::Server>,
+    proxies: TrustedProxies,
 }
 
 impl Listener {
@@ -45,13 +48,19 @@ impl Listener {
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, tls: None })
+        Ok(Self { listener, address, tls: None, proxies: TrustedProxies::default() })
     }
 
     /// Speaks TLS.
     #[must_use]
     pub fn with_tls(self, tls: tls::Server) -> Self {
         Self { tls: Some(tls), ..self }
+    }
+
+    /// Connections of these proxies begin with a PROXY header.
+    #[must_use]
+    pub fn with_proxy_protocol(self, proxies: TrustedProxies) -> Self {
+        Self { proxies, ..self }
     }
 
     /// The address that it listens on.
@@ -69,6 +78,9 @@ impl Listener {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
+                Ok((stream, peer)) if self.proxies.trusts(peer.ip()) => {
+                    introduce(&engine.0, stream, peer, self.tls.clone());
+                }
                 Ok((stream, peer)) => admit(&engine.0, stream, peer, self.tls.clone()),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -94,6 +106,26 @@ pub async fn serve_stream(
     let serving = serve(Arc::clone(core), Transport::owned(io), peer, place);
     // Its own task, so that the end of the node waits for it.
     let _ended = core.connections.spawn(serving).await;
+}
+
+/// Waits for a proxy to say whom it connects for, and goes on as if that one had connected.
+fn introduce(core: &Arc<Core>, mut stream: TcpStream, peer: SocketAddr, tls: Option<tls::Server>) {
+    let full = core.connections.len() >= core.shared.limits.connections;
+    let Some(place) = core.handshakes.begin_unnamed().filter(|_| !full) else {
+        return count(&core.shared.stats.refused);
+    };
+    let core_of_task = Arc::clone(core);
+    core.connections.spawn(async move {
+        let core = &core_of_task;
+        let header = timeout(core.shared.limits.handshake, proxy_protocol::origin(&mut stream, peer));
+        let Some(outcome) = core.closing.run_until_cancelled(header).await else { return };
+        drop(place);
+        match outcome {
+            Ok(Ok(origin)) => admit(core, stream, origin, tls),
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "a proxy has not said whom it connects for"),
+            Err(_) => tracing::debug!(%peer, "a proxy has not said whom it connects for in time"),
+        }
+    });
 }
 
 /// Starts the task of a connection, unless there are too many.

@@ -19,6 +19,8 @@ mod messages;
 mod node;
 mod observer;
 mod pressure;
+mod proxied;
+mod rates;
 mod readers;
 mod retained;
 mod rights;

@@ -12,6 +12,7 @@ mod example;
 mod file;
 mod grpc;
 mod policy;
+mod proxied;
 mod resolve;
 mod setting;
 mod settings;
@@ -35,6 +36,7 @@ pub use error::Problems;
 pub use example::example;
 pub use grpc::{Host, Pem};
 pub use policy::{Algorithms, CapabilityRule, DenyRule, PolicyLanguage, PolicySettings, SubjectsBy};
+pub use proxied::{ProxiedPort, ProxiedPorts};
 pub(crate) use setting::{Section, Setting};
 pub use settings::{
     AdminSettings, AuthSettings, CoapSettings, CompatPortSettings, GrpcSettings, LogSettings, MailSettings,

@@ -11,6 +11,7 @@ use kernel::Secret;
 use users::model::{Email, PersonName, Username};
 
 use super::grpc::{Host, Pem};
+use super::proxied::ProxiedPorts;
 use super::setting::settings;
 use super::value::{
     Address, ByteSize, ClientCertificates, CommonName, Count, DatabaseUrl, InstanceId, KeysAlgorithm,
@@ -412,6 +413,10 @@ settings! {
     /// Proxies in front of the node, as addresses or ranges such as `10.0.0.0/8`. From them alone `X-Forwarded-For` and
     /// `Forwarded` are believed, for the limits on attempts and the log. They must set the header themselves.
     trusted_proxies: Words = "none";
+
+    /// Ports on which connections of those proxies, and no others, begin with a PROXY header of version 1 or 2: `http`,
+    /// `https`, `mqtt`, `mqtts`, `compat`; `all` is all of them.
+    proxy_protocol: ProxiedPorts = "none";
 }
 
 settings! {
@@ -457,6 +462,19 @@ settings! {
 
     /// Most sessions of one client or user.
     max_sessions_per_identity: Count = "100";
+
+    /// Most messages in a second of one connection; over HTTP and CoAP of one client or user. Above it publishers of QoS 1
+    /// and 2 are slowed down, other messages are dropped or refused. Without it there is no limit.
+    max_messages_per_second: Option<Count> = "";
+
+    /// Most bytes in a second, topics and payloads, with the same consequence.
+    max_bytes_per_second: Option<ByteSize> = "";
+
+    /// Most messages in a second of all publishers of a domain together, with the same consequence.
+    max_domain_messages_per_second: Option<Count> = "";
+
+    /// Most bytes in a second of all publishers of a domain together, with the same consequence.
+    max_domain_bytes_per_second: Option<ByteSize> = "";
 
     /// Longest topic or filter.
     max_topic: ByteSize = "1KiB";

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::App;
+use crate::{App, TrustedProxies, proxy_protocol};
 
 /// What one listener allows.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub struct ListenerOptions {
     pub grace: Duration,
     /// Whether connections are encrypted; they are not.
     pub encryption: Encryption,
+    /// Proxies whose connections begin with a PROXY header; none.
+    pub proxy_protocol: TrustedProxies,
 }
 
 /// Whether connections of a listener are encrypted.
@@ -98,6 +100,7 @@ impl Default for ListenerOptions {
             max_connections: 10_000,
             grace: Duration::from_secs(5),
             encryption: Encryption::Off,
+            proxy_protocol: TrustedProxies::default(),
         }
     }
 }
@@ -186,15 +189,25 @@ impl Listener {
 
 /// Serves one connection, after the handshake of TLS where there is one. Whoever says nothing is cut.
 async fn serve_stream(
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
     app: App,
     options: ListenerOptions,
     shutdown: CancellationToken,
 ) {
     let service = options.service;
-    let begun = timeout(options.header_timeout, options.encryption.of(&stream)).await;
-    let Ok(Ok(tls)) = begun else { return };
+    let begun = timeout(options.header_timeout, async {
+        let peer = match options.proxy_protocol.trusts(peer.ip()) {
+            true => proxy_protocol::origin(&mut stream, peer).await?,
+            false => peer,
+        };
+        Ok::<_, io::Error>((peer, options.encryption.of(&stream).await?))
+    });
+    let (peer, tls) = match begun.await {
+        Ok(Ok(begun)) => begun,
+        Ok(Err(error)) => return tracing::debug!(%peer, %error, "a connection has not begun as it should"),
+        Err(_) => return,
+    };
     let Some(tls) = tls else {
         let connection = Connection { peer, tls: false, service };
         return connection::serve(stream, connection, ClientCertificate(None), app, options, shutdown).await;

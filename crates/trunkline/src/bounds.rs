@@ -1,10 +1,8 @@
 //! The bounds of the message plane, as the operator has set them.
 
-use std::num::NonZeroU64;
-
 use messaging::{Limits, Rate};
 
-use crate::config::{ByteSize, Count, Settings};
+use crate::config::Settings;
 
 /// What is not a setting keeps its default.
 pub(crate) fn coap_limits(settings: &Settings) -> coap::Limits {
@@ -43,18 +41,12 @@ pub(crate) fn limits(settings: &Settings) -> Limits {
         handshakes_per_address: messaging.max_handshakes_per_address.0,
         retained_messages: messaging.retained_messages.0,
         retained_bytes: messaging.retained_bytes.0,
-        rate: rate(messaging.max_messages_per_second, messaging.max_bytes_per_second),
-        domain_rate: rate(messaging.max_domain_messages_per_second, messaging.max_domain_bytes_per_second),
+        rate: Rate { messages: messaging.max_messages_per_second.0, bytes: messaging.max_bytes_per_second.0 },
+        domain_rate: Rate {
+            messages: messaging.max_domain_messages_per_second.0,
+            bytes: messaging.max_domain_bytes_per_second.0,
+        },
         shutdown: settings.node.shutdown_grace,
         ..Limits::default()
-    }
-}
-
-/// A limit that is not set is none.
-fn rate(messages: Option<Count>, bytes: Option<ByteSize>) -> Rate {
-    let number = |number: usize| NonZeroU64::new(number as u64);
-    Rate {
-        messages: messages.and_then(|count| number(count.0)),
-        bytes: bytes.and_then(|size| number(size.0)),
     }
 }

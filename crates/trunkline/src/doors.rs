@@ -112,7 +112,8 @@ impl HttpDoors {
         let mut policy = Vec::new();
         for (service, port) in settings.policy_ports() {
             let address = address.with_port(port);
-            match bind_any(&address, |at| Listener::bind(at, options(service, settings.tls.plain))).await {
+            let bind = |at| Listener::bind(at, options(service, settings.tls.plain, &of_compat));
+            match bind_any(&address, bind).await {
                 Ok(listener) => policy.push(listener),
                 Err(error) => closed.push(format!("{port} of {service} ({error})")),
             }

@@ -13,6 +13,7 @@ mod file;
 mod grpc;
 mod policy;
 mod proxied;
+mod rate;
 mod resolve;
 mod setting;
 mod settings;
@@ -37,6 +38,7 @@ pub use example::example;
 pub use grpc::{Host, Pem};
 pub use policy::{Algorithms, CapabilityRule, DenyRule, PolicyLanguage, PolicySettings, SubjectsBy};
 pub use proxied::{ProxiedPort, ProxiedPorts};
+pub use rate::PerSecond;
 pub(crate) use setting::{Section, Setting};
 pub use settings::{
     AdminSettings, AuthSettings, CoapSettings, CompatPortSettings, GrpcSettings, LogSettings, MailSettings,

@@ -12,6 +12,7 @@ use users::model::{Email, PersonName, Username};
 
 use super::grpc::{Host, Pem};
 use super::proxied::ProxiedPorts;
+use super::rate::PerSecond;
 use super::setting::settings;
 use super::value::{
     Address, ByteSize, ClientCertificates, CommonName, Count, DatabaseUrl, InstanceId, KeysAlgorithm,
@@ -464,17 +465,17 @@ settings! {
     max_sessions_per_identity: Count = "100";
 
     /// Most messages in a second of one connection; over HTTP and CoAP of one client or user. Above it publishers of QoS 1
-    /// and 2 are slowed down, other messages are dropped or refused. Without it there is no limit.
-    max_messages_per_second: Option<Count> = "";
+    /// and 2 are slowed down, other messages are dropped or refused. `none` = no limit.
+    max_messages_per_second: PerSecond = "none";
 
     /// Most bytes in a second, topics and payloads, with the same consequence.
-    max_bytes_per_second: Option<ByteSize> = "";
+    max_bytes_per_second: PerSecond = "none";
 
     /// Most messages in a second of all publishers of a domain together, with the same consequence.
-    max_domain_messages_per_second: Option<Count> = "";
+    max_domain_messages_per_second: PerSecond = "none";
 
     /// Most bytes in a second of all publishers of a domain together, with the same consequence.
-    max_domain_bytes_per_second: Option<ByteSize> = "";
+    max_domain_bytes_per_second: PerSecond = "none";
 
     /// Longest topic or filter.
     max_topic: ByteSize = "1KiB";

@@ -13,7 +13,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
-use web::{App, Listener, ListenerOptions};
+use web::{App, Listener, ListenerOptions, TrustedProxies};
 
 use crate::sample::{Sample, app, info, routes};
 
@@ -140,4 +140,32 @@ async fn a_head_that_does_not_end_is_refused() {
     assert!(answer.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&answer));
     shutdown.cancel();
     serving.await.unwrap();
+}
+
+/// What `/whoami` says to somebody who begins with `first`, on a port that believes `trusted`.
+async fn whoami(trusted: &str, first: &[u8]) -> String {
+    let proxy_protocol = TrustedProxies::new(vec![trusted.parse().unwrap()]);
+    let options = ListenerOptions { proxy_protocol, ..ListenerOptions::default() };
+    let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), options).await.unwrap();
+    let (address, shutdown) = (listener.local_addr(), CancellationToken::new());
+    let serving = tokio::spawn(listener.serve(app(), shutdown.clone()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(first).await.unwrap();
+    stream.write_all(b"GET /whoami HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    // A connection that is cut may end with a reset.
+    let _ended = stream.read_to_string(&mut answer).await;
+    shutdown.cancel();
+    serving.await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_proxy_says_whom_it_connects_for_and_nobody_else_is_believed() {
+    let header = b"PROXY TCP4 192.0.2.7 198.51.100.1 40000 443\r\n";
+    assert!(whoami("127.0.0.1", header).await.contains("\"loopback\":false"));
+    assert!(whoami("127.0.0.1", b"PROXY UNKNOWN\r\n").await.contains("\"loopback\":true"));
+    assert_eq!(whoami("127.0.0.1", b"").await, "", "a proxy must begin with a header");
+    assert!(whoami("192.0.2.0/24", b"").await.contains("\"loopback\":true"));
+    assert!(whoami("192.0.2.0/24", header).await.starts_with("HTTP/1.1 400"));
 }

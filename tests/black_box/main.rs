@@ -22,6 +22,7 @@ mod crash;
 mod grpc;
 mod http_publish;
 mod locked_out;
+mod losses;
 mod mail;
 mod nats;
 mod platform;

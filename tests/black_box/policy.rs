@@ -74,6 +74,48 @@ impl Service {
     }
 }
 
+/// The guide.
+pub(crate) fn guide() -> String {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/policy.md");
+    fs::read_to_string(file).unwrap()
+}
+
+/// The blocks of a page in one language.
+pub(crate) fn blocks<'a>(page: &'a str, language: &'a str) -> impl Iterator<Item = &'a str> {
+    let parts = page.split("```").skip(1).step_by(2);
+    parts
+        .filter_map(|block| block.split_once('\n'))
+        .filter(move |(named, _)| *named == language)
+        .map(|(_, text)| text)
+}
+
+#[test]
+fn the_example_of_the_guide_holds_with_a_local_issuer() {
+    let guide = guide();
+    let (rules, cases) = (blocks(&guide, "json").next().unwrap(), blocks(&guide, "yaml").next().unwrap());
+    let service = Service::start();
+    let directory = service.directory.path();
+    fs::write(directory.join("celine.json"), rules).unwrap();
+    fs::write(directory.join("cases.yaml"), cases).unwrap();
+    let cases = directory.join("cases.yaml");
+    let (status, text) = Launch::command(&["policy", "test", cases.to_str().unwrap()]).run();
+    assert!(status.success() && text.contains("2 cases hold"), "{text}");
+
+    let token = service.service("svc-dash", "mqtt.read");
+    let acl = |topic: &str, acc: u8| {
+        let request = curl::Request::new("POST", &service.url("/mqtt/acl"));
+        let request = request.header("Authorization", &format!("Bearer {token}"));
+        request.json(&json!({"topic": topic, "acc": acc})).send().status
+    };
+    assert_eq!(acl("celine/digital-twin/#", 4), 200);
+    assert_eq!(acl("celine/#", 4), 403);
+    assert_eq!(acl("celine/digital-twin/x", 2), 403);
+    let metrics = curl::Request::new("GET", &service.url("/metrics")).send().body;
+    for counted in ["policy_decisions_total", "policy_requests_total", "policy_cache_misses_total"] {
+        assert!(metrics.contains(counted), "{counted} in {metrics}");
+    }
+}
+
 #[test]
 fn the_commands_of_the_document_work_as_they_are_written() {
     let service = Service::start();

@@ -28,6 +28,64 @@ struct Plugin {
 const DOCUMENTED: Plugin =
     Plugin { backend: "http", method: "POST", params_mode: "form", response_mode: "status" };
 
+impl Plugin {
+    fn configuration(self) -> String {
+        let Self { backend, method, params_mode, response_mode } = self;
+        let query = if response_mode == "text" { "?response=text" } else { "" };
+        let method_option = if backend == "jwt" { "jwt_http_method" } else { "http_method" };
+        let option = |name: &str, value: &str| format!("auth_opt_{backend}_{name} {value}\n");
+        [
+            format!("listener 1883\nauth_plugin x\nauth_opt_backends {backend}\n"),
+            option("host", "policy-service"),
+            option("port", "8009"),
+            option("getuser_uri", &format!("/mqtt/user{query}")),
+            option("aclcheck_uri", &format!("/mqtt/acl{query}")),
+            option("superuser_uri", &format!("/mqtt/superuser{query}")),
+            option("params_mode", params_mode),
+            option("response_mode", response_mode),
+            format!("auth_opt_{method_option} {method}\n"),
+        ]
+        .concat()
+    }
+}
+
+/// `mosquitto.conf` of the CELINE documentation, without its second listener, which needs certificates.
+const CELINE: &str = "\
+# Listener
+listener 1883
+protocol mqtt
+
+# Auth plugin
+auth_plugin /usr/lib/mosquitto-go-auth.so
+
+# HTTP backend
+auth_opt_backends http
+auth_opt_http_host policy-service
+auth_opt_http_port 8009
+
+# Endpoints
+auth_opt_http_getuser_uri /mqtt/user
+auth_opt_http_aclcheck_uri /mqtt/acl
+auth_opt_http_superuser_uri /mqtt/superuser
+
+# HTTP options
+auth_opt_http_method POST
+auth_opt_http_content_type application/json
+auth_opt_http_timeout 5
+
+# Pass JWT in Authorization header
+auth_opt_http_params_mode form
+auth_opt_http_with_tls false
+
+# Caching (optional)
+auth_opt_cache true
+auth_opt_cache_type redis
+auth_opt_cache_host redis
+auth_opt_cache_port 6379
+auth_opt_auth_cache_seconds 300
+auth_opt_acl_cache_seconds 300
+";
+
 /// A broker with the plugin.
 struct Broker {
     process: Process,
@@ -37,21 +95,29 @@ struct Broker {
 
 impl Broker {
     fn start(service: &Service, asking: Plugin) -> Self {
-        let Plugin { backend, method, params_mode, response_mode } = asking;
+        Self::configured(service, &asking.configuration())
+    }
+
+    /// As a configuration says, but on a free port, with our plugin, and asking `service`.
+    fn configured(service: &Service, configuration: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let plugin = plugin(directory.path());
         let port = ports::free();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         // Started by root it would become a user who may not read this directory.
-        let configuration = format!(
-            "user root\nlistener {port} 127.0.0.1\nallow_anonymous false\nlog_dest stderr\nlog_type all\nplugin {}\n\
-             plugin_opt_backend {backend}\nplugin_opt_host 127.0.0.1\nplugin_opt_port {}\n\
-             plugin_opt_params_mode {params_mode}\nplugin_opt_method {method}\nplugin_opt_response_mode {response_mode}\n",
-            plugin.display(),
-            service.address.port(),
-        );
+        let mut text = "user root\nlog_dest stderr\nlog_type all\n".to_owned();
+        for line in configuration.lines() {
+            text += &match line.split_once(' ') {
+                Some(("listener", _)) => format!("listener {port} 127.0.0.1"),
+                Some(("auth_plugin", _)) => format!("auth_plugin {}", plugin.display()),
+                Some((option, "policy-service")) => format!("{option} 127.0.0.1"),
+                Some((option, "8009")) => format!("{option} {}", service.address.port()),
+                _ => line.to_owned(),
+            };
+            text.push('\n');
+        }
         let file = directory.path().join("mosquitto.conf");
-        fs::write(&file, configuration).unwrap();
+        fs::write(&file, text).unwrap();
         // Debian installs it where only root's path looks.
         let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new("mosquitto");
@@ -119,6 +185,32 @@ fn clients_of_a_mosquitto_do_what_the_rules_allow_and_nothing_else() {
             twin.end();
             dashboard.end();
         }
+    }
+}
+
+#[test]
+fn the_configurations_of_the_guide_and_of_the_celine_documentation_work_as_they_are_written() {
+    let service = Service::start();
+    let (writer, reader) = (service.service("w", "mqtt.write"), service.service("r", "mqtt.read"));
+    let guide = crate::policy::guide();
+    let of_guide = crate::policy::blocks(&guide, "").filter(|block| block.starts_with("listener 1883"));
+    let all: Vec<&str> = of_guide.chain([CELINE]).collect();
+    assert_eq!(all.len(), 3);
+    for configuration in all {
+        let broker = Broker::configured(&service, configuration);
+        let backend = if configuration.contains("backends jwt") { "jwt" } else { "http" };
+        let login = |name, token| {
+            let (username, password) = credentials(backend, name, token);
+            broker.login(username, password, Version::V311)
+        };
+        let mut dashboard = Probe::connect(Library::Paho, &login("r", &reader), &[]);
+        assert_eq!(dashboard.subscribe(1, "celine/digital-twin/events/#"), "1");
+        mosquitto::try_subscribe(&login("r", &reader), "celine/#", &[]).wait_for_log("128");
+        let topic = "celine/digital-twin/events/pump/pump-001";
+        assert_eq!(mosquitto::publish(&login("w", &writer), topic, 1, "running", &[]).code, 0);
+        dashboard.message("running");
+        let outcome = mosquitto::publish(&login("w", "no-token"), topic, 1, "x", &[]);
+        assert_ne!(outcome.code, 0, "{}", outcome.log);
     }
 }
 

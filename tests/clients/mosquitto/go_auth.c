@@ -1,8 +1,7 @@
 /* A plugin for Mosquitto that asks a policy service byte for byte what mosquitto-go-auth asks it: its `http` backend and
  * its `jwt` backend in remote mode, in each method, with JSON or form bodies, and in each response mode, without a cache.
- *
- *   plugin_opt_backend http|jwt       plugin_opt_host HOST               plugin_opt_port PORT
- *   plugin_opt_method POST|PUT|GET    plugin_opt_params_mode json|form   plugin_opt_response_mode status|text|json
+ * It takes that plugin's own options (auth_opt_backends, auth_opt_http_host, auth_opt_jwt_getuser_uri, ...); of those about its
+ * cache, TLS and time limits it knows nothing.
  *
  * As there, an empty user name or password is refused before anybody is asked, and a superuser is not asked about topics. */
 
@@ -22,8 +21,9 @@
 #define BUFFER 65536
 
 static mosquitto_plugin_id_t *identifier;
-static const char *host = "127.0.0.1", *port = "8009", *backend = "http", *method = "POST";
+static const char *backend = "http", *host = "127.0.0.1", *port = "8009", *method = "POST";
 static const char *params_mode = "json", *response_mode = "status";
+static const char *getuser_uri = "/", *aclcheck_uri = "/", *superuser_uri = NULL;
 
 /* Percent-encoding as Go's url.Values.Encode does it: a space becomes a plus. */
 static void add_form(char *out, const char *name, const char *value) {
@@ -87,16 +87,15 @@ static enum answer meaning(int status, const char *body) {
 	return GRANTED;
 }
 
-/* Sends one request. An address may carry a query, as in the plugin's own options. */
+/* Sends one request to an address as it is configured. */
 static enum answer ask(const char *path, const char *body, const char *token) {
 	static char request[2 * BUFFER], answer[BUFFER];
 	int is_form = !strcmp(params_mode, "form"), status = 0;
-	const char *query = strcmp(response_mode, "text") ? "" : "?response=text";
 	/* The http backend posts a form whatever it is told. */
 	const char *verb = is_form && strcmp(backend, "jwt") ? "POST" : method;
 	char *end = request, *answered = NULL;
 	enum answer outcome = FAILED;
-	end += sprintf(end, "%s %s%s HTTP/1.1\r\nHost: %s:%s\r\n", verb, path, query, host, port);
+	end += sprintf(end, "%s %s HTTP/1.1\r\nHost: %s:%s\r\n", verb, path, host, port);
 	/* In form mode Go's client names itself. */
 	if (is_form) {
 		end += sprintf(end, "User-Agent: Go-http-client/1.1\r\n");
@@ -142,7 +141,7 @@ static int on_login(int event, void *data, void *unused) {
 	if (!login->username || !login->password || !*login->username || !*login->password) return MOSQ_ERR_AUTH;
 	body[0] = 0;
 	if (!strcmp(backend, "jwt")) {
-		return answered(ask("/mqtt/user", is_form_mode() ? "" : "null", login->username), MOSQ_ERR_AUTH);
+		return answered(ask(getuser_uri, is_form_mode() ? "" : "null", login->username), MOSQ_ERR_AUTH);
 	}
 	const char *clientid = mosquitto_client_id(login->client);
 	if (is_form_mode()) {
@@ -155,20 +154,22 @@ static int on_login(int event, void *data, void *unused) {
 		add_json(body, "username", login->username, 0);
 		strcat(body, "}");
 	}
-	return answered(ask("/mqtt/user", body, NULL), MOSQ_ERR_AUTH);
+	return answered(ask(getuser_uri, body, NULL), MOSQ_ERR_AUTH);
 }
 
 static int is_superuser(const char *username) {
 	static char body[BUFFER];
 	body[0] = 0;
-	if (!strcmp(backend, "jwt")) return ask("/mqtt/superuser", is_form_mode() ? "" : "null", username) == GRANTED;
+	/* Without an address nobody is asked. */
+	if (!superuser_uri) return 0;
+	if (!strcmp(backend, "jwt")) return ask(superuser_uri, is_form_mode() ? "" : "null", username) == GRANTED;
 	if (is_form_mode()) {
 		add_form(body, "username", username);
 	} else {
 		add_json(body, "username", username, 0);
 		strcat(body, "}");
 	}
-	return ask("/mqtt/superuser", body, NULL) == GRANTED;
+	return ask(superuser_uri, body, NULL) == GRANTED;
 }
 
 static int on_topic(int event, void *data, void *unused) {
@@ -197,7 +198,7 @@ static int on_topic(int event, void *data, void *unused) {
 		if (!is_jwt) add_json(body, "username", username, 0);
 		strcat(body, "}");
 	}
-	return answered(ask("/mqtt/acl", body, is_jwt ? username : NULL), MOSQ_ERR_ACL_DENIED);
+	return answered(ask(aclcheck_uri, body, is_jwt ? username : NULL), MOSQ_ERR_ACL_DENIED);
 }
 
 int mosquitto_plugin_version(int count, const int *versions) {
@@ -207,19 +208,29 @@ int mosquitto_plugin_version(int count, const int *versions) {
 	return -1;
 }
 
+/* An option of this backend: `http_host` of the http backend, `jwt_host` of the jwt backend. */
+static void take(const char **place, const char *name, struct mosquitto_opt *options, int count) {
+	char key[64];
+	snprintf(key, sizeof key, "%s_%s", backend, name);
+	for (int i = 0; i < count; i++) {
+		if (!strcmp(options[i].key, key)) *place = strdup(options[i].value);
+	}
+}
+
 int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **data, struct mosquitto_opt *options, int count) {
 	(void)data;
 	identifier = id;
 	for (int i = 0; i < count; i++) {
-		char *value = strdup(options[i].value);
-		if (!strcmp(options[i].key, "backend")) backend = value;
-		else if (!strcmp(options[i].key, "host")) host = value;
-		else if (!strcmp(options[i].key, "port")) port = value;
-		else if (!strcmp(options[i].key, "method")) method = value;
-		else if (!strcmp(options[i].key, "params_mode")) params_mode = value;
-		else if (!strcmp(options[i].key, "response_mode")) response_mode = value;
-		else free(value);
+		if (!strcmp(options[i].key, "backends")) backend = strdup(options[i].value);
 	}
+	take(&host, "host", options, count);
+	take(&port, "port", options, count);
+	take(&method, strcmp(backend, "jwt") ? "method" : "http_method", options, count);
+	take(&params_mode, "params_mode", options, count);
+	take(&response_mode, "response_mode", options, count);
+	take(&getuser_uri, "getuser_uri", options, count);
+	take(&aclcheck_uri, "aclcheck_uri", options, count);
+	take(&superuser_uri, "superuser_uri", options, count);
 	mosquitto_callback_register(id, MOSQ_EVT_BASIC_AUTH, on_login, NULL, NULL);
 	return mosquitto_callback_register(id, MOSQ_EVT_ACL_CHECK, on_topic, NULL, NULL);
 }

@@ -69,7 +69,7 @@ pub struct Limits {
     pub retained_bytes: usize,
     /// Sessions of the node, connected or not. 200,000.
     pub sessions: usize,
-    /// Sessions of one client or user, connected or not. 100.
+    /// Sessions of one client or user, connected or not; readers that do not speak MQTT have none of these. 100.
     pub sessions_per_identity: usize,
     /// Longest life of a session without a connection, in seconds; MQTT 3 sessions that are not clean get it.
     /// 24 h (reference 05 §4.2).

@@ -118,7 +118,10 @@ impl Core {
                 earlier => {
                     let limits = &self.shared.limits;
                     let full = self.shared.stats.sessions.load(Relaxed) >= limits.sessions as u64
-                        || sessions.len() >= limits.sessions_per_identity;
+                        || (!newcomer.ends_with_rights
+                            && sessions.len() >= limits.sessions_per_identity
+                            && sessions.values().filter(|session| !session.is_read_inside()).count()
+                                >= limits.sessions_per_identity);
                     if earlier.is_none() && full {
                         if sessions.is_empty() {
                             shard.remove(&newcomer.identity.key());
@@ -135,10 +138,13 @@ impl Core {
 
         self.settle(aftermath);
         self.shared.stats.connections.fetch_add(1, Relaxed);
-        self.observe(|| Event::Connected {
-            identity: session.identity,
-            client_id: session.client_id.as_str(),
-        });
+        // A reader has no client of a protocol that could connect: what it does is to subscribe.
+        if !link.ends_with_rights {
+            self.observe(|| Event::Connected {
+                identity: session.identity,
+                client_id: session.client_id.as_str(),
+            });
+        }
         Ok((session, link))
     }
 

@@ -64,10 +64,12 @@ impl Core {
             }
         }
         self.settle(aftermath);
-        self.observe(|| Event::Disconnected {
-            identity: session.identity,
-            client_id: session.client_id.as_str(),
-        });
+        if !link.ends_with_rights {
+            self.observe(|| Event::Disconnected {
+                identity: session.identity,
+                client_id: session.client_id.as_str(),
+            });
+        }
         self.shared.stats.connections.fetch_sub(1, Relaxed);
     }
 

@@ -184,6 +184,11 @@ impl Session {
         self.state.lock().link.clone()
     }
 
+    /// Whether it is that of a reader inside the process (`reader.rs`), which has it only as long as its connection.
+    pub(crate) fn is_read_inside(&self) -> bool {
+        self.state.lock().link.as_ref().is_some_and(|link| link.ends_with_rights)
+    }
+
     /// Offers a QoS 0 message, encoded for the version of the connection by `frame`. Not kept without a connection.
     pub(crate) fn offer_now(
         &self,

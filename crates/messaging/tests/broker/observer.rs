@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use kernel::Clock;
 use messaging::wire::{QoS, ReasonCode, Version};
-use messaging::{Engine, Event, Limits, Observer};
+use messaging::{Engine, Event, Identity, Limits, Observer, Reading};
 
 use crate::gate::{Plant, TestGate};
 use crate::{Broker, becomes};
@@ -48,8 +48,17 @@ async fn an_observer_sees_what_happens_in_its_order() {
     client.publish(&broker.topic("/a/b"), "hello", QoS::AtMostOnce).await;
     client.delivery().await;
     client.unsubscribe(&broker.topic("/#")).await;
+    let identity = Identity::Client { client: broker.plant.clients[1], domain: broker.plant.domain };
+    let mut reader = broker.engine.attach_reader(broker.engine.epoch(), &identity, "ws").unwrap().unwrap();
+    reader.subscribe(&broker.topic(""), Reading::default()).await.unwrap();
+    drop(reader);
     client.disconnect(ReasonCode::SUCCESS).await;
     becomes("the disconnect", &broker.engine.stats().connections, 0).await;
+
+    // The name of a reader is random; nothing has connected.
+    let mut lines = diary.0.lock().unwrap().clone();
+    let of_reader: Vec<String> = lines.extract_if(.., |line| line.starts_with("ws:")).collect();
+    assert!(matches!(of_reader.as_slice(), [line] if line.ends_with(" subscribed ")), "{of_reader:?}");
 
     let expected = [
         "device-0 connected",
@@ -58,5 +67,5 @@ async fn an_observer_sees_what_happens_in_its_order() {
         "device-0 unsubscribed #",
         "device-0 disconnected",
     ];
-    assert_eq!(*diary.0.lock().unwrap(), expected);
+    assert_eq!(lines, expected);
 }

@@ -227,3 +227,19 @@ async fn nothing_is_left_of_a_reader_that_is_gone_and_the_node_waits_for_those_t
     let late = broker.engine.attach_reader(broker.engine.epoch(), &broker.identity(0).await, "test");
     assert_eq!(late.unwrap_err().kind(), Kind::Unavailable);
 }
+
+#[tokio::test]
+async fn readers_take_no_place_of_the_sessions_of_their_identity() {
+    let broker = Broker::with(|limits| limits.sessions_per_identity = 1).await;
+    let mut readers = Vec::new();
+    for _ in 0..3 {
+        readers.push(broker.reader(0, "", SAFE).await);
+    }
+    let device = broker.client(Version::V5, 0).await;
+    readers.push(broker.reader(0, "", SAFE).await);
+    let second =
+        messaging::wire::Connect { client_id: Text::from("second"), ..broker.plant.connect(Version::V5, 0) };
+    let (_refused, connack) = crate::client::Client::connect(broker.address, second).await;
+    assert_eq!(connack.reason, messaging::wire::ReasonCode::QUOTA_EXCEEDED);
+    drop(device);
+}

@@ -1,8 +1,10 @@
-//! After kill -9 in the middle of a load every acknowledged message arrives; with QoS 2 exactly once.
+//! Every acknowledged message arrives, with QoS 2 exactly once: after kill -9 in the middle of a load, and at a subscriber
+//! that is slower than its fifty publishers.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use testkit::mosquitto::Version;
+use testkit::mosquitto::{self, Version};
 use testkit::{Storage, wait_until};
 
 use crate::platform::Platform;
@@ -53,11 +55,7 @@ fn every_acknowledged_message_survives_kill_9_for_a_subscriber_that_is_away() {
                     second.message(&format!(" {number}-{last}"));
                 }
             }
-            let mut times: HashMap<String, usize> = HashMap::new();
-            for message in second.messages() {
-                let payload = message.rsplit(' ').next().unwrap_or_default().to_owned();
-                *times.entry(payload).or_default() += 1;
-            }
+            let times = times(&second);
             for (number, &count) in promised.iter().enumerate() {
                 for message in 0..count {
                     let payload = format!("{number}-{message}");
@@ -70,4 +68,60 @@ fn every_acknowledged_message_survives_kill_9_for_a_subscriber_that_is_away() {
             }
         }
     }
+}
+
+#[test]
+fn fifty_publishers_lose_nothing_to_a_subscriber_that_reads_nothing_for_a_while() {
+    const CROWD: usize = 50;
+    const EACH: usize = 6;
+    for storage in Storage::ALL {
+        for qos in [1, 2] {
+            let platform = Platform::start(storage);
+            let channel = platform.channel("boiler");
+            let subscriber = platform.connected_device("recorder", &channel);
+            let device = platform.connected_device("device", &channel);
+            let mut slow = Probe::connect(Library::Paho, &platform.login(&subscriber, Version::V5), &LASTS);
+            slow.subscribe(qos, &platform.topic(&channel, "/#"));
+            slow.pause();
+
+            let acknowledged = AtomicUsize::new(0);
+            std::thread::scope(|scope| {
+                for number in 0..CROWD {
+                    let (platform, device, channel) = (&platform, &device, &channel);
+                    let acknowledged = &acknowledged;
+                    scope.spawn(move || {
+                        let login = platform.login(device, Version::V5);
+                        let topic = platform.topic(channel, &format!("/{number}"));
+                        for message in 0..EACH {
+                            let payload = format!("{number}-{message}");
+                            let outcome = mosquitto::publish(&login, &topic, qos, &payload, &[]);
+                            assert_eq!(outcome.code, 0, "{}", outcome.log);
+                            acknowledged.fetch_add(1, SeqCst);
+                        }
+                    });
+                }
+                wait_until("half of them are acknowledged", || acknowledged.load(SeqCst) >= CROWD * EACH / 2);
+                slow.go_on();
+            });
+
+            for number in 0..CROWD {
+                slow.message(&format!(" {number}-{}", EACH - 1));
+            }
+            let times = times(&slow);
+            assert_eq!(times.len(), CROWD * EACH, "{storage:?}, QoS {qos}");
+            if qos == 2 {
+                assert!(times.values().all(|&times| times == 1), "{storage:?}: {times:?}");
+            }
+        }
+    }
+}
+
+/// How often each payload came.
+fn times(probe: &Probe) -> HashMap<String, usize> {
+    let mut times = HashMap::new();
+    for message in probe.messages() {
+        let payload = message.rsplit(' ').next().unwrap_or_default().to_owned();
+        *times.entry(payload).or_default() += 1;
+    }
+    times
 }

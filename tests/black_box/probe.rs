@@ -96,6 +96,16 @@ impl Probe {
         self.process.wait();
     }
 
+    /// Reads nothing more and says nothing until [`Probe::go_on`].
+    pub(crate) fn pause(&self) {
+        self.process.signal("STOP");
+    }
+
+    /// Goes on after [`Probe::pause`].
+    pub(crate) fn go_on(&self) {
+        self.process.signal("CONT");
+    }
+
     /// Waits for the first event of that kind and returns what follows its name.
     #[track_caller]
     pub(crate) fn event(&self, kind: &str) -> String {

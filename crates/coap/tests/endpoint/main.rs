@@ -54,21 +54,17 @@ impl Scene {
     async fn with(change: impl FnOnce(&mut Limits)) -> Self {
         let mut limits = Limits::default();
         change(&mut limits);
-        Self::of(limits, false).await
+        Self::of(limits, messaging::Limits::default(), false).await
     }
 
     /// The same over DTLS.
     async fn secured() -> Self {
-        Self::of(Limits::default(), true).await
+        Self::of(Limits::default(), messaging::Limits::default(), true).await
     }
 
-    async fn of(limits: Limits, is_secured: bool) -> Self {
+    async fn of(limits: Limits, of_engine: messaging::Limits, is_secured: bool) -> Self {
         let gate = Arc::new(TestGate::new());
-        let engine = Engine::new(
-            Arc::clone(&gate) as Arc<dyn messaging::Gate>,
-            Clock::system(),
-            messaging::Limits::default(),
-        );
+        let engine = Engine::new(Arc::clone(&gate) as Arc<dyn messaging::Gate>, Clock::system(), of_engine);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, stop, stats) =
             (listener.local_addr(), CancellationToken::new(), Arc::<Stats>::default());

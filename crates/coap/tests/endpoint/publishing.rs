@@ -154,3 +154,18 @@ async fn a_gate_that_takes_long_gives_an_acknowledgement_first_and_the_answer_la
     assert_eq!((code(&answer).as_str(), answer.get_token()), ("2.01", [9].as_slice()));
     device.answer(&answer, MessageType::Acknowledgement).await;
 }
+
+#[tokio::test]
+async fn whoever_is_over_the_rate_is_told_when_to_come_back() {
+    let rate = messaging::Rate { messages: std::num::NonZeroU64::new(1), bytes: None };
+    let of_engine = messaging::Limits { rate, ..messaging::Limits::default() };
+    let scene = Scene::of(coap::Limits::default(), of_engine, false).await;
+    let mut device = scene.device().await;
+    let path = scene.path("/a");
+    for _ in 0..2 {
+        assert_eq!(device.post(&path, "auth=secret", b"x").await, "2.01");
+    }
+    let answer = device.ask(request(RequestType::Post, &path, "auth=secret")).await;
+    assert_eq!(code(&answer), "4.29");
+    assert!(answer.get_first_option(CoapOption::MaxAge).is_some());
+}

@@ -176,3 +176,30 @@ async fn the_health_path_checks_the_credentials() {
     assert_eq!(broker.status(Post { path: format!("/http{path}"), ..broker.post("") }).await, 200);
     assert_eq!(broker.status(Post { path, authorization: "Client wrong", ..broker.post("") }).await, 401);
 }
+
+#[tokio::test]
+async fn whoever_is_over_the_rate_gets_429_and_when_to_come_back() {
+    let rate = messaging::Rate { messages: std::num::NonZeroU64::new(1), bytes: None };
+    let broker = Broker::with(|limits| limits.rate = rate).await;
+    for _ in 0..2 {
+        assert_eq!(broker.status(broker.post("")).await, 202);
+    }
+    let (status, body) = broker.answer(broker.post("")).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(body.contains("too many messages, send fewer in a second"), "{body}");
+
+    let info = AppInfo {
+        version: String::new(),
+        commit: String::new(),
+        build_time: String::new(),
+        instance_id: String::new(),
+    };
+    let app = App::new(vec![messaging::http::routes(broker.engine.clone())], info);
+    let request = Request::post(broker.post("").path)
+        .header("authorization", "Client secret")
+        .header("content-type", "application/json")
+        .body(Body::from("{}"))
+        .unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["retry-after"], "1");
+}

@@ -107,3 +107,51 @@ impl DecisionCache {
         (self.decisions.len(), self.options.size)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Reason, Subject, SubjectKind};
+
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000_000);
+
+    fn principal(life: Duration) -> Principal {
+        Principal::new(Subject::new(SubjectKind::Service, "s", [], []), NOW.after(life))
+    }
+
+    fn yes() -> Decision {
+        Decision::allowed(Reason::AllowedBy(1))
+    }
+
+    #[test]
+    fn it_holds_no_more_than_it_may_and_no_long_topics() {
+        let cache = DecisionCache::new(CacheOptions { size: 1000, ..CacheOptions::default() });
+        let principal = principal(Duration::from_secs(3600));
+        let remember = |topic: &str| {
+            let about = About { version: 1, principal: &principal, action: Action::Read, topic };
+            cache.put(&about, yes(), NOW);
+        };
+        for number in 0..5000 {
+            remember(&number.to_string());
+        }
+        let (size, most) = cache.size();
+        assert!(size > 0 && size <= most, "{size} of {most}");
+        cache.clear();
+        assert_eq!(cache.size().0, 0);
+        remember(&"x".repeat(MAX_TOPIC + 1));
+        assert_eq!(cache.size().0, 0);
+    }
+
+    #[test]
+    fn a_decision_ends_with_its_time_its_token_and_its_rules() {
+        let cache = DecisionCache::new(CacheOptions::default());
+        for (life, ends) in [(3600, 300), (60, 60)] {
+            let principal = principal(Duration::from_secs(life));
+            let about = |version| About { version, principal: &principal, action: Action::Read, topic: "a" };
+            cache.put(&about(1), yes(), NOW);
+            assert!(cache.get(&about(1), NOW.after(Duration::from_secs(ends - 1))).is_some());
+            assert!(cache.get(&about(1), NOW.after(Duration::from_secs(ends))).is_none());
+            assert!(cache.get(&about(2), NOW).is_none());
+        }
+    }
+}

@@ -227,6 +227,18 @@ async fn an_issuer_is_asked_where_its_keys_are() {
     assert_eq!(jwks.fetches(), 1);
 }
 
+#[tokio::test]
+async fn each_of_several_issuers_signs_with_its_own_keys_alone() {
+    let (own, others) = (key("k"), key("k"));
+    let second = Issuer::start([others.clone()]);
+    let world = World::new(&[&own], |options| options.issuers.push(second.url()));
+    let of_second = second.claims(START, &json!({"sub": "u-2"}));
+    assert_eq!(world.verify(&own.sign(&world.claims())).await.unwrap().subject.id, "u-1");
+    assert_eq!(world.verify(&others.sign(&of_second)).await.unwrap().subject.id, "u-2");
+    assert!(is_invalid(&world.verify(&own.sign(&of_second)).await));
+    assert!(is_invalid(&world.verify(&others.sign(&world.claims())).await));
+}
+
 #[test]
 fn secrets_are_no_public_keys() {
     let clock = Clock::manual(Timestamp::from_micros(0));

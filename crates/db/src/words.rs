@@ -18,7 +18,7 @@ use std::{
     },
 };
 
-/// The most bytes that PostgreSQL takes as one notification, less room for the mark of [`pieces`].
+/// The most bytes that PostgreSQL takes as one notification, less room for the mark of [`Said::pieces`].
 const PIECE: usize = 7_900;
 /// The most bytes that one transaction may have to say; with more, its topics are told that everything has changed.
 const MOST: usize = 256 << 10;

@@ -27,6 +27,10 @@ impl Scene {
     }
 
     fn with(client_certs: &str, common_name: &str) -> Self {
+        Self::of(client_certs, "optional", common_name)
+    }
+
+    fn of(client_certs: &str, https_client_certs: &str, common_name: &str) -> Self {
         let authority = Authority::new();
         authority.sign("server");
         let launch = Launch::on(Storage::Sqlite)
@@ -34,6 +38,7 @@ impl Scene {
             .env("TRUNKLINE_TLS_SERVER_KEY", &authority.path("server.key"))
             .env("TRUNKLINE_TLS_CLIENT_CA_CERTS", &authority.path("ca.crt"))
             .env("TRUNKLINE_TLS_CLIENT_CERTS", client_certs)
+            .env("TRUNKLINE_TLS_HTTPS_CLIENT_CERTS", https_client_certs)
             .env("TRUNKLINE_TLS_COMMON_NAME", common_name)
             .env("TRUNKLINE_TLS_HTTPS", "127.0.0.1:0")
             .env("TRUNKLINE_TLS_MQTTS", "127.0.0.1:0");
@@ -202,6 +207,17 @@ fn https_has_its_own_port_and_the_front_door_speaks_both() {
     let mut nobody = scene.curl(&message);
     nobody.wait();
     assert!(nobody.log().trim().ends_with("401"), "{}", nobody.log());
+}
+
+#[test]
+fn https_asks_for_a_certificate_where_the_operator_wants_it() {
+    let scene = Scene::of("optional", "required", "id");
+    let url = format!("https://{}/health", scene.platform.server.https());
+    let (cert, key) = (scene.authority.path("device.crt"), scene.authority.path("device.key"));
+    assert!(scene.curl(&["--fail", "--cert", &cert, "--key", &key, &url]).wait().success());
+    assert!(!scene.curl(&["--fail", &url]).wait().success());
+    // The port of MQTT has a setting of its own.
+    assert_eq!(scene.mosquitto(&scene.login(Version::V311), None), 0);
 }
 
 #[test]

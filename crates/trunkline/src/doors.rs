@@ -44,7 +44,7 @@ impl Certificates {
             client_authorities: tls.client_ca_certs.as_ref().map(|pem| pem.source().clone()),
             clients,
         };
-        let clients = match tls.client_certs {
+        let clients = |asked| match asked {
             ClientCertificates::Optional => tls::Clients::Optional,
             ClientCertificates::Required => tls::Clients::Required,
         };
@@ -57,8 +57,8 @@ impl Certificates {
             })
         };
         Ok(Some(Self {
-            http: load(tls::Clients::Optional, &["h2", "http/1.1"]).await?,
-            mqtt: load(clients, &[]).await?,
+            http: load(clients(tls.https_client_certs), &["h2", "http/1.1"]).await?,
+            mqtt: load(clients(tls.client_certs), &[]).await?,
         }))
     }
 

@@ -135,8 +135,11 @@ settings! {
     client_ca_certs: Option<Pem> = ""
         ["NGINX_SERVER_CLIENT_CA", "HTTP_ADAPTER_CLIENT_CA_CERTS", "MQTT_ADAPTER_CLIENT_CA_FILE"];
 
-    /// Whether MQTT clients must show one, where there are authorities: `required` or `optional`. HTTP never demands it.
+    /// Whether MQTT clients must show one, where there are authorities: `required` or `optional`.
     client_certs: ClientCertificates = "required";
+
+    /// The same for HTTPS and what comes over it, such as secure WebSockets: browsers have none, so it is not asked for.
+    https_client_certs: ClientCertificates = "optional";
 
     /// What the common name of a client's certificate is: the client's `id`, or its `secret` as SuperMQ's devices have it.
     common_name: CommonName = "id";

@@ -172,8 +172,9 @@ impl Context {
         let permission = self.access.permissions().get(operation).ok_or_else(|| {
             Error::internal(format!("the operation `{operation}` has no permission in the table"))
         })?;
-        if !self.access.graph().check(subject, permission, object).await? {
-            return Err(self.refusal(subject, object).await?);
+        let decides = object.decided_by();
+        if !self.access.graph().check(subject, permission, decides).await? {
+            return Err(self.refusal(subject, decides).await?);
         }
         let domain = Object::domain(object.in_domain());
         if takes_domain_admin(operation) && !self.access.graph().check(subject, "admin", domain).await? {

@@ -38,6 +38,8 @@ pub enum Account<'a> {
     Nobody(&'a str),
     /// A client.
     Client(ClientId),
+    /// A device that fetches its configuration by this id, whether there is one or not.
+    Device(&'a str),
     /// The registration of users by themselves.
     Registration,
     /// Mails with a link to a new password, to this address in lower case.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kernel::{ChannelId, ClientId, DomainId, GroupId};
+use kernel::{ChannelId, ClientId, ConfigId, DomainId, GroupId};
 use uuid::Uuid;
 
 /// A thing in a domain, or a domain itself: what an operation is asked for.
@@ -32,6 +32,17 @@ impl Object {
     /// A group that is said to be in `domain`.
     pub const fn group(domain: DomainId, id: GroupId) -> Self {
         Self { kind: GroupId::KIND, id: id.uuid(), domain }
+    }
+
+    /// What a device of `domain` fetches. It has no relations of its own.
+    pub const fn config(domain: DomainId, id: ConfigId) -> Self {
+        Self { kind: ConfigId::KIND, id: id.uuid(), domain }
+    }
+
+    /// The thing whose relations say who may do something with this one: itself, or its domain where it has none.
+    #[must_use]
+    pub fn decided_by(self) -> Self {
+        if self.kind == ConfigId::KIND { Self::domain(self.domain) } else { self }
     }
 
     /// A thing of a kind that is known only at run time, by the schema's word for it, said to be in `domain`.

@@ -104,6 +104,8 @@ pub(crate) const fn kind_of(entity: &str) -> &str {
         b"groups" => "group",
         b"clients" => "client",
         b"channels" => "channel",
+        // What devices fetch has no relations of its own: the domain decides.
+        b"bootstrap" => "domain",
         _ => entity,
     }
 }

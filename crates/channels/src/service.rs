@@ -52,14 +52,32 @@ impl Channels {
     /// that the caller may not add to.
     pub async fn create(&self, cx: &Context, domain: DomainId, new: Vec<NewChannel>) -> Result<Vec<Channel>> {
         let permit = self.entries.authorize_create(cx, domain, &new).await?;
-        let mut rows = Vec::with_capacity(new.len());
-        for new in new {
-            let channel =
-                Channel { entry: new.entry.build(domain, &permit, self.access().rng())?, route: new.route };
-            let route = channel.route.as_ref().map_or(Val::Null, Val::from);
-            rows.push((channel, vec![("route", route)]));
-        }
+        let rows = self.built(domain, &permit, new)?;
         self.entries.create(cx, domain, permit, rows).await
+    }
+
+    /// As [`Channels::create`], in the transaction of a use case that makes other things, too, and has authorized this.
+    pub async fn create_in(
+        &self,
+        tx: &mut Tx,
+        domain: DomainId,
+        permit: &Permit,
+        new: Vec<NewChannel>,
+        request: &str,
+    ) -> Result<Vec<Channel>> {
+        let rows = self.built(domain, permit, new)?;
+        self.entries.create_in(tx, domain, permit, rows, request).await
+    }
+
+    /// New channels with their columns.
+    fn built(&self, domain: DomainId, permit: &Permit, new: Vec<NewChannel>) -> Result<Vec<Rowed>> {
+        let build = |new: NewChannel| {
+            let channel =
+                Channel { entry: new.entry.build(domain, permit, self.access().rng())?, route: new.route };
+            let route = channel.route.as_ref().map_or(Val::Null, Val::from);
+            Ok((channel, vec![("route", route)]))
+        };
+        new.into_iter().map(build).collect()
     }
 
     /// The channels of a domain that the caller may see.
@@ -91,31 +109,42 @@ impl Channels {
         let permit = self
             .authorize_both(cx, domain, &wanted, operations::CONNECT, clients::operations::CONNECT)
             .await?;
-        let (access, request) = (self.access().clone(), Arc::clone(&cx.request().id));
+        let (channels, request) = (self.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
-                let channels = held(tx, domain, &wanted).await?;
-                let clients = Clients::statuses(tx, domain, wanted.clients()).await?;
-                if channels.len() < wanted.channels().len() || clients.len() < wanted.clients().len() {
-                    return Err(Error::not_found());
+                if channels.connect_in(tx, domain, &wanted, &permit, &request).await? {
+                    return Ok(());
                 }
-                let mut statuses = channels.iter().map(|c| c.1).chain(clients.iter().map(|c| c.1));
-                if statuses.any(|status| status != Status::Enabled) {
-                    return Err(Error::unprocessable(
-                        "failed to create entity, a channel or client is not enabled",
-                    ));
-                }
-                let made = connections::connect(tx, domain, &wanted).await?;
-                if made.is_empty() {
-                    return Err(Error::conflict("entity already exists"));
-                }
-                for made in &made {
-                    access.emit(tx, events::connected(domain, made, &permit, &request)).await?;
-                }
-                Ok(())
+                Err(Error::conflict("entity already exists"))
             })
         })
         .await
+    }
+
+    /// As [`Channels::connect`], in the transaction of a use case that has authorized it at both ends. Says whether
+    /// anything is new.
+    pub async fn connect_in(
+        &self,
+        tx: &mut Tx,
+        domain: DomainId,
+        wanted: &Connections,
+        permit: &Permit,
+        request: &str,
+    ) -> Result<bool> {
+        let channels = held(tx, domain, wanted).await?;
+        let clients = Clients::statuses(tx, domain, wanted.clients()).await?;
+        if channels.len() < wanted.channels().len() || clients.len() < wanted.clients().len() {
+            return Err(Error::not_found());
+        }
+        let mut statuses = channels.iter().map(|c| c.1).chain(clients.iter().map(|c| c.1));
+        if statuses.any(|status| status != Status::Enabled) {
+            return Err(Error::unprocessable("failed to create entity, a channel or client is not enabled"));
+        }
+        let made = connections::connect(tx, domain, wanted).await?;
+        for made in &made {
+            self.access().emit(tx, events::connected(domain, made, permit, request)).await?;
+        }
+        Ok(!made.is_empty())
     }
 
     /// Disconnects clients from channels, also on open connections. Emits `channel.disconnect` for each channel, with what
@@ -124,17 +153,27 @@ impl Channels {
         let permit = self
             .authorize_both(cx, domain, &wanted, operations::DISCONNECT, clients::operations::DISCONNECT)
             .await?;
-        let (access, request) = (self.access().clone(), Arc::clone(&cx.request().id));
+        let (channels, request) = (self.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
-            Box::pin(async move {
-                held(tx, domain, &wanted).await?;
-                for (domain, taken) in connections::disconnect(tx, domain, &wanted).await? {
-                    access.emit(tx, events::disconnected(domain, &taken, &permit, &request)).await?;
-                }
-                Ok(())
-            })
+            Box::pin(async move { channels.disconnect_in(tx, domain, &wanted, &permit, &request).await })
         })
         .await
+    }
+
+    /// As [`Channels::disconnect`], in the transaction of a use case that has authorized it at both ends.
+    pub async fn disconnect_in(
+        &self,
+        tx: &mut Tx,
+        domain: DomainId,
+        wanted: &Connections,
+        permit: &Permit,
+        request: &str,
+    ) -> Result<()> {
+        held(tx, domain, wanted).await?;
+        for (domain, taken) in connections::disconnect(tx, domain, wanted).await? {
+            self.access().emit(tx, events::disconnected(domain, &taken, permit, request)).await?;
+        }
+        Ok(())
     }
 
     /// The channel that topics of this domain call `route`; for the message plane, which authorizes by itself.
@@ -218,6 +257,9 @@ impl Channels {
         .await
     }
 }
+
+/// A new channel with the columns of its own.
+type Rowed = (Channel, Vec<(&'static str, Val)>);
 
 fn own_conditions(filter: Filter, query: &Query) -> Filter {
     match query.client {

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use access::{Access, Context, crypto};
-use db::{Filter, Val};
+use access::{Access, Context, Permit, crypto};
+use db::{Filter, Tx, Val};
 use kernel::{ClientId, DomainId, Error, Page, Result, Secret, Status};
 use registry::Entries;
 
@@ -56,6 +56,32 @@ impl Clients {
         new: Vec<NewClient>,
     ) -> Result<Vec<WithSecret>> {
         let permit = self.entries.authorize_create(cx, domain, &new).await?;
+        let (rows, secrets) = self.built(domain, &permit, new)?;
+        let created = self.entries.create(cx, domain, permit, rows).await?;
+        Ok(together(created, secrets))
+    }
+
+    /// As [`Clients::create`], in the transaction of a use case that makes other things, too, and has authorized this.
+    pub async fn create_in(
+        &self,
+        tx: &mut Tx,
+        domain: DomainId,
+        permit: &Permit,
+        new: Vec<NewClient>,
+        request: &str,
+    ) -> Result<Vec<WithSecret>> {
+        let (rows, secrets) = self.built(domain, permit, new)?;
+        let created = self.entries.create_in(tx, domain, permit, rows, request).await?;
+        Ok(together(created, secrets))
+    }
+
+    /// New clients with their columns, and their secrets in the same order.
+    fn built(
+        &self,
+        domain: DomainId,
+        permit: &Permit,
+        new: Vec<NewClient>,
+    ) -> Result<(Vec<Rowed>, Vec<Secret<String>>)> {
         let mut secrets = Vec::with_capacity(new.len());
         let mut rows = Vec::with_capacity(new.len());
         for new in new {
@@ -64,7 +90,7 @@ impl Clients {
                 None => crypto::fresh_secret()?,
             };
             let client = Client {
-                entry: new.entry.build(domain, &permit, self.access().rng())?,
+                entry: new.entry.build(domain, permit, self.access().rng())?,
                 identity: new.identity,
                 private_metadata: new.private_metadata.checked()?,
             };
@@ -72,24 +98,25 @@ impl Clients {
             rows.push((client, own));
             secrets.push(secret);
         }
-        let created = self.entries.create(cx, domain, permit, rows).await?;
-        Ok(created.into_iter().zip(secrets).map(|(client, secret)| WithSecret { client, secret }).collect())
+        Ok((rows, secrets))
+    }
+
+    /// A client of the domain with its secret, for a use case that has authorized viewing it.
+    pub async fn view_in(&self, tx: &mut Tx, domain: DomainId, id: ClientId) -> Result<Option<WithSecret>> {
+        let client = registry::store::get::<Client>(tx, domain, id).await?;
+        let Some((client, sealed)) = client.zip(store::sealed(tx, domain, id).await?) else {
+            return Ok(None);
+        };
+        let secret = self.access().sealer().open_text(&seal_context(id), &sealed)?;
+        Ok(Some(WithSecret { client, secret }))
     }
 
     /// One client with its secret. Denied without `view` on it.
     pub async fn view(&self, cx: &Context, domain: DomainId, id: ClientId) -> Result<WithSecret> {
         cx.authorize(operations::VIEW, access::Object::client(domain, id)).await?;
-        let found = cx
-            .read(move |tx| {
-                Box::pin(async move {
-                    let client = registry::store::get::<Client>(tx, domain, id).await?;
-                    Ok(client.zip(store::sealed(tx, domain, id).await?))
-                })
-            })
-            .await?;
-        let (client, sealed) = found.ok_or_else(Error::not_found)?;
-        let secret = self.access().sealer().open_text(&seal_context(id), &sealed)?;
-        Ok(WithSecret { client, secret })
+        let clients = self.clone();
+        let found = cx.read(move |tx| Box::pin(async move { clients.view_in(tx, domain, id).await })).await?;
+        found.ok_or_else(Error::not_found)
     }
 
     /// The clients of a domain that the caller may see.
@@ -205,7 +232,7 @@ impl Clients {
     /// Of these clients, those that are in `domain`, with their status, which stays until the transaction of the use
     /// case that asks ends.
     pub async fn statuses(
-        tx: &mut db::Tx,
+        tx: &mut Tx,
         domain: DomainId,
         ids: &[ClientId],
     ) -> Result<Vec<(ClientId, Status)>> {
@@ -234,6 +261,13 @@ impl Clients {
         let sealed = self.access().sealer().seal(&seal_context(id), secret.expose().as_bytes())?;
         Ok((digest, sealed))
     }
+}
+
+/// A new client with the columns of its own.
+type Rowed = (Client, Vec<(&'static str, Val)>);
+
+fn together(clients: Vec<Client>, secrets: Vec<Secret<String>>) -> Vec<WithSecret> {
+    clients.into_iter().zip(secrets).map(|(client, secret)| WithSecret { client, secret }).collect()
 }
 
 fn own_conditions(filter: Filter, query: &Query) -> Filter {

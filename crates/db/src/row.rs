@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use kernel::{
-    ChannelId, ClientId, DomainId, EntityId, Error, GroupId, Metadata, Name, Result, RoleId, Route, Status,
-    Tags, Timestamp, UserId,
+    ChannelId, ClientId, ConfigId, DomainId, EntityId, Error, GroupId, Metadata, Name, ProfileId, Result,
+    RoleId, Route, Status, Tags, Timestamp, UserId,
     id::{KeyId, PatId},
 };
 
@@ -242,7 +242,7 @@ macro_rules! parsed_from_text {
     )*};
 }
 
-parsed_from_text!(UserId DomainId GroupId ClientId ChannelId EntityId PatId KeyId RoleId Name Route);
+parsed_from_text!(UserId DomainId GroupId ClientId ChannelId EntityId PatId KeyId ConfigId ProfileId RoleId Name Route);
 
 const fn text(cell: Cell<'_>) -> Option<&str> {
     match cell {

@@ -1,8 +1,8 @@
 //! Values on their way into the database.
 
 use kernel::{
-    ChannelId, ClientId, DomainId, Error, GroupId, Metadata, Name, Result, RoleId, Route, Status, Tags,
-    Timestamp, UserId,
+    ChannelId, ClientId, ConfigId, DomainId, Error, GroupId, Metadata, Name, ProfileId, Result, RoleId,
+    Route, Status, Tags, Timestamp, UserId,
     id::{KeyId, PatId},
 };
 
@@ -113,7 +113,7 @@ macro_rules! from_ids {
     )*};
 }
 
-from_ids!(UserId DomainId GroupId ClientId ChannelId PatId KeyId);
+from_ids!(UserId DomainId GroupId ClientId ChannelId PatId KeyId ConfigId ProfileId);
 
 impl<const N: usize> From<&[u8; N]> for Val {
     fn from(bytes: &[u8; N]) -> Self {

@@ -89,6 +89,10 @@ ids! {
     PatId = "pat";
     /// An API key.
     KeyId = "key";
+    /// What a device fetches when it is started for the first time.
+    ConfigId = "bootstrap";
+    /// A template of such configurations.
+    ProfileId = "profile";
     /// A thing of any kind that has roles, where its kind is told by other means.
     EntityId = "entity";
 }

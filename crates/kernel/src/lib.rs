@@ -22,7 +22,9 @@ pub mod time;
 pub use change::Change;
 pub use clock::{Clock, Rng};
 pub use error::{Error, Kind, Result};
-pub use id::{ChannelId, ClientId, DomainId, EntityId, GroupId, KeyId, PatId, RoleId, UserId};
+pub use id::{
+    ChannelId, ClientId, ConfigId, DomainId, EntityId, GroupId, KeyId, PatId, ProfileId, RoleId, UserId,
+};
 pub use metadata::{Metadata, Tags};
 pub use name::{Name, Route};
 pub use nearest::nearest;

@@ -87,27 +87,37 @@ impl<T: Registered> Entries<T> {
         permit: Permit,
         new: Vec<(T, Vec<(&'static str, Val)>)>,
     ) -> Result<Vec<T>> {
-        let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
+        let (entries, request) = (self.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
-            Box::pin(async move {
-                if new.len() > 1 {
-                    // Each row takes places in several unique indexes, so that there is no order in which two requests
-                    // with the same ids and secrets could not wait for each other in a circle. They take turns.
-                    hierarchy::hold(tx, domain).await?;
-                }
-                let mut created = Vec::with_capacity(new.len());
-                for (thing, own) in new {
-                    add(tx, &access, &permit, &thing, own, &request).await?;
-                    created.push(thing);
-                }
-                if let Some(first) = created.first() {
-                    let came = tally::per_status(created.iter().map(|thing| thing.entry().status));
-                    store::count(tx, domain, first.entry().id, came).await?;
-                }
-                Ok(created)
-            })
+            Box::pin(async move { entries.create_in(tx, domain, &permit, new, &request).await })
         })
         .await
+    }
+
+    /// As [`Entries::create`], in the transaction of a use case that makes other things, too.
+    pub async fn create_in(
+        &self,
+        tx: &mut Tx,
+        domain: DomainId,
+        permit: &Permit,
+        new: Vec<(T, Vec<(&'static str, Val)>)>,
+        request: &str,
+    ) -> Result<Vec<T>> {
+        if new.len() > 1 {
+            // Each row takes places in several unique indexes, so that there is no order in which two requests
+            // with the same ids and secrets could not wait for each other in a circle. They take turns.
+            hierarchy::hold(tx, domain).await?;
+        }
+        let mut created = Vec::with_capacity(new.len());
+        for (thing, own) in new {
+            add(tx, &self.access, permit, &thing, own, request).await?;
+            created.push(thing);
+        }
+        if let Some(first) = created.first() {
+            let came = tally::per_status(created.iter().map(|thing| thing.entry().status));
+            store::count(tx, domain, first.entry().id, came).await?;
+        }
+        Ok(created)
     }
 
     /// One thing. Denied without `view` on it.

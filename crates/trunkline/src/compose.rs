@@ -8,6 +8,7 @@ use std::time::Duration;
 use access::{Access, Ground, crypto::MasterKey, identity::standalone::Standalone, roles};
 use anyhow::Context;
 use auth::{Auth, explain::Explain};
+use bootstrap::{Bootstrap, Cipher};
 use channels::Channels;
 use clients::Clients;
 use db::{Db, Migration};
@@ -49,6 +50,8 @@ pub struct Registry {
     pub clients: Clients,
     /// Channels and who is connected to them.
     pub channels: Channels,
+    /// What devices fetch when they are started for the first time.
+    pub bootstrap: Bootstrap,
 }
 
 /// The tables of all capabilities, in the order in which they are made.
@@ -60,6 +63,7 @@ pub const MIGRATIONS: &[&[Migration]] = &[
     groups::MIGRATIONS,
     clients::MIGRATIONS,
     channels::MIGRATIONS,
+    bootstrap::MIGRATIONS,
     messaging::MIGRATIONS,
 ];
 
@@ -69,6 +73,7 @@ const OPERATIONS: &[&[Operation]] = &[
     groups::operations::ALL,
     clients::operations::ALL,
     channels::operations::ALL,
+    bootstrap::operations::ALL,
     roles::DOMAINS.operations,
     roles::GROUPS.operations,
     roles::CLIENTS.operations,
@@ -81,17 +86,20 @@ impl Registry {
         ground: Ground,
         settings: access::Settings,
         rules: users::Settings,
+        cipher: Cipher,
     ) -> kernel::Result<Self> {
         ground.db.migrate(&MIGRATIONS.concat()).await?;
         let access = Access::open(ground, settings, &OPERATIONS.concat()).await?;
         access.on_leave(domains::invitations::on_leave)?;
+        let (clients, channels) = (Clients::new(access.clone()), Channels::new(access.clone()));
         Ok(Self {
             auth: Auth::new(access.clone()),
             users: Users::new(access.clone(), rules).on_purge(domains::invitations::on_purge),
             domains: Domains::new(access.clone()),
             groups: Groups::new(access.clone()),
-            clients: Clients::new(access.clone()),
-            channels: Channels::new(access.clone()),
+            bootstrap: Bootstrap::new(access.clone(), clients.clone(), channels.clone(), cipher),
+            clients,
+            channels,
             access,
         })
     }
@@ -119,6 +127,7 @@ impl Registry {
             (Capability::Groups, groups::http::routes(self.groups.clone())),
             (Capability::Clients, clients::http::routes(self.clients.clone())),
             (Capability::Channels, channels::http::routes(self.channels.clone())),
+            (Capability::Bootstrap, bootstrap::http::routes(self.bootstrap.clone())),
             (Capability::Domains, of_roles(roles::DOMAINS)),
             (Capability::Groups, of_roles(roles::GROUPS)),
             (Capability::Clients, of_roles(roles::CLIENTS)),
@@ -161,7 +170,9 @@ impl Platform {
         let Ground { db, outbox, clock, rng, .. } = &ground;
         let (db, outbox, clock, rng) = (db.clone(), outbox.clone(), clock.clone(), rng.clone());
         let bus = Bus::default();
-        let registry = Registry::open(ground, access_settings(settings), users_settings(settings)?).await?;
+        let registry =
+            Registry::open(ground, access_settings(settings), users_settings(settings)?, cipher(settings)?)
+                .await?;
         let generated_password = if settings.auth.standalone_id.is_none() {
             registry.users.ensure_admin(first_admin(settings)).await?
         } else {
@@ -183,6 +194,7 @@ impl Platform {
         Metrics::install()?;
         let brokers = Policy::open(settings.policy.options(logins), Some(members), clock.clone())?;
         tokio::spawn(members::forget(bus.subscribe(), brokers.clone()));
+        tokio::spawn(bootstrap::followup::run(bus.subscribe(), registry.bootstrap.clone()));
         let relay = Relay::start(db.clone(), outbox, bus, clock, outside.as_ref().map(Outside::outward));
         let background = Background::start(&registry.users);
         let (keys, stop) = (registry.auth.clone().tend_keys_for_ever(), shutdown.clone());
@@ -242,6 +254,15 @@ async fn open_ground(settings: &Settings, data: &DataDir) -> anyhow::Result<Grou
     Ok(Ground { db, outbox: Outbox::new(), master, clock: Clock::system(), rng: Rng::system() })
 }
 
+/// What secure bootstrap encrypts with.
+fn cipher(settings: &Settings) -> kernel::Result<Cipher> {
+    // What upstream has where none is set (reference 04 §3.1).
+    const KNOWN: &[u8] = b"12345678910111213141516171819202";
+    let set = settings.bootstrap.encrypt_key.as_ref().map(|key| key.expose().as_bytes().to_vec());
+    Cipher::new(Secret::new(set.unwrap_or_else(|| KNOWN.to_vec())))
+        .map_err(|error| kernel::Error::invalid(format!("`bootstrap.encrypt_key`: {error}")))
+}
+
 /// Gives an administrator a new password while no node uses the database.
 pub(crate) async fn rescue_admin(
     settings: &Settings,
@@ -250,7 +271,9 @@ pub(crate) async fn rescue_admin(
 ) -> anyhow::Result<Secret<String>> {
     let ground = open_ground(settings, data).await?;
     let db = ground.db.clone();
-    let registry = Registry::open(ground, access_settings(settings), users_settings(settings)?).await?;
+    let registry =
+        Registry::open(ground, access_settings(settings), users_settings(settings)?, cipher(settings)?)
+            .await?;
     let password = registry.users.rescue_admin(username).await?;
     db.close().await;
     Ok(password)

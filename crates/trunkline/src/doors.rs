@@ -367,9 +367,17 @@ mod tests {
             .with_flag("http", "--http", Some(http.to_string()))
             .with_flag("compat_ports.enabled", "", Some(compat.is_some().to_string()))
             .with_flag("compat_ports.auth", "", ports.or(Some("none".to_owned())));
-        for service in
-            ["users", "domains", "groups", "channels", "clients", "http_adapter", "policy", "ws_adapter"]
-        {
+        for service in [
+            "users",
+            "domains",
+            "groups",
+            "channels",
+            "clients",
+            "bootstrap",
+            "http_adapter",
+            "policy",
+            "ws_adapter",
+        ] {
             layers = layers.with_flag(
                 config::table().into_iter().find(|s| s.key == format!("compat_ports.{service}")).unwrap().key,
                 "",

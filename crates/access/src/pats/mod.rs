@@ -68,6 +68,7 @@ impl Ask {
             ("groups", "set_child_channel" | "remove_child_channel") => {
                 vec![other("channels", object.id_text()), own]
             }
+            ("bootstrap", _) if object.kind() == DomainId::KIND => vec![other("bootstrap", ANY.to_owned())],
             ("channels", "remove_parent_group") => {
                 vec![Self { operation: "set_parent_group".into(), ..own.clone() }, own]
             }

@@ -41,8 +41,9 @@ pub use proxied::{ProxiedPort, ProxiedPorts};
 pub use rate::PerSecond;
 pub(crate) use setting::{Section, Setting};
 pub use settings::{
-    AdminSettings, AuthSettings, CoapSettings, CompatPortSettings, GrpcSettings, LogSettings, MailSettings,
-    MessagingSettings, NatsSettings, NodeSettings, OAuthSettings, TlsSettings, UserSettings, WebSettings,
+    AdminSettings, AuthSettings, BootstrapSettings, CoapSettings, CompatPortSettings, GrpcSettings,
+    LogSettings, MailSettings, MessagingSettings, NatsSettings, NodeSettings, OAuthSettings, TlsSettings,
+    UserSettings, WebSettings,
 };
 pub use show::show;
 pub use source::Source;
@@ -82,6 +83,8 @@ pub struct Settings {
     pub users: UserSettings,
     /// Mails to users.
     pub mail: MailSettings,
+    /// What devices fetch.
+    pub bootstrap: BootstrapSettings,
     /// Logging in with an account of another provider.
     pub oauth: OAuthSettings,
     /// HTTP.
@@ -115,6 +118,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     AuthSettings::SECTION,
     UserSettings::SECTION,
     MailSettings::SECTION,
+    BootstrapSettings::SECTION,
     OAuthSettings::SECTION,
     WebSettings::SECTION,
     MessagingSettings::SECTION,
@@ -144,6 +148,7 @@ impl Settings {
             auth: Group::read(values)?,
             users: Group::read(values)?,
             mail: Group::read(values)?,
+            bootstrap: Group::read(values)?,
             oauth: Group::read(values)?,
             web: Group::read(values)?,
             messaging: Group::read(values)?,
@@ -241,6 +246,7 @@ impl Settings {
             ("groups", &ports.groups, only.serves(Capability::Groups)),
             ("channels", &ports.channels, only.serves(Capability::Channels)),
             ("clients", &ports.clients, only.serves(Capability::Clients)),
+            ("bootstrap", &ports.bootstrap, only.serves(Capability::Bootstrap)),
             ("http", &ports.http_adapter, only.serves(Capability::HttpAdapter)),
             ("ws", &ports.ws_adapter, only.serves(Capability::HttpAdapter)),
         ];

@@ -37,7 +37,7 @@ settings! {
     database_url: Option<DatabaseUrl> = "";
 
     /// Capabilities that this node serves: `auth`, `users`, `domains`, `groups`, `clients`, `channels`,
-    /// `http-adapter`, `mqtt`, `coap`, `policy`. `all` is all of them.
+    /// `bootstrap`, `http-adapter`, `mqtt`, `coap`, `policy`. `all` is all of them.
     only: Only = "all";
 
     /// Key that seals stored secrets: 64 hexadecimal digits. Without it one is made in the data directory.
@@ -100,6 +100,9 @@ settings! {
 
     /// Clients.
     clients: Ports = "9006,9000" ["CLIENTS_HTTP_PORT"] also "Clients_HTTP_PORT";
+
+    /// What devices fetch when they are started for the first time.
+    bootstrap: Ports = "9013" ["BOOTSTRAP_HTTP_PORT"];
 
     /// Publishing over HTTP.
     http_adapter: Ports = "8008" ["HTTP_ADAPTER_PORT"];
@@ -244,6 +247,15 @@ settings! {
 
     /// Most messages that wait for an observer; above it the oldest is dropped.
     max_waiting: Count = "128";
+}
+
+settings! {
+    /// What devices fetch when they are started for the first time.
+    BootstrapSettings in "bootstrap.";
+
+    /// Key of secure bootstrap: 16, 24 or 32 characters, the same in every device. Without it the one that SuperMQ and
+    /// Magistrala have, which everybody knows.
+    encrypt_key: Option<Secret<String>> = "" ["BOOTSTRAP_ENCRYPT_KEY"];
 }
 
 settings! {

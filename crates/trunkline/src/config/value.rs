@@ -381,7 +381,7 @@ words! {
 
 words! {
     /// A part of the platform that a node can serve.
-    Capability, "one of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, `http-adapter`, `mqtt`, `coap`, `policy`" {
+    Capability, "one of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, `bootstrap`, `http-adapter`, `mqtt`, `coap`, `policy`" {
         /// Signing keys (JWKS).
         Auth = "auth";
         /// Users and their tokens.
@@ -394,6 +394,8 @@ words! {
         Clients = "clients";
         /// Channels and connections.
         Channels = "channels";
+        /// What devices fetch when they are started for the first time.
+        Bootstrap = "bootstrap";
         /// Publishing over HTTP.
         HttpAdapter = "http-adapter" | "http_adapter" | "http";
         /// MQTT over TCP.
@@ -433,7 +435,7 @@ impl Only {
 
 impl Value for Only {
     const EXPECTED: &'static str = "a list of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, \
-                                    `http-adapter`, `mqtt`, `coap`, `policy`, or `all`";
+                                    `bootstrap`, `http-adapter`, `mqtt`, `coap`, `policy`, or `all`";
     const FORM: Form = Form::Words;
 
     fn parse(text: &str) -> Option<Self> {

@@ -11,6 +11,7 @@
 
 mod at_once;
 mod bodies;
+mod bootstrap;
 mod callouts;
 mod changes;
 mod channels;

@@ -17,7 +17,7 @@ use crate::{
 
 const LIST: &str = include_str!("operations.csv");
 
-const SERVICES: [&str; 6] = ["auth", "users", "domains", "groups", "clients", "channels"];
+const SERVICES: [&str; 7] = ["auth", "users", "domains", "groups", "clients", "channels", "bootstrap"];
 
 /// The rows of one service that are to be called.
 struct Tour {
@@ -87,6 +87,11 @@ impl Tour {
         let answer = caller.send(Method::from_bytes(method.as_bytes()).unwrap(), &path, body).await;
         assert_eq!(answer.status.as_u16(), row.status, "{operation}: {}", answer.text);
         answer.expect(row.status)
+    }
+
+    /// Notes a call whose answer is no JSON.
+    fn called(&mut self, operation: &str) {
+        self.rows.get_mut(operation).unwrap().called = true;
     }
 
     /// Nothing was left out.
@@ -333,6 +338,60 @@ both_databases! {
         let thing = "/{domainID}/clients/{clientID}";
         roles(&mut tour, &owner, thing, &one, ["read", "update"], &member.id).await;
         tour.call(&owner, "DELETE /{domainID}/clients/{clientID}", &one).await;
+        tour.end();
+    }
+
+    async fn the_bootstrap_service_answers_as_published(db: TestDb) {
+        let (plant, owner, domain, _) = tenant(db).await;
+        let mut tour = Tour::of("bootstrap");
+        tour.call(&plant.nobody(), "GET /health", &[]).await;
+        let id = [&*domain];
+        let profiles = "/{domainID}/clients/bootstrap/profiles";
+        let at = |method: &str, rest: &str| format!("{method} {profiles}{rest}");
+        let slots = json!([{"name": "mqtt_client", "type": "client", "required": true}]);
+        let new = json!({"name": "linux", "content_template": "{{ .Device.ID }}", "binding_slots": slots});
+        let profile = text(&tour.call_with(&owner, &at("POST", ""), &id, new).await["id"]);
+        tour.call_with(&owner, &at("POST", "/upload"), &id, json!({"name": "uploaded"})).await;
+        tour.call(&owner, &at("GET", ""), &id).await;
+        let one = [&*domain, &*profile];
+        tour.call(&owner, &at("GET", "/{profileID}"), &one).await;
+        tour.call(&owner, &at("GET", "/{profileID}/slots"), &one).await;
+        tour.call_with(&owner, &at("PATCH", "/{profileID}"), &one, json!({"description": "boxes"})).await;
+
+        let new = json!({"external_id": "33:52:77:99:43", "external_key": "223334fw2", "name": "gateway-a"});
+        let config = text(&tour.call_with(&owner, "POST /{domainID}/clients/configs", &id, new).await["id"]);
+        let this = [&*domain, &*config];
+        tour.call(&owner, "GET /{domainID}/clients/configs", &id).await;
+        tour.call(&owner, "GET /{domainID}/clients/configs/{configID}", &this).await;
+        let change = json!({"name": "gateway-b", "content": "{}"});
+        tour.call_with(&owner, "PATCH /{domainID}/clients/configs/{configID}", &this, change).await;
+        let certs = json!({"client_cert": "a", "client_key": "b", "ca_cert": "c"});
+        tour.call_with(&owner, "PATCH /{domainID}/clients/configs/certs/{configID}", &this, certs).await;
+        tour.call(&owner, "POST /{domainID}/clients/configs/{configID}/disable", &this).await;
+        tour.call(&owner, "POST /{domainID}/clients/configs/{configID}/enable", &this).await;
+
+        let enrolment = "/{domainID}/clients/bootstrap/enrollments/{configID}";
+        let at_enrolment = |method: &str, rest: &str| format!("{method} {enrolment}{rest}");
+        let assigned = json!({"profile_id": profile});
+        tour.call_with(&owner, &at_enrolment("PATCH", "/profile"), &this, assigned).await;
+        let client = owner.client(&domain, "box").await;
+        let bound = json!({"bindings": [{"slot": "mqtt_client", "type": "client", "resource_id": client}]});
+        tour.call_with(&owner, &at_enrolment("PUT", "/bindings"), &this, bound).await;
+        tour.call(&owner, &at_enrolment("GET", "/bindings"), &this).await;
+        tour.call(&owner, &at_enrolment("POST", "/bindings/refresh"), &this).await;
+        let stored = json!({"config_id": config});
+        tour.call_with(&owner, &at("POST", "/{profileID}/render-preview"), &one, stored).await;
+
+        let device = plant.nobody().as_device("223334fw2");
+        tour.call(&device, "GET /clients/bootstrap/{externalID}", &["33:52:77:99:43"]).await;
+        let secure = plant.nobody().as_device(&crate::bootstrap::encrypted("223334fw2"));
+        let path = "/clients/bootstrap/secure/33:52:77:99:43";
+        let answer = secure.get_bytes(path).await;
+        assert_eq!(answer.0, 200);
+        tour.called("GET /clients/bootstrap/secure/{externalID}");
+
+        tour.call(&owner, &at("DELETE", "/{profileID}"), &one).await;
+        tour.call(&owner, "DELETE /{domainID}/clients/configs/{configID}", &this).await;
         tour.end();
     }
 

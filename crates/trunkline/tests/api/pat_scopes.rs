@@ -54,6 +54,8 @@ impl Story {
             ("user", owner.id.clone()),
             ("pat", UNKNOWN.to_owned()),
             ("key", UNKNOWN.to_owned()),
+            ("config", UNKNOWN.to_owned()),
+            ("profile", UNKNOWN.to_owned()),
         ];
         Self { owner: owner.clone(), ids: ids.into(), tried: BTreeSet::new() }
     }
@@ -308,6 +310,69 @@ async fn roles(story: &mut Story, kind: &str, member: &Caller) {
     story.ids.insert("role", kept);
 }
 
+/// Configurations that know no client, their profiles and slots; then one that knows its client.
+async fn bootstrap(story: &mut Story) {
+    let nothing = || Value::Null;
+    let any = |operation: &str| format!("{{domain}} bootstrap * {operation}");
+    let (all, one) =
+        ("/{domain}/clients/bootstrap/profiles", "/{domain}/clients/bootstrap/profiles/{profile}");
+    let made = story.takes(&format!("POST {all}"), json!({"name": "p"}), 201, &[&any("create")]).await;
+    story.takes(&format!("POST {all}/upload"), json!({"name": "q"}), 201, &[&any("create")]).await;
+    story.ids.insert("profile", made["id"].as_str().unwrap().to_owned());
+    story.takes(&format!("GET {all}"), nothing(), 200, &[&any("list")]).await;
+    for (route, body, operation) in [
+        ("GET", nothing(), "view"),
+        ("GET/slots", nothing(), "view"),
+        ("POST/render-preview", json!({}), "view"),
+        ("PATCH", json!({"description": "d"}), "update"),
+    ] {
+        let (method, rest) = split(route);
+        story.takes(&format!("{method} {one}{rest}"), body, 200, &[&any(operation)]).await;
+    }
+
+    let (all, config) = ("/{domain}/clients/configs", "/{domain}/clients/configs/{config}");
+    let known = story.owner.post(&story.filled(all), json!({"external_id": "a", "external_key": "k"})).await;
+    story.ids.insert("config", known.expect(201)["id"].as_str().unwrap().to_owned());
+    story.takes(&format!("GET {all}"), nothing(), 200, &[&any("list")]).await;
+    let this = |operation: &str| format!("{{domain}} bootstrap {{config}} {operation}");
+    let enrolment = "/{domain}/clients/bootstrap/enrollments/{config}";
+    let assigned = json!({"profile_id": story.id("profile")});
+    story.takes(&format!("PATCH {enrolment}/profile"), assigned, 204, &[&this("update")]).await;
+    let bound = json!({"bindings": [{"slot": "s", "type": "client", "resource_id": story.id("client")}]});
+    let scopes = [&*this("update"), "{domain} clients {client} view"];
+    story.takes(&format!("PUT {enrolment}/bindings"), bound, 204, &scopes).await;
+    story.takes(&format!("GET {enrolment}/bindings"), nothing(), 200, &[&this("view")]).await;
+    story.takes(&format!("POST {enrolment}/bindings/refresh"), nothing(), 204, &[&this("update")]).await;
+    for (route, body, operation) in [
+        ("GET", nothing(), "view"),
+        ("PATCH", json!({"name": "n"}), "update"),
+        ("PUT", json!({"name": "n"}), "update"),
+        ("POST/disable", nothing(), "change_state"),
+        ("POST/enable", nothing(), "change_state"),
+    ] {
+        let (method, rest) = split(route);
+        story.takes(&format!("{method} {config}{rest}"), body, 200, &[&this(operation)]).await;
+    }
+    let certs = format!("PATCH {all}/certs/{{config}}");
+    story.takes(&certs, json!({}), 200, &[&this("update_cert")]).await;
+    story.takes(&format!("DELETE {config}"), nothing(), 204, &[&this("remove")]).await;
+    story.takes(&format!("DELETE {one}"), nothing(), 204, &[&any("remove")]).await;
+
+    let body = json!({"external_id": "b", "external_key": "k", "channels": [story.id("channel")]});
+    let scopes = [&*any("create"), "{domain} clients * create_clients", "{domain} channels {channel} view"];
+    let made = story.takes(&format!("POST {all}"), body, 201, &scopes).await;
+    story.ids.insert("config", made["id"].as_str().unwrap().to_owned());
+    let scopes = [&*this("update"), "{domain} channels {channel} view", "{domain} clients {config} update"];
+    let channels = json!({"channels": [story.id("channel")]});
+    story.takes(&format!("PUT {all}/connections/{{config}}"), channels, 200, &scopes).await;
+    let scopes = [
+        &*this("change_state"),
+        "{domain} channels {channel} connect_client",
+        "{domain} clients {config} connect_to_channel",
+    ];
+    story.takes("PUT /{domain}/clients/state/{config}", json!({"state": 1}), 200, &scopes).await;
+}
+
 /// All of it; what was tried is what there is.
 async fn whole(plant: &Plant, owner: &Caller) {
     let member = plant.user("member").await;
@@ -317,6 +382,7 @@ async fn whole(plant: &Plant, owner: &Caller) {
     things(&mut story, "channel").await;
     groups(&mut story).await;
     connections(&mut story).await;
+    bootstrap(&mut story).await;
     roles(&mut story, "domain", &member).await;
     owner.grants(&format!("/domains/{}", story.id("domain")), "member", &["read"], &member).await;
     for kind in ["group", "client", "channel"] {
@@ -357,6 +423,8 @@ async fn opens_nothing(plant: &Plant, owner: &Caller) {
         "first_name": "x", "last_name": "x", "email": "x@example.com", "username": "xyz", "role": "user",
         "enabled": true, "old_secret": "correct horse", "new_secret": "another horse", "type": 3,
         "profile_picture": "https://example.com/x.png", "token_id": UNKNOWN,
+        "external_id": "x", "external_key": "x", "profile_id": UNKNOWN, "channels": [story.id("channel")],
+        "bindings": [{"slot": "x", "type": "client", "resource_id": story.id("client")}],
     });
     let holder = story.pat(&[]).await;
     let mut refused = 0;

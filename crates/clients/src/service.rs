@@ -6,7 +6,7 @@ use std::sync::Arc;
 use access::{Access, Context, Permit, crypto};
 use db::{Filter, Tx, Val};
 use kernel::{ClientId, DomainId, Error, Page, Result, Secret, Status};
-use registry::Entries;
+use registry::{Entries, OnRemove};
 
 use crate::{
     connections, events,
@@ -34,6 +34,12 @@ impl Clients {
         let known = Arc::new(Known::new(access.db()));
         let changed = Arc::clone(&known);
         Self { entries: Entries::new(access).forgetting(move |tx, id| changed.changed(tx, id)), known }
+    }
+
+    /// Calls `hook` in the transaction that removes a client.
+    #[must_use]
+    pub fn on_remove(self, hook: OnRemove<ClientId>) -> Self {
+        Self { entries: self.entries.removing(hook), ..self }
     }
 
     const fn access(&self) -> &Access {

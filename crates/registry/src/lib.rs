@@ -22,4 +22,4 @@ pub mod store;
 pub use entry::{Entry, EntryId, New, NewEntry, Operations, Refusals, Registered, Words};
 pub use located::{Located, locate, locate_enabled};
 pub use query::{InGroup, Listed, Query};
-pub use service::Entries;
+pub use service::{Entries, OnRemove};

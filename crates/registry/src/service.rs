@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use access::{Access, Context, Listing, Object, Permit, Sight, callouts, hierarchy, roles};
-use db::{Tx, Val, tally};
+use db::{BoxFuture, Tx, Val, tally};
 use kernel::{Change, DomainId, Error, GroupId, Kind, Result, Status, Tags};
 use serde_json::json;
 
@@ -15,28 +15,40 @@ const BULK_MAX: usize = 1000;
 /// Drops what a cache knows of a thing.
 type Forget<I> = Arc<dyn Fn(&mut Tx, I) + Send + Sync>;
 
+/// Does more in the transaction that removes a thing: it is given the thing's id, who removes it, and the request.
+pub type OnRemove<I> =
+    Arc<dyn for<'t> Fn(&'t mut Tx, I, Permit, Arc<str>) -> BoxFuture<'t, Result<()>> + Send + Sync>;
+
 /// The use cases of one kind of thing; cheap to clone.
 pub struct Entries<T: Registered> {
     access: Access,
     forget: Option<Forget<T::Id>>,
+    on_remove: Option<OnRemove<T::Id>>,
 }
 
 impl<T: Registered> Clone for Entries<T> {
     fn clone(&self) -> Self {
-        Self { access: self.access.clone(), forget: self.forget.clone() }
+        let Self { access, forget, on_remove } = self;
+        Self { access: access.clone(), forget: forget.clone(), on_remove: on_remove.clone() }
     }
 }
 
 impl<T: Registered> Entries<T> {
     /// The use cases on top of `access`.
     pub const fn new(access: Access) -> Self {
-        Self { access, forget: None }
+        Self { access, forget: None, on_remove: None }
     }
 
     /// Calls `forget` in each transaction that changes or removes the row of a thing, for a cache of such rows.
     #[must_use]
     pub fn forgetting(self, forget: impl Fn(&mut Tx, T::Id) + Send + Sync + 'static) -> Self {
         Self { forget: Some(Arc::new(forget)), ..self }
+    }
+
+    /// Calls `hook` in the transaction that removes a thing.
+    #[must_use]
+    pub fn removing(self, hook: OnRemove<T::Id>) -> Self {
+        Self { on_remove: Some(hook), ..self }
     }
 
     /// Says that this transaction changes the row of a thing; whoever writes one calls it.
@@ -291,6 +303,9 @@ impl<T: Registered> Entries<T> {
             Box::pin(async move {
                 store::delete::<T>(tx, domain, id).await?;
                 entries.changed(tx, id);
+                if let Some(hook) = &entries.on_remove {
+                    hook(tx, id, permit.clone(), Arc::clone(&request)).await?;
+                }
                 roles::remove_all(tx, &entries.access, &permit, object).await?;
                 entries.access.emit(tx, events::removed::<T>(domain, id, &permit, &request)).await
             })

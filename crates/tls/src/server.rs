@@ -2,7 +2,7 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use kernel::{Error, Result};
 use rustls::{
     RootCertStore, ServerConfig,
@@ -49,6 +49,8 @@ struct Inner {
     revocations: Option<Arc<dyn Revocations>>,
     bounds: Bounds,
     turns: Semaphore,
+    /// PEM of further authorities of clients.
+    trusted: ArcSwapOption<String>,
     current: ArcSwap<Current>,
 }
 
@@ -72,15 +74,32 @@ impl Server {
     ) -> Result<Self> {
         let protocols: Vec<Vec<u8>> = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         let loaded = tls.load().await?;
-        let config = config(&tls, &loaded, &protocols, revocations.clone())?;
+        let config = config(&tls, &loaded, &protocols, None, revocations.clone())?;
         Ok(Self(Arc::new(Inner {
             tls,
             protocols,
             revocations,
             turns: Semaphore::new(bounds.at_once.clamp(1, Semaphore::MAX_PERMITS)),
             bounds,
+            trusted: ArcSwapOption::empty(),
             current: ArcSwap::from_pointee(Current { loaded, config }),
         })))
+    }
+
+    /// Trusts the clients of further authorities (PEM), such as the platform's own, beside those of the files. Where no
+    /// file names any, a client may then show a certificate of theirs, and need not.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where one is no certificate.
+    pub fn trust(&self, authorities: &str) -> Result<()> {
+        let inner = &self.0;
+        let current = inner.current.load_full();
+        let revocations = inner.revocations.clone();
+        let config = config(&inner.tls, &current.loaded, &inner.protocols, Some(authorities), revocations)?;
+        inner.trusted.store(Some(Arc::new(authorities.to_owned())));
+        inner.current.store(Arc::new(Current { loaded: current.loaded.clone(), config }));
+        Ok(())
     }
 
     /// Whether a client without a certificate is refused.
@@ -127,7 +146,9 @@ impl Server {
             if loaded == inner.current.load().loaded || refused.as_ref() == Some(&loaded) {
                 continue;
             }
-            match config(&inner.tls, &loaded, &inner.protocols, inner.revocations.clone()) {
+            let trusted = inner.trusted.load_full();
+            let trusted = trusted.as_ref().map(|pem| pem.as_str());
+            match config(&inner.tls, &loaded, &inner.protocols, trusted, inner.revocations.clone()) {
                 Ok(config) => {
                     tracing::info!("new certificates are in use");
                     inner.current.store(Arc::new(Current { loaded, config }));
@@ -152,6 +173,7 @@ fn config(
     tls: &Tls,
     loaded: &Loaded,
     protocols: &[Vec<u8>],
+    trusted: Option<&str>,
     revocations: Option<Arc<dyn Revocations>>,
 ) -> Result<Arc<ServerConfig>> {
     let chain = certificates(&loaded.certificate, "the server's certificate")?;
@@ -162,16 +184,20 @@ fn config(
     let builder = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::internal("TLS cannot be set up").cause(error))?;
-    let builder = match &loaded.client_authorities {
-        None => builder.with_no_client_auth(),
-        Some(authorities) => {
+    let own = loaded.client_authorities.as_deref();
+    let all: Vec<&str> = own.into_iter().chain(trusted).collect();
+    // Only the operator's own say that a certificate is a must.
+    let clients = own.map_or(crate::Clients::Optional, |_| tls.clients);
+    let builder = match all.as_slice() {
+        [] => builder.with_no_client_auth(),
+        _ => {
             let mut roots = RootCertStore::empty();
-            for authority in certificates(authorities, "the authorities of clients")? {
+            for authority in certificates(&all.join("\n"), "the authorities of clients")? {
                 roots.add(authority).map_err(|error| {
                     Error::invalid("an authority of clients is not a good certificate").cause(error)
                 })?;
             }
-            let verifier = Verifier::new(roots, tls.clients, revocations).map_err(|error| {
+            let verifier = Verifier::new(roots, clients, revocations).map_err(|error| {
                 Error::invalid("the authorities of clients are not good certificates").cause(error)
             })?;
             builder.with_client_cert_verifier(Arc::new(verifier))
@@ -182,7 +208,7 @@ fn config(
             .cause(error)
     })?;
     config.alpn_protocols = protocols.to_vec();
-    if loaded.client_authorities.is_some() {
+    if !all.is_empty() {
         // A resumed session would not ask whether the certificate still holds.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;

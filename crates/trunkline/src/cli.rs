@@ -46,6 +46,9 @@ enum Command {
         #[arg(long, value_name = "URL", env = "TRUNKLINE_URL", default_value = quickstart::DEFAULT_URL)]
         url: String,
     },
+    /// The platform's certificate authority
+    #[command(subcommand)]
+    Certs(CertsCommand),
     /// Help an administrator who is locked out, on the machine of the platform
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -81,6 +84,25 @@ enum ConfigCommand {
     Check(SettingsArgs),
     /// Print a configuration file with all settings, their documentation and defaults
     Example,
+}
+
+#[derive(Debug, Subcommand)]
+enum CertsCommand {
+    /// Let an authority of your own sign; the platform must be stopped
+    #[command(
+        after_help = "A root signs an intermediate, which is made at once; an intermediate signs devices itself.\n\n\
+                            Example:\n  trunkline certs import --certificate root.pem --key root.key"
+    )]
+    Import {
+        /// PEM file with its certificate, followed by those above it up to the root
+        #[arg(long, value_name = "FILE")]
+        certificate: PathBuf,
+        /// PEM file with its private key
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -153,6 +175,7 @@ pub(crate) fn command() -> clap::Command {
     Cli::command()
         .mut_subcommand("serve", help::with_settings)
         .mut_subcommand("admin", admin)
+        .mut_subcommand("certs", |command| command.mut_subcommand("import", help::with_settings))
         .mut_subcommand("config", config)
 }
 
@@ -195,6 +218,9 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Health { url } => health(&url),
         Command::Admin(AdminCommand::ResetPassword { username, settings }) => {
             rescue::run(&settings.layers(environment), username)
+        }
+        Command::Certs(CertsCommand::Import { certificate, key, settings }) => {
+            commands::certs::import(&settings.layers(environment), &certificate, &key)
         }
         Command::Config(ConfigCommand::Show(flags)) => {
             let loaded = config::load(&flags.layers(environment))?;

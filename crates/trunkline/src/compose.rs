@@ -9,6 +9,7 @@ use access::{Access, Ground, crypto::MasterKey, identity::standalone::Standalone
 use anyhow::Context;
 use auth::{Auth, explain::Explain};
 use bootstrap::{Bootstrap, Cipher};
+use certs::{Authority, Certs};
 use channels::Channels;
 use clients::Clients;
 use db::{Db, Migration};
@@ -52,6 +53,8 @@ pub struct Registry {
     pub channels: Channels,
     /// What devices fetch when they are started for the first time.
     pub bootstrap: Bootstrap,
+    /// Certificates of clients.
+    pub certs: Certs,
 }
 
 /// The tables of all capabilities, in the order in which they are made.
@@ -65,6 +68,7 @@ pub const MIGRATIONS: &[&[Migration]] = &[
     channels::MIGRATIONS,
     bootstrap::MIGRATIONS,
     messaging::MIGRATIONS,
+    certs::MIGRATIONS,
 ];
 
 /// What the permission table must know.
@@ -74,6 +78,7 @@ const OPERATIONS: &[&[Operation]] = &[
     clients::operations::ALL,
     channels::operations::ALL,
     bootstrap::operations::ALL,
+    certs::operations::ALL,
     roles::DOMAINS.operations,
     roles::GROUPS.operations,
     roles::CLIENTS.operations,
@@ -87,17 +92,24 @@ impl Registry {
         settings: access::Settings,
         rules: users::Settings,
         cipher: Cipher,
+        certificates: certs::Setup,
     ) -> kernel::Result<Self> {
         ground.db.migrate(&MIGRATIONS.concat()).await?;
         let access = Access::open(ground, settings, &OPERATIONS.concat()).await?;
         access.on_leave(domains::invitations::on_leave)?;
-        let (clients, channels) = (Clients::new(access.clone()), Channels::new(access.clone()));
+        let certs::Setup { limits, settings, revoked } = certificates;
+        let authority = Authority::open(&access, limits).await?;
+        revoked.open(access.db(), access.clock().now()).await?;
+        let clients =
+            Clients::new(access.clone()).on_remove(certs::on_client_removed(access.clone(), revoked.clone()));
+        let channels = Channels::new(access.clone());
         Ok(Self {
             auth: Auth::new(access.clone()),
             users: Users::new(access.clone(), rules).on_purge(domains::invitations::on_purge),
             domains: Domains::new(access.clone()),
             groups: Groups::new(access.clone()),
             bootstrap: Bootstrap::new(access.clone(), clients.clone(), channels.clone(), cipher),
+            certs: Certs::new(access.clone(), clients.clone(), authority, revoked, settings),
             clients,
             channels,
             access,
@@ -128,6 +140,7 @@ impl Registry {
             (Capability::Clients, clients::http::routes(self.clients.clone())),
             (Capability::Channels, channels::http::routes(self.channels.clone())),
             (Capability::Bootstrap, bootstrap::http::routes(self.bootstrap.clone())),
+            (Capability::Certs, certs::http::routes(self.certs.clone())),
             (Capability::Domains, of_roles(roles::DOMAINS)),
             (Capability::Groups, of_roles(roles::GROUPS)),
             (Capability::Clients, of_roles(roles::CLIENTS)),
@@ -145,6 +158,8 @@ pub(crate) struct Platform {
     pub(crate) services: grpc::Services,
     /// The administrator's password, if this start has made it up.
     pub(crate) generated_password: Option<Secret<String>>,
+    /// PEM of the authorities that have signed, or sign, clients' certificates.
+    pub(crate) authorities: String,
     /// The message engine.
     pub(crate) engine: Engine,
     /// What the CoAP endpoint counts.
@@ -164,15 +179,17 @@ impl Platform {
     pub(crate) async fn compose(
         settings: &Settings,
         data: &DataDir,
+        revoked: certs::Revoked,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let ground = open_ground(settings, data).await?;
         let Ground { db, outbox, clock, rng, .. } = &ground;
         let (db, outbox, clock, rng) = (db.clone(), outbox.clone(), clock.clone(), rng.clone());
         let bus = Bus::default();
+        let certificates = certs_setup(settings, revoked);
+        let (access_rules, user_rules) = (access_settings(settings), users_settings(settings)?);
         let registry =
-            Registry::open(ground, access_settings(settings), users_settings(settings)?, cipher(settings)?)
-                .await?;
+            Registry::open(ground, access_rules, user_rules, cipher(settings)?, certificates).await?;
         let generated_password = if settings.auth.standalone_id.is_none() {
             registry.users.ensure_admin(first_admin(settings)).await?
         } else {
@@ -200,6 +217,8 @@ impl Platform {
         let (keys, stop) = (registry.auth.clone().tend_keys_for_ever(), shutdown.clone());
         tokio::spawn(async move { stop.run_until_cancelled(keys).await });
 
+        tokio::spawn(registry.certs.clone().watch(shutdown.clone()));
+
         // The recorder first: routes that are made before it count nothing.
         let coap = Arc::<coap::Stats>::default();
         let options = app_options(settings, &db, &engine, &coap, shutdown)?;
@@ -222,6 +241,7 @@ impl Platform {
             app,
             services,
             generated_password,
+            authorities: registry.certs.authority().trusted(),
             engine,
             policy,
             coap,
@@ -271,12 +291,28 @@ pub(crate) async fn rescue_admin(
 ) -> anyhow::Result<Secret<String>> {
     let ground = open_ground(settings, data).await?;
     let db = ground.db.clone();
-    let registry =
-        Registry::open(ground, access_settings(settings), users_settings(settings)?, cipher(settings)?)
-            .await?;
+    let certificates = certs_setup(settings, certs::Revoked::default());
+    let (access_rules, user_rules) = (access_settings(settings), users_settings(settings)?);
+    let registry = Registry::open(ground, access_rules, user_rules, cipher(settings)?, certificates).await?;
     let password = registry.users.rescue_admin(username).await?;
     db.close().await;
     Ok(password)
+}
+
+/// Makes an operator's authority the one that signs, while no node uses the database.
+pub(crate) async fn import_authority(
+    settings: &Settings,
+    data: &DataDir,
+    imported: certs::Imported,
+) -> anyhow::Result<()> {
+    let ground = open_ground(settings, data).await?;
+    let db = ground.db.clone();
+    let certificates = certs_setup(settings, certs::Revoked::default());
+    let (access_rules, user_rules) = (access_settings(settings), users_settings(settings)?);
+    let registry = Registry::open(ground, access_rules, user_rules, cipher(settings)?, certificates).await?;
+    certs::import(&registry.access, imported).await?;
+    db.close().await;
+    Ok(())
 }
 
 fn app_options(
@@ -375,6 +411,19 @@ fn access_settings(settings: &Settings) -> access::Settings {
         standalone: standalone(settings),
         permissions_file: settings.auth.permissions_file.clone(),
         callouts: settings.callouts(),
+    }
+}
+
+fn certs_setup(settings: &Settings, revoked: certs::Revoked) -> certs::Setup {
+    let certs = &settings.certs;
+    certs::Setup {
+        limits: certs::Limits {
+            default_ttl: certs.default_ttl,
+            max_ttl: certs.max_ttl,
+            url: certs.url.clone(),
+        },
+        settings: certs::Settings { agent_secret: certs.secret.clone(), warn_before: certs.warn_before },
+        revoked,
     }
 }
 

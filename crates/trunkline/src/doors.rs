@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use web::{Encryption, Listener, ListenerOptions, TrustedProxies};
 
@@ -33,7 +34,7 @@ pub(crate) struct Certificates {
 
 impl Certificates {
     /// Reads them, where there are any.
-    pub(crate) async fn load(settings: &Settings) -> anyhow::Result<Option<Self>> {
+    pub(crate) async fn load(settings: &Settings, revoked: &certs::Revoked) -> anyhow::Result<Option<Self>> {
         let tls = &settings.tls;
         let Some((certificate, key)) = tls.server_cert.as_ref().zip(tls.server_key.as_ref()) else {
             return Ok(None);
@@ -49,7 +50,8 @@ impl Certificates {
             ClientCertificates::Required => tls::Clients::Required,
         };
         let load = |clients, protocols| async move {
-            tls::Server::load(shown(clients), protocols, None, tls::Bounds::default()).await.map_err(|error| {
+            let revoked: Arc<dyn tls::Revocations> = Arc::new(revoked.clone());
+            tls::Server::load(shown(clients), protocols, Some(revoked), tls::Bounds::default()).await.map_err(|error| {
                 anyhow::anyhow!(
                     "TLS: {error} ({}); see `tls.server_cert`, `tls.server_key` and `tls.client_ca_certs`",
                     error.chain()
@@ -373,6 +375,7 @@ mod tests {
             "groups",
             "channels",
             "clients",
+            "certs",
             "bootstrap",
             "http_adapter",
             "policy",

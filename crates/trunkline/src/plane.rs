@@ -151,6 +151,10 @@ impl RegistryGate {
         domain: &str,
         peer: IpAddr,
     ) -> Result<Identity> {
+        // The connection may be older than the revocation.
+        if self.registry.certs.revoked().contains(&certificate.serial) {
+            return Err(Error::unauthenticated());
+        }
         let with = with.filter(|with| !matches!(with, Credentials::Password { user_name: "", password: [] }));
         if let Some(own) = self.named(certificate).await? {
             return match with {

@@ -27,6 +27,8 @@ fn of(event: &Event) -> Vec<Revocation> {
     match event.operation() {
         "client.disable" | "client.remove" => one(parsed(id).map(Revocation::ClientGone)),
         "client.update_secret" => one(parsed(id).map(Revocation::ClientSecret)),
+        // Its connections cannot be told from the client's others, which come back.
+        "certificate.revoke" => one(parsed(event.payload().get("entity_id")).map(Revocation::ClientSecret)),
         "channel.enable" | "channel.disable" | "channel.set_parent" | "channel.remove_parent" => {
             one(parsed(id).map(Revocation::Channel))
         }

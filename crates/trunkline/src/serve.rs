@@ -40,13 +40,16 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     signals::watch(shutdown.clone())?;
     let data = DataDir::open(&settings.node.data_dir)?;
-    let certificates = Certificates::load(&settings).await?;
+    let revoked = certs::Revoked::default();
+    let certificates = Certificates::load(&settings, &revoked).await?;
     let doors = HttpDoors::open(&settings, certificates.as_ref()).await?;
     let mqtt = MqttDoors::open(&settings, certificates.as_ref()).await?;
     let coap = CoapDoors::open(&settings).await?;
     let grpc = doors::open_grpc(&settings).await?;
-    let Some(platform) =
-        shutdown.run_until_cancelled(Platform::compose(&settings, &data, &shutdown)).await.transpose()?
+    let Some(platform) = shutdown
+        .run_until_cancelled(Platform::compose(&settings, &data, revoked, &shutdown))
+        .await
+        .transpose()?
     else {
         return Ok(());
     };
@@ -73,6 +76,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         serving.spawn(listener.serve(platform.policy.clone(), shutdown.clone()));
     }
     for tls in certificates.into_iter().flat_map(|certificates| [certificates.http, certificates.mqtt]) {
+        tls.trust(&platform.authorities)?;
         tokio::spawn(tls.tend(shutdown.clone()));
     }
     for listener in mqtt.plain.into_iter().chain(mqtt.tls) {

@@ -6,6 +6,7 @@
 pub(crate) mod address;
 mod advice;
 mod authz;
+pub(crate) mod certs;
 mod channels;
 mod clients;
 mod domains;

@@ -41,9 +41,9 @@ pub use proxied::{ProxiedPort, ProxiedPorts};
 pub use rate::PerSecond;
 pub(crate) use setting::{Section, Setting};
 pub use settings::{
-    AdminSettings, AuthSettings, BootstrapSettings, CoapSettings, CompatPortSettings, GrpcSettings,
-    LogSettings, MailSettings, MessagingSettings, NatsSettings, NodeSettings, OAuthSettings, TlsSettings,
-    UserSettings, WebSettings,
+    AdminSettings, AuthSettings, BootstrapSettings, CertsSettings, CoapSettings, CompatPortSettings,
+    GrpcSettings, LogSettings, MailSettings, MessagingSettings, NatsSettings, NodeSettings, OAuthSettings,
+    TlsSettings, UserSettings, WebSettings,
 };
 pub use show::show;
 pub use source::Source;
@@ -79,6 +79,8 @@ pub struct Settings {
     pub coap: CoapSettings,
     /// Tokens and permissions.
     pub auth: AuthSettings,
+    /// Certificates of clients.
+    pub certs: CertsSettings,
     /// Users.
     pub users: UserSettings,
     /// Mails to users.
@@ -116,6 +118,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     GrpcSettings::SECTION,
     CoapSettings::SECTION,
     AuthSettings::SECTION,
+    CertsSettings::SECTION,
     UserSettings::SECTION,
     MailSettings::SECTION,
     BootstrapSettings::SECTION,
@@ -146,6 +149,7 @@ impl Settings {
             grpc: Group::read(values)?,
             coap: Group::read(values)?,
             auth: Group::read(values)?,
+            certs: Group::read(values)?,
             users: Group::read(values)?,
             mail: Group::read(values)?,
             bootstrap: Group::read(values)?,
@@ -247,6 +251,7 @@ impl Settings {
             ("channels", &ports.channels, only.serves(Capability::Channels)),
             ("clients", &ports.clients, only.serves(Capability::Clients)),
             ("bootstrap", &ports.bootstrap, only.serves(Capability::Bootstrap)),
+            ("certs", &ports.certs, only.serves(Capability::Certs)),
             ("http", &ports.http_adapter, only.serves(Capability::HttpAdapter)),
             ("ws", &ports.ws_adapter, only.serves(Capability::HttpAdapter)),
         ];

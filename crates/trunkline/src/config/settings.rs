@@ -37,7 +37,7 @@ settings! {
     database_url: Option<DatabaseUrl> = "";
 
     /// Capabilities that this node serves: `auth`, `users`, `domains`, `groups`, `clients`, `channels`,
-    /// `bootstrap`, `http-adapter`, `mqtt`, `coap`, `policy`. `all` is all of them.
+    /// `certs`, `bootstrap`, `http-adapter`, `mqtt`, `coap`, `policy`. `all` is all of them.
     only: Only = "all";
 
     /// Key that seals stored secrets: 64 hexadecimal digits. Without it one is made in the data directory.
@@ -100,6 +100,9 @@ settings! {
 
     /// Clients.
     clients: Ports = "9006,9000" ["CLIENTS_HTTP_PORT"] also "Clients_HTTP_PORT";
+
+    /// Certificates.
+    certs: Ports = "9010,9019" ["CERTS_HTTP_PORT"] also "AM_CERTS_HTTP_PORT";
 
     /// What devices fetch when they are started for the first time.
     bootstrap: Ports = "9013" ["BOOTSTRAP_HTTP_PORT"];
@@ -304,6 +307,27 @@ settings! {
 
     /// File that replaces the built-in table of operations and the permission that each needs.
     permissions_file: Option<PathBuf> = "" ["PERMISSIONS_FILE"];
+}
+
+settings! {
+    /// Certificates of clients, signed by the authority that the platform has made or that was imported.
+    CertsSettings in "certs.";
+
+    /// How long a certificate is valid whose maker does not say.
+    default_ttl: Duration = "720h";
+
+    /// The longest that one may be valid; who asks for more is refused.
+    max_ttl: Duration = "43800h";
+
+    /// Where devices reach this API, such as `https://iot.example.com`: certificates then say where their revocation list
+    /// is and who answers whether they still hold.
+    url: Option<String> = "";
+
+    /// Secret that programs of the operator show to have keys certified without a user. Without it none can.
+    secret: Option<Secret<String>> = "" ["CERTS_SECRET"] also "AM_CERTS_SECRET";
+
+    /// How long before its end a certificate is announced by an event.
+    warn_before: Duration = "168h";
 }
 
 settings! {

@@ -381,7 +381,7 @@ words! {
 
 words! {
     /// A part of the platform that a node can serve.
-    Capability, "one of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, `bootstrap`, `http-adapter`, `mqtt`, `coap`, `policy`" {
+    Capability, "one of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, `certs`, `bootstrap`, `http-adapter`, `mqtt`, `coap`, `policy`" {
         /// Signing keys (JWKS).
         Auth = "auth";
         /// Users and their tokens.
@@ -396,6 +396,8 @@ words! {
         Channels = "channels";
         /// What devices fetch when they are started for the first time.
         Bootstrap = "bootstrap";
+        /// Certificates.
+        Certs = "certs";
         /// Publishing over HTTP.
         HttpAdapter = "http-adapter" | "http_adapter" | "http";
         /// MQTT over TCP.
@@ -435,7 +437,7 @@ impl Only {
 
 impl Value for Only {
     const EXPECTED: &'static str = "a list of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, \
-                                    `bootstrap`, `http-adapter`, `mqtt`, `coap`, `policy`, or `all`";
+                                    `certs`, `bootstrap`, `http-adapter`, `mqtt`, `coap`, `policy`, or `all`";
     const FORM: Form = Form::Words;
 
     fn parse(text: &str) -> Option<Self> {

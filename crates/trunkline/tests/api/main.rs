@@ -13,6 +13,7 @@ mod at_once;
 mod bodies;
 mod bootstrap;
 mod callouts;
+mod certs;
 mod changes;
 mod channels;
 mod clients;

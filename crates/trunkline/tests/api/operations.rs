@@ -17,7 +17,8 @@ use crate::{
 
 const LIST: &str = include_str!("operations.csv");
 
-const SERVICES: [&str; 7] = ["auth", "users", "domains", "groups", "clients", "channels", "bootstrap"];
+const SERVICES: [&str; 8] =
+    ["auth", "users", "domains", "groups", "clients", "channels", "bootstrap", "certs"];
 
 /// The rows of one service that are to be called.
 struct Tour {
@@ -427,6 +428,31 @@ both_databases! {
         let thing = "/{domainID}/channels/{chanID}";
         roles(&mut tour, &owner, thing, &one, ["read", "update"], &member.id).await;
         tour.call(&owner, "DELETE /{domainID}/channels/{chanID}", &one).await;
+        tour.end();
+    }
+
+    async fn the_certs_service_answers_as_published(db: TestDb) {
+        let (plant, owner, domain, _) = tenant(db).await;
+        let (client, nobody) = (owner.client(&domain, "one").await, plant.nobody());
+        let agents = nobody.with_token("agents-12345678");
+        let mut tour = Tour::of("certs");
+        tour.call(&nobody, "GET /health", &[]).await;
+        let one = [&*domain, &*client];
+        let named = json!({"ttl": "1h", "options": {"common_name": "boiler"}});
+        let made = tour.call_with(&owner, "POST /{domainID}/certs/issue/{entityID}", &one, named).await;
+        let serial = text(&made["serial_number"]);
+        let this = [&*domain, &*serial];
+        let wish = json!({"csr": include_str!("request.pem")});
+        tour.call_with(&owner, "POST /{domainID}/certs/csrs/{entityID}", &one, wish.clone()).await;
+        tour.call_with(&agents, "POST /certs/csrs/{entityID}", &[&client], wish).await;
+        let page = tour.call(&owner, "GET /{domainID}/certs", &[&domain]).await;
+        assert_eq!(page["total"], 3);
+        tour.call(&owner, "GET /{domainID}/certs/{id}", &this).await;
+        tour.call(&owner, "PATCH /{domainID}/certs/{id}/renew", &this).await;
+        tour.call(&owner, "PATCH /{domainID}/certs/{id}/revoke", &this).await;
+        tour.call(&owner, "DELETE /{domainID}/certs/{entityID}/delete", &one).await;
+        tour.call(&nobody, "GET /certs/crl", &[]).await;
+        tour.call(&nobody, "GET /certs/view-ca", &[]).await;
         tour.end();
     }
 }

@@ -381,6 +381,7 @@ async fn whole(plant: &Plant, owner: &Caller) {
     things(&mut story, "client").await;
     things(&mut story, "channel").await;
     groups(&mut story).await;
+    certificates(&mut story).await;
     connections(&mut story).await;
     bootstrap(&mut story).await;
     roles(&mut story, "domain", &member).await;
@@ -410,6 +411,68 @@ async fn whole(plant: &Plant, owner: &Caller) {
     assert_eq!(story.tried, all);
 }
 
+/// A request to have a key certified.
+const REQUEST: &str = include_str!("request.pem");
+
+/// What the id in a path of certificates names: a client, or a serial number that nobody has.
+fn meant(method: &Method, path: &str) -> &'static str {
+    let of_client =
+        ["/issue/", "/csrs/", "/serials/", "/delete", "/revoke-all"].iter().any(|part| path.contains(part));
+    if of_client || (*method == Method::DELETE && path.ends_with("/certs/{id}")) {
+        "{client}"
+    } else {
+        "20:f4:bd"
+    }
+}
+
+/// Certificates of a client: whoever may not have them made may not see them, and the other way round.
+async fn certificates(story: &mut Story) {
+    let nothing = || Value::Null;
+    let on = |operation: &str| format!("{{domain}} clients {{client}} {operation}");
+    let (issue, view, renew, revoke) =
+        (on("issue_cert"), on("view_cert"), on("renew_cert"), on("revoke_cert"));
+    let wish = json!({"client_id": story.id("client"), "ttl": "1h", "options": {"common_name": "x"}, "csr": REQUEST});
+    let serial = async |story: &mut Story| {
+        let path = story.filled("/{domain}/certs");
+        let made = story.owner.post(&path, wish.clone()).await.expect(201);
+        story.ids.insert("serial", made["serial_number"].as_str().unwrap().to_owned());
+    };
+    for (method, path, body, status, scope) in [
+        ("POST", "/{domain}/certs", wish.clone(), 201, &issue),
+        ("POST", "/{domain}/certs/issue/{id}", wish.clone(), 201, &issue),
+        ("POST", "/{domain}/certs/csrs/{id}", wish.clone(), 200, &issue),
+        ("POST", "/certs/issue/{id}", wish.clone(), 201, &issue),
+        ("GET", "/{domain}/certs/{id}", nothing(), 200, &view),
+        ("GET", "/{domain}/serials/{id}", nothing(), 200, &view),
+        ("GET", "/certs/{id}", nothing(), 200, &view),
+        ("GET", "/{domain}/certs/{id}/download/token", nothing(), 200, &on("download_cert")),
+        ("GET", "/certs/{id}/download/token", nothing(), 200, &on("download_cert")),
+        ("PATCH", "/{domain}/certs/{id}/renew", nothing(), 200, &renew),
+        ("PATCH", "/certs/{id}/renew", nothing(), 200, &renew),
+        ("PATCH", "/{domain}/certs/{id}/revoke", nothing(), 204, &revoke),
+        ("POST", "/{domain}/certs/{id}/revoke", nothing(), 200, &revoke),
+        ("PATCH", "/certs/{id}/revoke", nothing(), 204, &revoke),
+        ("POST", "/{domain}/certs/{id}/revoke-all", nothing(), 200, &revoke),
+        ("DELETE", "/{domain}/certs/{id}", nothing(), 200, &revoke),
+        ("DELETE", "/{domain}/certs/{id}/delete", nothing(), 204, &revoke),
+        ("DELETE", "/certs/{id}/delete", nothing(), 204, &revoke),
+        ("DELETE", "/certs/revoke", wish.clone(), 200, &revoke),
+    ] {
+        serial(story).await;
+        let named = meant(&method.parse().unwrap(), path).replace("20:f4:bd", "{serial}");
+        let named = format!("{method} {}", path.replace("{id}", &named));
+        story.takes(&named, body, status, &[scope]).await;
+        story.tried.remove(&named);
+        story.tried.insert(format!("{method} {path}"));
+    }
+    let list = ["{domain} domains {domain} list_certs"];
+    story.takes("GET /{domain}/certs", nothing(), 200, &list).await;
+    let all = format!("GET /certs?entity_id={}", story.id("client"));
+    story.takes(&all, nothing(), 200, &[&view]).await;
+    story.tried.remove(&all);
+    story.tried.insert("GET /certs".to_owned());
+}
+
 /// A token of the owner's that has no scopes, against every route of the table.
 async fn opens_nothing(plant: &Plant, owner: &Caller) {
     // Of all routes that take a body, each takes its own part of this one.
@@ -425,11 +488,13 @@ async fn opens_nothing(plant: &Plant, owner: &Caller) {
         "profile_picture": "https://example.com/x.png", "token_id": UNKNOWN,
         "external_id": "x", "external_key": "x", "profile_id": UNKNOWN, "channels": [story.id("channel")],
         "bindings": [{"slot": "x", "type": "client", "resource_id": story.id("client")}],
+        "client_id": story.id("client"), "ttl": "1h", "options": {"common_name": "x"}, "csr": REQUEST,
     });
     let holder = story.pat(&[]).await;
     let mut refused = 0;
     for route in plant.routes().filter(|route| !matches!(route.rule, Rule::Public(_))) {
-        let (name, path) = (format!("{} {}", route.method, route.path), story.filled(route.path));
+        let name = format!("{} {}", route.method, route.path);
+        let path = story.filled(&route.path.replace("{id}", meant(&route.method, route.path)));
         assert!(!path.contains('{'), "{name}: the test knows no such thing");
         let path = match route.path {
             "/authz/explain" => format!(

@@ -97,7 +97,7 @@ impl Plant {
         };
         let mut rules = users::Settings::with_password_rule(regex::Regex::new("^.{8,}$").unwrap());
         change(&mut rules);
-        let registry = Registry::open(ground, settings, rules, cipher()).await.unwrap();
+        let registry = Registry::open(ground, settings, rules, cipher(), certs_setup()).await.unwrap();
         let made = registry
             .users
             .ensure_admin(FirstAdmin {
@@ -169,9 +169,12 @@ impl Plant {
         rows.iter()
             .map(|row| {
                 let mut payload: Value = row.get("payload").unwrap();
-                for common in ["operation", "occurred_at", "request_id"] {
-                    payload.as_object_mut().unwrap().remove(common).unwrap();
+                let members = payload.as_object_mut().unwrap();
+                for common in ["operation", "occurred_at"] {
+                    members.remove(common).unwrap();
                 }
+                // What happens by itself has no request.
+                members.remove("request_id");
                 (row.get("operation").unwrap(), payload)
             })
             .collect()
@@ -312,11 +315,19 @@ impl Caller {
         self.exchange(request.body(body).unwrap()).await
     }
 
+    /// Sends bytes, and returns those of the success.
+    pub(crate) async fn post_bytes(&self, path: &str, kind: &str, body: Vec<u8>) -> Vec<u8> {
+        let request = Request::post(path).header(header::CONTENT_TYPE, kind).body(Body::from(body)).unwrap();
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.into_body().collect().await.unwrap().to_bytes().to_vec()
+    }
+
     async fn exchange(&self, request: Request<Body>) -> Answer {
         let response = self.app.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        Answer { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+        Answer { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
     }
 
     /// A domain of the caller's own; its id.
@@ -375,6 +386,18 @@ impl Answer {
 /// The cipher of secure bootstrap, under the key that upstream has where none is set.
 pub(crate) fn cipher() -> bootstrap::Cipher {
     bootstrap::Cipher::new(Secret::new(b"12345678910111213141516171819202".to_vec())).unwrap()
+}
+
+/// Certificates that say where they are asked about, and a secret for programs of the operator.
+fn certs_setup() -> certs::Setup {
+    certs::Setup {
+        limits: certs::Limits { url: Some("https://iot.example.com".to_owned()), ..certs::Limits::default() },
+        settings: certs::Settings {
+            agent_secret: Some(Secret::new("agents-12345678".to_owned())),
+            warn_before: Duration::from_secs(168 * 3600),
+        },
+        revoked: certs::Revoked::default(),
+    }
 }
 
 /// A moment later.

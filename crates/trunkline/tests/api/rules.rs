@@ -11,6 +11,14 @@ use crate::plant::Plant;
 /// Routes that anyone may call, with the reason in the table. This list may only shrink.
 const PUBLIC: &[&str] = &[
     "GET /",
+    "GET /certs/crl",
+    "GET /certs/crl/{issuer}",
+    "GET /certs/download-ca",
+    "GET /certs/get-ca/token",
+    "GET /certs/issuers/{issuer}",
+    "GET /certs/ocsp/{question}",
+    "GET /certs/view-ca",
+    "GET /certs/{id}/download",
     "GET /clients/bootstrap",
     "GET /clients/bootstrap/secure/{external_id}",
     "GET /clients/bootstrap/{external_id}",
@@ -24,6 +32,8 @@ const PUBLIC: &[&str] = &[
     "GET /openapi.json",
     "GET /ready",
     "GET /verify-email",
+    "POST /certs/csrs/{id}",
+    "POST /certs/ocsp",
     "POST /oauth/callback/google",
     "POST /password/reset-request",
     "POST /users",

@@ -1,0 +1,4 @@
+//! SQL, nothing else.
+
+pub(crate) mod authorities;
+pub(crate) mod certificates;

@@ -340,7 +340,7 @@ fn a_browser_that_only_reads_gets_events() {
     for number in 0..200 {
         scene.platform.publish(&scene.device, &scene.topic(), &format!("{{\"number\":{number}}}"));
     }
-    events.wait_for_line("199");
+    events.wait_for_line("number\\\":199");
     let data: Vec<Value> = events
         .lines(Stream::Out)
         .iter()

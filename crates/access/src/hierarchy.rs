@@ -42,12 +42,13 @@ pub fn within(filter: Filter, kind: &str, column: &str, group: GroupId) -> Filte
     let groups = below(
         "SELECT object_id FROM relations WHERE object_kind = 'group' AND object_id = ? AND relation = 'domain'",
     );
-    filter.and(
+    filter.and_among(
+        column,
         &format!(
-            "{column} IN (SELECT object_id FROM relations WHERE object_kind = '{kind}' AND relation = 'parent_group'
-                AND subject_kind = 'group' AND subject_id IN {groups})"
+            "SELECT object_id FROM relations WHERE object_kind = '{kind}' AND relation = 'parent_group'
+                AND subject_kind = 'group' AND subject_id IN {groups}"
         ),
-        group,
+        [group.into()],
     )
 }
 
@@ -211,11 +212,10 @@ pub fn at_levels(filter: Filter, column: &str, group: GroupId, from: usize, to: 
     let root = "SELECT object_id, 0 FROM relations WHERE object_kind = 'group' AND object_id = ? AND relation = 'domain'";
     let to = to.min(MAX_DEPTH);
     let below = counted_below(root, to);
-    filter.and(
-        &format!(
-            "{column} IN (WITH RECURSIVE {below} SELECT id FROM below WHERE depth BETWEEN {from} AND {to})"
-        ),
-        group,
+    filter.and_among(
+        column,
+        &format!("WITH RECURSIVE {below} SELECT id FROM below WHERE depth BETWEEN {from} AND {to}"),
+        [group.into()],
     )
 }
 

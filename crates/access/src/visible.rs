@@ -39,12 +39,11 @@ impl Visible {
         match self {
             Self::All => filter,
             Self::To { user, domain, kind } => Ways { user, domain, kind }.any().holds(filter, column),
-            Self::DomainsOf(user) => filter.and(
-                &format!(
-                    "{column} IN (SELECT m.entity_id FROM role_members m JOIN roles o ON o.id = m.role_id
-                      WHERE m.member_id = ? AND m.entity_kind = 'domain' AND CAST(o.actions AS text) <> '[]')"
-                ),
-                user,
+            Self::DomainsOf(user) => filter.and_among(
+                column,
+                "SELECT m.entity_id FROM role_members m JOIN roles o ON o.id = m.role_id
+                  WHERE m.member_id = ? AND m.entity_kind = 'domain' AND CAST(o.actions AS text) <> '[]'",
+                [user.into()],
             ),
         }
     }
@@ -100,7 +99,7 @@ impl Ids {
 
     /// And `column` is one of these.
     pub(crate) fn holds(self, filter: Filter, column: &str) -> Filter {
-        filter.and_all(&format!("{column} IN ({})", self.sql), self.values)
+        filter.and_among(column, &self.sql, self.values)
     }
 
     /// And `column` is none of these.

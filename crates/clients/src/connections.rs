@@ -341,10 +341,10 @@ fn related(
     id: Val,
     kind: Option<ConnectionType>,
 ) -> Filter {
-    let rows = format!("{column} IN (SELECT {wanted} FROM connections WHERE {by} = ?");
+    let rows = format!("SELECT {wanted} FROM connections WHERE {by} = ?");
     match kind {
-        None => filter.and(&format!("{rows})"), id),
-        Some(kind) => filter.and_all(&format!("{rows} AND type = ?)"), [id, kind.code().into()]),
+        None => filter.and_among(column, &rows, [id]),
+        Some(kind) => filter.and_among(column, &format!("{rows} AND type = ?"), [id, kind.code().into()]),
     }
 }
 

@@ -3,7 +3,10 @@
 use access::crypto::Digest;
 use db::{Tx, params};
 use kernel::{ClientId, DomainId, Error, Result};
-use registry::{Registered, store::taken};
+use registry::{
+    Registered,
+    store::{taken, touched},
+};
 
 use crate::{
     known::Stored,
@@ -37,7 +40,7 @@ pub(crate) async fn update_secret(
     )
     .await
     .map_err(taken::<Client>)?;
-    Ok(())
+    touched(tx, client).await
 }
 
 /// What a client shows to connect.

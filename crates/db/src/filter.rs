@@ -34,9 +34,8 @@ impl Filter {
 
     /// The rows of one domain.
     ///
-    /// Tables are indexed by domain and order, which is the way to a page of a whole domain. Where a further condition
-    /// names rows by `id IN (…)`, that is the way to them; SQLite, which takes it for granted that a domain has ten rows,
-    /// would walk through all that there are. So from then on it is not told that the domain is indexed.
+    /// Tables are indexed by domain and order, which is the way to a page of a whole domain. Where [`Filter::and_in`] or
+    /// [`Filter::and_among`] names rows by their `id`, that is the way to them.
     ///
     /// ```
     /// # let domain = "0d3c1ff1-5b2c-4a9c-8f3f-0a1b2c3d4e5f".parse().unwrap();
@@ -67,11 +66,6 @@ impl Filter {
     /// And this condition with several values, or with none.
     #[must_use]
     pub fn and_all(mut self, condition: &str, values: impl IntoIterator<Item = Val>) -> Self {
-        if condition.starts_with("id IN (")
-            && let Some(rest) = self.sql.strip_prefix(OF_DOMAIN)
-        {
-            self.sql = format!("{OF_DOMAIN_UNINDEXED}{rest}");
-        }
         self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
         let mut values = values.into_iter();
         let mut rest = condition;
@@ -118,7 +112,22 @@ impl Filter {
         let Some(last) = values.last().cloned() else { return self.and_all("FALSE", []) };
         values.resize(values.len().next_power_of_two(), last);
         let marks = vec!["?"; values.len()].join(", ");
-        self.and_all(&format!("{column} IN ({marks})"), values)
+        self.and_among(column, &marks, values)
+    }
+
+    /// And `column` is one of `these`: a subquery of one column, or placeholders.
+    ///
+    /// Where the column is the table's `id`, whatever it is that names the rows is the way to them; SQLite, which takes it
+    /// for granted that a domain has ten rows, would walk through all that there are. So from then on it is not told that
+    /// the domain is indexed.
+    #[must_use]
+    pub fn and_among(mut self, column: &str, these: &str, values: impl IntoIterator<Item = Val>) -> Self {
+        if column == "id"
+            && let Some(rest) = self.sql.strip_prefix(OF_DOMAIN)
+        {
+            self.sql = format!("{OF_DOMAIN_UNINDEXED}{rest}");
+        }
+        self.and_all(&format!("{column} IN ({these})"), values)
     }
 
     /// And what every list can be asked for holds: part of the name, JSON in the metadata, tags.

@@ -44,6 +44,7 @@ mod error;
 mod filter;
 mod job;
 pub mod json;
+mod landmarks;
 mod list;
 mod migrate;
 mod postgres;

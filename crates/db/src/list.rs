@@ -2,7 +2,7 @@
 
 use kernel::{Direction, Listing, Page, PageRequest, Result, page::Order};
 
-use crate::{Filter, Row, Tx, Val};
+use crate::{Filter, Row, Tx, Val, landmarks::Key, tally::Tally};
 
 /// How many ids behind its page a list looks for that does not know how many rows there are. Reading them costs some
 /// milliseconds at most; counting costs a look at everything.
@@ -34,25 +34,25 @@ impl<'a> List<'a> {
 
     /// The page of the rows that `filter` lets through.
     ///
-    /// `total` is how many there are, where that is known ([`crate::tally`]). The page's ids come first and alone, so
-    /// that an index that holds the filter's columns, the order and the id is all that is read of the rows passed over,
-    /// however far in the page is.
+    /// `tally` is how many there are, where that is known ([`crate::tally`]). The page's ids come first and alone, so
+    /// that an index that holds the filter's columns, the order and the id is all that is read of the rows passed over.
+    /// Where the tally is known, the way to a late page begins at the last landmark before it ([`crate::landmarks`]).
     ///
-    /// Without a known total all rows of the filter have to be looked at to count them. That is done once and not
-    /// twice where few are left after the page: the look for the page then has counted them.
+    /// Without a tally all rows of the filter have to be looked at to count them. That is done once and not twice where
+    /// few are left after the page: the look for the page then has counted them.
     pub async fn page<T>(
         &self,
         tx: &mut Tx,
         filter: Filter,
         request: PageRequest,
-        total: Option<u64>,
+        tally: Option<Tally>,
         read: impl Fn(&Row) -> Result<T>,
     ) -> Result<Page<T>> {
         let empty = |total| Page { total, request, items: Vec::new() };
-        let (total, ids) = match total {
-            Some(total) if request.only_total || request.offset >= total => return Ok(empty(total)),
+        let (total, ids) = match tally {
+            Some(all) if request.only_total || request.offset >= all.rows => return Ok(empty(all.rows)),
             None if request.only_total => return Ok(empty(self.count(tx, &filter).await?)),
-            Some(total) => (total, self.ids(tx, filter, &request).await?),
+            Some(all) => (all.rows, self.of_whole(tx, filter, &request, all.version).await?),
             None => self.counted(tx, filter, &request).await?,
         };
         if ids.is_empty() {
@@ -75,11 +75,55 @@ impl<'a> List<'a> {
         tx.one(&sql, filter.params()).await?.get("n")
     }
 
-    async fn ids(&self, tx: &mut Tx, mut filter: Filter, request: &PageRequest) -> Result<Vec<String>> {
+    async fn ids(&self, tx: &mut Tx, filter: Filter, request: &PageRequest) -> Result<Vec<String>> {
+        let (sql, filter) = self.select("id", filter, request);
+        tx.all(&sql, filter.params()).await?.iter().map(|row| row.get("id")).collect()
+    }
+
+    fn select(&self, columns: &str, mut filter: Filter, request: &PageRequest) -> (String, Filter) {
         let condition = filter.sql().to_owned();
         let limits = filter.page(request);
-        let sql = format!("SELECT id FROM {}{condition}{}{limits}", self.table, self.by());
-        tx.all(&sql, filter.params()).await?.iter().map(|row| row.get("id")).collect()
+        (format!("SELECT {columns} FROM {}{condition}{}{limits}", self.table, self.by()), filter)
+    }
+
+    /// The ids of the page of a list of which nothing but the domain and the status is asked.
+    async fn of_whole(
+        &self,
+        tx: &mut Tx,
+        filter: Filter,
+        request: &PageRequest,
+        version: u64,
+    ) -> Result<Vec<String>> {
+        let list = format!("{}{}{}{:?}", self.table, filter.sql(), self.by(), filter.params());
+        let landmark = tx.landmarks().and_then(|known| known.before(&list, version, request.offset));
+        let (filter, way) = match landmark {
+            Some((place, key)) => (self.from(filter, key), request.offset - place),
+            None => (filter, request.offset),
+        };
+        let (sql, filter) = self.select(
+            &format!("id, {} AS at", self.order),
+            filter,
+            &PageRequest { offset: way, ..*request },
+        );
+        let rows = tx.all(&sql, filter.params()).await?;
+        let key = |row: &Row| -> Result<Key> { Ok([row.get("at")?, row.get("id")?]) };
+        let last = rows.len().saturating_sub(1);
+        let ends = [(0, rows.first()), (last as u64, rows.last())];
+        let ends = ends.into_iter().filter_map(|(at, row)| Some((request.offset + at, row?)));
+        let ends = ends.map(|(place, row)| Ok((place, key(row)?))).collect::<Result<Vec<_>>>()?;
+        if let Some(landmarks) = tx.landmarks() {
+            landmarks.note(list, version, ends);
+        }
+        rows.iter().map(|row| row.get("id")).collect()
+    }
+
+    /// And the row is the one with this key or comes after it.
+    fn from(&self, filter: Filter, key: Key) -> Filter {
+        let onwards = match self.direction {
+            Direction::Ascending => ">=",
+            Direction::Descending => "<=",
+        };
+        filter.and_all(&format!("({}, id) {onwards} (?, ?)", self.order), key)
     }
 
     /// How many rows there are, and the ids of the page.
@@ -101,10 +145,10 @@ impl<'a> List<'a> {
 
 #[cfg(test)]
 mod tests {
-    use kernel::{DomainId, Rng};
+    use kernel::{DomainId, Rng, Status, status::StatusFilter};
 
     use super::*;
-    use crate::{both_databases, params, testing::TestDb};
+    use crate::{both_databases, params, tally, testing::TestDb};
 
     #[test]
     fn each_order_has_its_column() {
@@ -147,6 +191,21 @@ mod tests {
         assert!(named.contains("sqlite_autoindex_things_1 (id=?)"), "{named}");
     }
 
+    async fn late_page(db: &TestDb, domain: DomainId, direction: Direction, offset: u64) -> Page<String> {
+        db.db()
+            .scan(move |tx| {
+                Box::pin(async move {
+                    let list = List { table: "things", columns: "id", order: "rank", direction };
+                    let request = PageRequest::new(Some(offset), Some(10), false)?;
+                    let all = tally::sum(tx, "thing", domain, StatusFilter::All).await?;
+                    let filter = Filter::of_domain(domain);
+                    list.page(tx, filter, request, Some(all), |row| row.get::<String>("id")).await
+                })
+            })
+            .await
+            .unwrap()
+    }
+
     both_databases! {
         async fn pages_follow_each_other_and_ties_are_broken_by_id(db: TestDb) {
             let rows = db.db().write(|tx| Box::pin(async move {
@@ -167,6 +226,39 @@ mod tests {
             let mut expected: Vec<String> = (0..25).map(|n| format!("{n:02}")).collect();
             expected.sort_by_key(|id| std::cmp::Reverse((id[..1].to_owned(), id.clone())));
             assert_eq!(rows, expected);
+        }
+
+        async fn a_late_page_is_the_same_from_a_landmark_and_after_a_change(db: TestDb) {
+            const ROWS: i64 = 2_500;
+            let domain = DomainId::generate(&Rng::seeded(1));
+            db.migrate(&[]).await.unwrap();
+            db.db().write(move |tx| Box::pin(async move {
+                let table = "CREATE TABLE things (id text PRIMARY KEY, domain_id text NOT NULL, rank BIGINT NOT NULL)";
+                tx.execute(table, &[]).await?;
+                let rows = (0..ROWS).map(|n| vec![format!("{n:05}").into(), domain.into(), Val::Int(n / 7)]).collect();
+                tx.insert_many("INSERT INTO things (id, domain_id, rank) VALUES", rows).await?;
+                tally::add(tx, "thing", domain, 1, vec![(Status::Enabled, ROWS)]).await
+            })).await.unwrap();
+            let mut expected: Vec<String> = (0..ROWS).map(|n| format!("{n:05}")).collect();
+            for changed in 0..3 {
+                for direction in [Direction::Ascending, Direction::Descending] {
+                    for offset in [2_450, 2_450, 2_460, 2_300, 1_500, 1_490, 2_495, 2_459] {
+                        let page = late_page(&db, domain, direction, offset).await;
+                        let all: Vec<&String> = match direction {
+                            Direction::Ascending => expected.iter().collect(),
+                            Direction::Descending => expected.iter().rev().collect(),
+                        };
+                        assert_eq!(page.total, expected.len() as u64);
+                        let wanted: Vec<_> = all.into_iter().skip(offset as usize).take(10).collect();
+                        assert_eq!(page.items.iter().collect::<Vec<_>>(), wanted, "{direction:?} {offset}");
+                    }
+                }
+                let gone = expected.remove(1_000 + changed);
+                db.db().write(move |tx| Box::pin(async move {
+                    tx.execute("DELETE FROM things WHERE id = $1", params![gone]).await?;
+                    tally::add(tx, "thing", domain, 1, vec![(Status::Enabled, -1)]).await
+                })).await.unwrap();
+            }
         }
 
         async fn a_total_is_right_however_it_is_found(db: TestDb) {

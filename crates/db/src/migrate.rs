@@ -51,6 +51,7 @@ pub(crate) const NOTE: &str = "INSERT INTO schema_migrations (id, checksum, appl
 const OWN: &[Migration] = &[
     Migration { id: "db/0001", sql: include_str!("../migrations/0001_functions.sql") },
     Migration { id: "db/0002", sql: include_str!("../migrations/0002_tallies.sql") },
+    Migration { id: "db/0003", sql: include_str!("../migrations/0003_tally_versions.sql") },
 ];
 
 /// The migrations of this program in the dialect of one engine.

@@ -8,7 +8,7 @@ use kernel::{
     id::{KeyId, PatId},
 };
 
-use crate::postgres;
+use crate::{Val, postgres};
 
 /// One row of an answer.
 pub struct Row(pub(crate) Source);
@@ -157,6 +157,20 @@ impl FromVal for f64 {
             Cell::Real(number) => Some(number),
             _ => None,
         }
+    }
+}
+
+/// The value as it was, to be bound again.
+impl FromVal for Val {
+    fn from_val(cell: Cell<'_>) -> Option<Self> {
+        Some(match cell {
+            Cell::Null => Self::Null,
+            Cell::Int(number) => Self::Int(number),
+            Cell::Bool(truth) => Self::Bool(truth),
+            Cell::Real(number) => Self::Real(number),
+            Cell::Text(text) => Self::Text(text.to_owned()),
+            Cell::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
+        })
     }
 }
 

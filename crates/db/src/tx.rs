@@ -1,14 +1,18 @@
 //! The transaction that a job runs in.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use kernel::{Error, Result};
 
-use crate::{Engine, Row, Val, postgres, sqlite, val, words::Said};
+use crate::{Engine, Row, Val, landmarks::Landmarks, postgres, sqlite, val, words::Said};
 
 /// An open transaction. Store functions take `&mut Tx`; none begins or commits, so any two compose.
 pub struct Tx {
     pub(crate) session: Session,
+    landmarks: Option<Arc<Landmarks>>,
     hooks: Vec<Hook>,
     /// For other nodes; `None`: there are none.
     said: Option<Said>,
@@ -37,12 +41,22 @@ const KEPT_ROWS: usize = 16;
 
 impl Tx {
     pub(crate) const fn new(session: Session) -> Self {
-        Self { session, hooks: Vec::new(), said: None, failed: false }
+        Self { session, landmarks: None, hooks: Vec::new(), said: None, failed: false }
     }
 
     /// One whose changes other nodes are told of.
     pub(crate) fn telling(session: Session) -> Self {
         Self { said: Some(Said::default()), ..Self::new(session) }
+    }
+
+    /// One that reads a single snapshot of what is committed; only from there may something be remembered of a list.
+    pub(crate) fn of_snapshot(session: Session, landmarks: Arc<Landmarks>) -> Self {
+        Self { landmarks: Some(landmarks), ..Self::new(session) }
+    }
+
+    /// What is known of the lists of this database, where it may be used.
+    pub(crate) fn landmarks(&self) -> Option<&Landmarks> {
+        self.landmarks.as_deref()
     }
 
     /// Runs a statement; returns how many rows it changed.

@@ -103,7 +103,8 @@ pub(crate) async fn update(tx: &mut Tx, group: &Group) -> Result<()> {
             group.updated_at
         ],
     )
-    .await
+    .await?;
+    tally::touch(tx, GroupId::KIND, group.domain, group.id.uuid().as_u128()).await
 }
 
 /// NotFound where it is not there.
@@ -120,11 +121,11 @@ pub(crate) async fn list(tx: &mut Tx, domain: DomainId, query: &Query, sight: Si
     if query.topmost {
         filter = hierarchy::topmost(filter, "id", sight.visible.restrict(Filter::new(), "subject_id"));
     }
-    let total = match filter == whole {
+    let tally = match filter == whole {
         true => Some(tally::sum(tx, GroupId::KIND, domain, query.status).await?),
         false => None,
     };
-    page(tx, filter, domain, query, sight, total).await
+    page(tx, filter, domain, query, sight, tally).await
 }
 
 /// A page of the groups that lie so far below `group`, of those that are visible.
@@ -157,10 +158,10 @@ async fn page(
     domain: DomainId,
     query: &Query,
     sight: Sight,
-    total: Option<u64>,
+    tally: Option<tally::Tally>,
 ) -> Result<Page<Listed>> {
     let list = List::ordered("groups", COLUMNS, &query.listing);
-    let Page { total, request, items } = list.page(tx, filter, query.listing.page, total, read).await?;
+    let Page { total, request, items } = list.page(tx, filter, query.listing.page, tally, read).await?;
     let ids: Vec<_> = items.iter().map(|group| group.id.uuid()).collect();
     let mut standings = sight.standings(tx, domain, GroupId::KIND, &ids).await?;
     let listed = |placed: Placed| {

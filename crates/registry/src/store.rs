@@ -78,10 +78,10 @@ pub fn taken<T: Registered>(error: Error) -> Error {
 pub(crate) async fn count<I: EntryId>(
     tx: &mut Tx,
     domain: DomainId,
-    seed: I,
+    one: I,
     changes: Vec<(Status, i64)>,
 ) -> Result<()> {
-    tally::add(tx, I::KIND, domain, seed.object(domain).id().as_u128(), changes).await
+    tally::add(tx, I::KIND, domain, seed(domain, one), changes).await
 }
 
 /// One thing.
@@ -128,7 +128,19 @@ pub(crate) async fn update<T: Registered>(tx: &mut Tx, thing: &T) -> Result<()> 
         sql.push_str(&format!(", {column} = ${}", values.len()));
     }
     sql.push_str(" WHERE id = $1");
-    tx.execute(&sql, &values).await.map(drop)
+    tx.execute(&sql, &values).await?;
+    touched(tx, thing).await
+}
+
+/// Notes that the thing has another name or time of change, which [`update`] does by itself.
+pub async fn touched<T: Registered>(tx: &mut Tx, thing: &T) -> Result<()> {
+    let Entry { id, domain, .. } = *thing.entry();
+    tally::touch(tx, T::Id::KIND, domain, seed(domain, id)).await
+}
+
+/// Which part of the counts a thing belongs to.
+fn seed<I: EntryId>(domain: DomainId, id: I) -> u128 {
+    id.object(domain).id().as_u128()
 }
 
 /// Removes the row and what goes with it. NotFound where it is not there.
@@ -164,13 +176,13 @@ pub async fn list<T: Registered>(
         filter = query.access.restrict(filter, "id", sight.user, domain, T::Id::KIND);
     }
     filter = own(filter);
-    let total = match filter == whole {
+    let tally = match filter == whole {
         true => Some(tally::sum(tx, T::Id::KIND, domain, query.status).await?),
         false => None,
     };
     let columns = columns::<T>();
     let list = List::ordered(T::Id::TABLE, &columns, &query.listing);
-    let page = list.page(tx, filter, query.listing.page, total, read::<T>).await?;
+    let page = list.page(tx, filter, query.listing.page, tally, read::<T>).await?;
     let paths = parent_paths(tx, &page.items).await?;
     let uuid = |thing: &T| thing.entry().id.object(domain).id();
     let ids: Vec<_> = page.items.iter().map(uuid).collect();

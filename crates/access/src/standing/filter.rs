@@ -70,7 +70,7 @@ impl RoleFilter {
             held.push_str(" AND json_contains(o.actions, ?)");
             values.push(all_of(actions));
         }
-        filter.and_all(&format!("{column} IN ({held})"), values)
+        filter.and_among(column, &held, values)
     }
 }
 

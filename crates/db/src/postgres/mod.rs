@@ -17,6 +17,7 @@ pub(crate) use session::Session;
 
 use crate::{
     BoxFuture, Options, Sharing, Tx, Val, error,
+    landmarks::Landmarks,
     migrate::{LEDGER, NOTE, Plan, SEEN},
     postgres::{address::Address, lock::Lock},
     tx,
@@ -32,6 +33,7 @@ pub(crate) struct Postgres {
     pool: Pool,
     /// What a scan begins with.
     begin_scan: Arc<str>,
+    landmarks: Arc<Landmarks>,
     lock: Option<Lock>,
     /// What is told to and heard from other nodes; `None`: there are none.
     pub(crate) words: Option<Arc<Words>>,
@@ -64,7 +66,8 @@ impl Postgres {
             options.scan_timeout.as_millis()
         );
         let words = (options.sharing == Sharing::Nodes).then(|| Arc::new(Words::new()));
-        let mut postgres = Self { pool, begin_scan: begin_scan.into(), lock: None, words };
+        let landmarks = Arc::default();
+        let mut postgres = Self { pool, begin_scan: begin_scan.into(), landmarks, lock: None, words };
         drop(postgres.client().await.map_err(|error| error::opening(&error))?);
         if options.sharing != Sharing::Bystander {
             postgres.lock = Some(Lock::take(address, postgres.words.clone(), options.wait).await?);
@@ -107,21 +110,22 @@ impl Postgres {
         &self,
         job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
     ) -> Result<T> {
-        self.run(job, None).await
+        self.run(job, self.telling(None).await?).await
     }
 
     pub(crate) async fn scan<T>(
         &self,
         job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
     ) -> Result<T> {
-        self.run(job, Some(Arc::clone(&self.begin_scan))).await
+        let session = self.session(Some(Arc::clone(&self.begin_scan))).await?;
+        self.run(job, Tx::of_snapshot(session, Arc::clone(&self.landmarks))).await
     }
 
     pub(crate) async fn write<T>(
         &self,
         job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
     ) -> Result<T> {
-        self.run(job, Some("BEGIN".into())).await
+        self.run(job, self.telling(Some("BEGIN".into())).await?).await
     }
 
     pub(crate) async fn close(&self) {
@@ -135,13 +139,21 @@ impl Postgres {
         self.pool.get().await.map_err(|error| error::pool(&error))
     }
 
+    async fn session(&self, begin: Option<Arc<str>>) -> Result<tx::Session> {
+        Ok(tx::Session::Postgres(Session::new(self.client().await?, begin)))
+    }
+
+    /// A transaction that tells other nodes what it changes, where there are any.
+    async fn telling(&self, begin: Option<Arc<str>>) -> Result<Tx> {
+        let session = self.session(begin).await?;
+        Ok(if self.words.is_some() { Tx::telling(session) } else { Tx::new(session) })
+    }
+
     async fn run<T>(
         &self,
         job: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
-        begin: Option<Arc<str>>,
+        mut tx: Tx,
     ) -> Result<T> {
-        let session = tx::Session::Postgres(Session::new(self.client().await?, begin));
-        let mut tx = if self.words.is_some() { Tx::telling(session) } else { Tx::new(session) };
         let outcome = job(&mut tx).await;
         let outcome = tx.settle(outcome);
         let outcome = match outcome {

@@ -24,6 +24,7 @@ pub(crate) use session::Session;
 use crate::{
     BoxFuture, Options, Tx, error,
     job::run_in_place,
+    landmarks::Landmarks,
     migrate::Plan,
     sqlite::{lock::Lock, watch::Watch, writer::Writer},
     tx,
@@ -55,6 +56,7 @@ struct Readers {
     wait: Duration,
     idle: Mutex<Vec<Session>>,
     closed: AtomicBool,
+    landmarks: Arc<Landmarks>,
 }
 
 impl Sqlite {
@@ -68,7 +70,13 @@ impl Sqlite {
             .map_err(Error::internal)?
             .map_err(|error| error::opening(&error))?;
         let writer = Writer::start(Session::new(connection), lock)?;
-        let readers = Readers { path, wait, idle: Mutex::default(), closed: AtomicBool::new(false) };
+        let readers = Readers {
+            path,
+            wait,
+            idle: Mutex::default(),
+            closed: AtomicBool::new(false),
+            landmarks: Arc::default(),
+        };
         let scans = Arc::new(Semaphore::new(SCANS));
         Ok(Self(Arc::new(Shared { writer, readers, scans, longest_scan: options.scan_timeout })))
     }
@@ -125,7 +133,7 @@ impl Readers {
         if let Some(watch) = watch {
             watch.over(&mut session)?;
         }
-        let mut tx = Tx::new(tx::Session::Sqlite(session));
+        let mut tx = Tx::of_snapshot(tx::Session::Sqlite(session), Arc::clone(&self.landmarks));
         let outcome = run_in_place(job(&mut tx));
         let outcome = tx.settle(outcome);
         let hooks = tx.take_hooks();

@@ -5,7 +5,7 @@
 //! Machines are shared and noisy: read the ratios and the CPU per operation, not the wall time.
 //!
 //! - [`target`] starts the servers, [`platform`] creates domain, clients and channel over HTTP,
-//!   [`population`] a million clients in the database;
+//!   [`population`] a million clients in the database, [`tuples`] a million tuples in memory;
 //! - [`load`] is the message load over [`link`] and [`mqtt`], [`callers`] the request load over [`http`];
 //! - [`meter`] and [`process`] observe the server, [`rows`] turn that into figures, [`report`] into a table.
 //!
@@ -35,6 +35,7 @@ mod process;
 mod report;
 mod rows;
 mod target;
+mod tuples;
 
 /// Measures the budgets side by side with Mosquitto and nats-server, and prints a Markdown table.
 #[derive(Debug, Parser)]

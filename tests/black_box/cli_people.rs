@@ -127,6 +127,11 @@ fn users_are_found_changed_and_shut_out_by_their_names() {
     assert_eq!(admin.json(&["users", "role", "olga", "admin"])["role"], "admin");
     assert_eq!(admin.json(&["users", "role", "olga", "user"])["role"], "user");
 
+    let moves = ["users", "email", "me", "olga@example.net", "--with-password"];
+    assert_eq!(olga.run_with(&moves, "not-her-password\n").code, 1);
+    assert_eq!(olga.run_with(&moves, &format!("{PASSWORD}\n")).code, 0);
+    assert_eq!(admin.json(&["users", "view", "olga"])["email"], "olga@example.net");
+
     let changed =
         olga.run_with(&["users", "password", "--stdin"], &format!("{PASSWORD}\nanother-password\n"));
     assert_eq!(changed.code, 0, "{changed:?}");

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::words;
+use super::{relation, words};
 use crate::Bench;
 use crate::callers::latencies;
 use crate::http::{Http, Request};
@@ -17,6 +17,8 @@ use crate::target::{Build, Server, Target};
 
 /// A budget in ms for one page.
 const PAGE_BUDGET_MS: f64 = 20.0;
+/// A budget in µs for a check of which nothing is in memory.
+const COLD_BUDGET_US: f64 = 300.0;
 /// How often each page is asked for.
 const REQUESTS: usize = 200;
 /// A filter without an index may look at every client.
@@ -65,6 +67,7 @@ struct Crowd {
     domain: String,
     owner: String,
     viewer: String,
+    checks: relation::Cold,
 }
 
 async fn measure(build: &Build, clients: usize, table: &mut Table<'_>) -> Result<()> {
@@ -73,25 +76,27 @@ async fn measure(build: &Build, clients: usize, table: &mut Table<'_>) -> Result
     let gathered = format!("the clients were written in {} s", number(begin.elapsed().as_secs_f64()));
     let ready = crowd.server.ready_after.as_secs_f64() * 1e3;
     table.add("Start to ready", "ms", Some(1_000.0), Ok(Figure::of(ready).noting(gathered)));
+    table.add("Relation check, cold", "µs", Some(COLD_BUDGET_US), Ok(crowd.checks.figure()));
     let (owner, viewer) = (crowd.owner.clone(), crowd.viewer.clone());
     for limit in [10, 100] {
         // One in a hundred is disabled, and not in the list.
         let last = (clients / 100 * 99 / limit).saturating_sub(1);
         let late = last.min(LATE - 1) * limit;
+        let walked = crowd.timed(&owner, limit, late).await?;
         let (first_us, late_us) = crowd.in_turn(&owner, limit, late).await?;
-        table.add(&format!("First page of {limit}"), "ms", Some(PAGE_BUDGET_MS), Ok(page(&first_us)));
+        table.add(&format!("First page of {limit}"), "ms", Some(PAGE_BUDGET_MS), Ok(page(&first_us, "")));
         table.add(
             &format!("Page {} of {limit}", late / limit + 1),
             "ms",
             Some(PAGE_BUDGET_MS),
-            Ok(page(&late_us)),
+            Ok(page(&late_us, &format!("; the first time {}", number(walked.as_secs_f64() * 1e3)))),
         );
         let half = |histogram: &Histogram<u64>| histogram.value_at_quantile(0.5).max(1) as f64;
         let ratio = half(&late_us) / half(&first_us);
         table.add(&format!("The late page of {limit} to the first"), "×", Some(2.0), Ok(Figure::of(ratio)));
         let (seen_us, _) = crowd.in_turn(&viewer, limit, limit).await?;
         let what = format!("First page of {limit} for a user who sees 500");
-        table.add(&what, "ms", Some(PAGE_BUDGET_MS), Ok(page(&seen_us)));
+        table.add(&what, "ms", Some(PAGE_BUDGET_MS), Ok(page(&seen_us, "")));
     }
     for (what, query) in [
         ("name, one found", "name=sensor-0000077"),
@@ -107,9 +112,9 @@ async fn measure(build: &Build, clients: usize, table: &mut Table<'_>) -> Result
     Ok(())
 }
 
-fn page(us: &Histogram<u64>) -> Figure {
+fn page(us: &Histogram<u64>, more: &str) -> Figure {
     let ms = |share| us.value_at_quantile(share) as f64 / 1e3;
-    Figure::of(ms(0.5)).noting(format!("half; 99 % in {} ms", number(ms(0.99))))
+    Figure::of(ms(0.5)).noting(format!("half; 99 % in {} ms{more}", number(ms(0.99))))
 }
 
 impl Crowd {
@@ -135,9 +140,16 @@ impl Crowd {
             connection.call("POST", &path, Some(&owner), Some(&body)).await?;
         }
         let place = Place { domain: domain.clone(), owner: owner_id, viewer: viewer_id };
-        let server = server.refilled(build, async |db| population::fill(db, place, clients).await).await?;
+        let mut checks = None;
+        let fill = async |db: &db::Db| {
+            population::fill(db, place.clone(), clients).await?;
+            checks = Some(relation::cold(db, &place).await?);
+            Ok(())
+        };
+        let server = server.refilled(build, fill).await?;
         let connection = Http::open(server.http()?).await?;
-        Ok(Self { server, connection, domain, owner, viewer })
+        let checks = checks.context("no checks were measured")?;
+        Ok(Self { server, connection, domain, owner, viewer, checks })
     }
 
     /// Latencies in µs of a first and a late page, asked for in turn: a slow moment of the machine meets both.
@@ -150,13 +162,19 @@ impl Crowd {
         let (mut first, mut late) = (latencies()?, latencies()?);
         for _ in 0..REQUESTS {
             for (offset, histogram) in [(0, &mut first), (offset, &mut late)] {
-                let (took, answer) = self.list(token, &format!("offset={offset}&limit={limit}")).await?;
-                let found = answer.pointer("/clients").and_then(Value::as_array).map_or(0, Vec::len);
-                ensure!(found > 0 && found <= limit, "a page with {found} clients");
+                let took = self.timed(token, limit, offset).await?;
                 histogram.saturating_record(took.as_micros() as u64);
             }
         }
         Ok((first, late))
+    }
+
+    /// How long one page takes.
+    async fn timed(&mut self, token: &str, limit: usize, offset: usize) -> Result<Duration> {
+        let (took, answer) = self.list(token, &format!("offset={offset}&limit={limit}")).await?;
+        let found = answer.pointer("/clients").and_then(Value::as_array).map_or(0, Vec::len);
+        ensure!(found > 0 && found <= limit, "a page with {found} clients");
+        Ok(took)
     }
 
     async fn filtered(&mut self, token: &str, query: &str) -> Result<Figure> {

@@ -61,7 +61,9 @@ impl Subject {
 }
 
 impl Graph {
-    pub(crate) fn open(db: Db) -> Result<Self> {
+    /// An engine that knows nothing yet. [`crate::Access`] has the one whose changes are told; another one may only be asked
+    /// while nothing changes.
+    pub fn open(db: Db) -> Result<Self> {
         let schema = Arc::new(Schema::platform().map_err(Error::internal)?);
         let engine = Arc::new(relation::Graph::new(schema, CAPACITY));
         let weak = Arc::downgrade(&engine);

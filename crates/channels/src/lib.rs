@@ -18,8 +18,10 @@ pub use service::Channels;
 pub use trusted::Connection;
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[db::Migration] =
-    &[db::Migration { id: "channels/0001", sql: include_str!("../migrations/0001_channels.sql") }];
+pub const MIGRATIONS: &[db::Migration] = &[
+    db::Migration { id: "channels/0001", sql: include_str!("../migrations/0001_channels.sql") },
+    db::Migration { id: "channels/0002", sql: include_str!("../migrations/0002_orders.sql") },
+];
 
 /// The operations that this crate asks permission for.
 pub mod operations {

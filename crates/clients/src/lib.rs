@@ -19,8 +19,10 @@ pub use registry::OnRemove;
 pub use service::Clients;
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[db::Migration] =
-    &[db::Migration { id: "clients/0001", sql: include_str!("../migrations/0001_clients.sql") }];
+pub const MIGRATIONS: &[db::Migration] = &[
+    db::Migration { id: "clients/0001", sql: include_str!("../migrations/0001_clients.sql") },
+    db::Migration { id: "clients/0002", sql: include_str!("../migrations/0002_orders.sql") },
+];
 
 /// The operations that this crate asks permission for.
 pub mod operations {

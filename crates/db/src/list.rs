@@ -191,6 +191,26 @@ mod tests {
         assert!(named.contains("sqlite_autoindex_things_1 (id=?)"), "{named}");
     }
 
+    /// So many things of one domain, some of equal rank, and their tally.
+    async fn things(db: &TestDb, count: i64) -> DomainId {
+        let domain = DomainId::generate(&Rng::seeded(1));
+        db.migrate(&[]).await.unwrap();
+        db.db()
+            .write(move |tx| {
+                Box::pin(async move {
+                    let table = "CREATE TABLE things (id text PRIMARY KEY, domain_id text, rank BIGINT)";
+                    tx.execute(table, &[]).await?;
+                    let row = |n: i64| vec![format!("{n:05}").into(), domain.into(), Val::Int(n / 7)];
+                    let insert = "INSERT INTO things (id, domain_id, rank) VALUES";
+                    tx.insert_many(insert, (0..count).map(row).collect()).await?;
+                    tally::add(tx, "thing", domain, 1, vec![(Status::Enabled, count)]).await
+                })
+            })
+            .await
+            .unwrap();
+        domain
+    }
+
     async fn late_page(db: &TestDb, domain: DomainId, direction: Direction, offset: u64) -> Page<String> {
         db.db()
             .scan(move |tx| {
@@ -230,15 +250,7 @@ mod tests {
 
         async fn a_late_page_is_the_same_from_a_landmark_and_after_a_change(db: TestDb) {
             const ROWS: i64 = 2_500;
-            let domain = DomainId::generate(&Rng::seeded(1));
-            db.migrate(&[]).await.unwrap();
-            db.db().write(move |tx| Box::pin(async move {
-                let table = "CREATE TABLE things (id text PRIMARY KEY, domain_id text NOT NULL, rank BIGINT NOT NULL)";
-                tx.execute(table, &[]).await?;
-                let rows = (0..ROWS).map(|n| vec![format!("{n:05}").into(), domain.into(), Val::Int(n / 7)]).collect();
-                tx.insert_many("INSERT INTO things (id, domain_id, rank) VALUES", rows).await?;
-                tally::add(tx, "thing", domain, 1, vec![(Status::Enabled, ROWS)]).await
-            })).await.unwrap();
+            let domain = things(&db, ROWS).await;
             let mut expected: Vec<String> = (0..ROWS).map(|n| format!("{n:05}")).collect();
             for changed in 0..3 {
                 for direction in [Direction::Ascending, Direction::Descending] {
@@ -259,6 +271,17 @@ mod tests {
                     tally::add(tx, "thing", domain, 1, vec![(Status::Enabled, -1)]).await
                 })).await.unwrap();
             }
+        }
+
+        async fn a_late_page_is_reached_from_the_one_before_and_not_from_the_start(db: TestDb) {
+            let domain = things(&db, 2_500).await;
+            late_page(&db, domain, Direction::Ascending, 2_400).await;
+            // Behind the back of the tally, so that the version says that nothing has changed.
+            db.db().write(|tx| Box::pin(async move {
+                tx.execute("DELETE FROM things WHERE id < '00500'", &[]).await
+            })).await.unwrap();
+            let page = late_page(&db, domain, Direction::Ascending, 2_405).await;
+            assert_eq!(page.items.first().unwrap(), "02405");
         }
 
         async fn a_total_is_right_however_it_is_found(db: TestDb) {

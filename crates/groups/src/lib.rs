@@ -24,8 +24,10 @@ pub mod tree;
 pub use service::{Groups, enabled_in};
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[db::Migration] =
-    &[db::Migration { id: "groups/0001", sql: include_str!("../migrations/0001_groups.sql") }];
+pub const MIGRATIONS: &[db::Migration] = &[
+    db::Migration { id: "groups/0001", sql: include_str!("../migrations/0001_groups.sql") },
+    db::Migration { id: "groups/0002", sql: include_str!("../migrations/0002_orders.sql") },
+];
 
 /// The operations that this crate asks permission for.
 pub mod operations {

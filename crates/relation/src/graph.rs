@@ -49,7 +49,7 @@ use crate::{
 const SLOTS: usize = 1024;
 
 /// What an entry costs beside itself: links, state, its share of the hash table, room for growth and the allocator's
-/// rounding. Chosen so that our account is near the resident memory; `examples/check_cost.rs` prints both.
+/// rounding. Chosen so that our account is near the resident memory with a million tuples.
 const OVERHEAD: usize = 64;
 
 /// The cache of nodes, shared by all threads.

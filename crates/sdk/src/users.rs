@@ -213,9 +213,19 @@ impl Users<'_> {
         self.request(Method::PATCH, &format!("/{id}/picture")).json(&body).answer().await
     }
 
-    /// Replaces the e-mail address of one; it has to be verified again.
-    pub async fn update_email(&self, id: UserId, email: &str) -> Result<User> {
-        self.request(Method::PATCH, &format!("/{id}/email")).json(&json!({"email": email})).answer().await
+    /// Replaces the e-mail address of one; it has to be verified again. With the caller's password a lost password can be
+    /// set anew by the address as soon as that is verified, without it only after seven days.
+    pub async fn update_email(
+        &self,
+        id: UserId,
+        email: &str,
+        password: Option<&Secret<String>>,
+    ) -> Result<User> {
+        let mut body = json!({"email": email});
+        if let Some(password) = password {
+            body["secret"] = json!(password.expose());
+        }
+        self.request(Method::PATCH, &format!("/{id}/email")).json(&body).answer().await
     }
 
     /// Replaces the name that one logs in with.

@@ -43,7 +43,8 @@ async fn users_are_asked_for_as_the_contract_says() {
         .unwrap();
     users.update_tags(user(), &["a".to_owned()]).await.unwrap();
     users.update_picture(user(), "http://p").await.unwrap();
-    users.update_email(user(), "o@example.org").await.unwrap();
+    users.update_email(user(), "o@example.org", None).await.unwrap();
+    users.update_email(user(), "o@example.org", Some(&secret("mine"))).await.unwrap();
     users.update_username(user(), "olga").await.unwrap();
     users.update_role(user(), UserRole::Admin).await.unwrap();
     users.update_password(&secret("old"), &secret("new")).await.unwrap();
@@ -59,6 +60,7 @@ async fn users_are_asked_for_as_the_contract_says() {
         format!(r#"PATCH /users/{USER}/tags {{"tags":["a"]}}"#),
         format!(r#"PATCH /users/{USER}/picture {{"profile_picture":"http://p"}}"#),
         format!(r#"PATCH /users/{USER}/email {{"email":"o@example.org"}}"#),
+        format!(r#"PATCH /users/{USER}/email {{"email":"o@example.org","secret":"mine"}}"#),
         format!(r#"PATCH /users/{USER}/username {{"username":"olga"}}"#),
         format!(r#"PATCH /users/{USER}/role {{"role":"admin"}}"#),
         r#"PATCH /users/secret {"new_secret":"new","old_secret":"old"}"#.to_owned(),

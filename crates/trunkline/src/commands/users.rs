@@ -101,6 +101,10 @@ pub(crate) enum UsersCommand {
         /// The new address
         #[arg(value_name = "ADDRESS")]
         email: String,
+        /// Send your password along, so that the new address can replace a lost password once it is verified, and not
+        /// only a week later; you are asked for it, or it is read from a pipe
+        #[arg(long)]
+        with_password: bool,
     },
     /// Change the picture
     Picture {
@@ -326,8 +330,9 @@ pub(crate) async fn run(session: &Session, command: UsersCommand) -> anyhow::Res
         UsersCommand::Username { who, username } => {
             users.update_username(id(session, &who).await?, &username).await?;
         }
-        UsersCommand::Email { who, email } => {
-            users.update_email(id(session, &who).await?, &email).await?;
+        UsersCommand::Email { who, email, with_password } => {
+            let password = with_password.then(|| terminal::ask_secret("Your password")).transpose()?;
+            users.update_email(id(session, &who).await?, &email, password.as_ref()).await?;
         }
         UsersCommand::Picture { who, picture } => {
             users.update_picture(id(session, &who).await?, &picture).await?;

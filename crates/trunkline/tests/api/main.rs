@@ -24,6 +24,7 @@ mod grpc;
 mod invitations;
 mod keys;
 mod keys_signing;
+mod list_plans;
 mod mailbox;
 mod oauth_provider;
 mod operations;

@@ -1,14 +1,13 @@
-//! What a check costs when a million tuples are in memory.
+//! A million tuples in memory, and what a check over them costs.
 //!
-//! `cargo run --release -p trunkline-relation --example check_cost`
-//!
-//! Builds 84 domains with three groups inside each other and 1,000 clients in the innermost, every client with its own
-//! admin role; asks every question once, so that all nodes are in memory; then measures. "One client" asks the same
+//! 84 domains with three groups inside each other and 1,000 clients in the innermost, every client with its own admin
+//! role. Every question is asked once, so that all nodes are in memory; then it is measured. "One client" asks the same
 //! question again and again, "all clients" a different client of a different domain each time, so that hardly anything
 //! is in the processor's caches.
-#![expect(clippy::print_stdout, reason = "prints its measurements")]
 
-use std::{error::Error, hint::black_box, sync::Arc};
+use std::{hint::black_box, sync::Arc};
+
+use anyhow::{Context as _, Result, ensure};
 
 use relation::{
     Ask, Graph, Id, Loaded, NameError, Object, Outcome, Schema, Subject, actions, memory::Tuples,
@@ -39,13 +38,13 @@ struct World {
 }
 
 impl World {
-    fn object(&self, kind: &str, id: u128) -> Result<Object, NameError> {
+    fn object(&self, kind: &str, id: u128) -> std::result::Result<Object, NameError> {
         let kind = self.schema.kind(kind).ok_or_else(|| NameError::UnknownKind(kind.to_owned()))?;
         // Spread like random UUIDs.
         Ok(Object::new(kind, Id::uuid(id.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))))
     }
 
-    fn user(&self, domain: u128, who: Who) -> Result<Object, NameError> {
+    fn user(&self, domain: u128, who: Who) -> std::result::Result<Object, NameError> {
         let kind = self.schema.kind("user").ok_or_else(|| NameError::UnknownKind("user".to_owned()))?;
         Ok(Object::new(kind, Id::pair(domain, who as u128)))
     }
@@ -55,7 +54,7 @@ impl World {
         object: Object,
         relation: &str,
         subject: impl Into<Subject>,
-    ) -> Result<(), NameError> {
+    ) -> std::result::Result<(), NameError> {
         let relation =
             self.schema.relation(object.kind(), relation).ok_or_else(|| NameError::UnknownItem {
                 kind: self.schema.kind_name(object.kind()).to_owned(),
@@ -66,7 +65,13 @@ impl World {
         Ok(())
     }
 
-    fn role(&mut self, id: u128, on: Object, held: &[&str], member: Object) -> Result<(), NameError> {
+    fn role(
+        &mut self,
+        id: u128,
+        on: Object,
+        held: &[&str],
+        member: Object,
+    ) -> std::result::Result<(), NameError> {
         let role = self.object("role", id)?;
         let members = self.schema.parse_subject("role:x#member")?.members;
         for action in held {
@@ -75,7 +80,7 @@ impl World {
         self.relate(role, "member", member)
     }
 
-    fn build() -> Result<Self, Box<dyn Error>> {
+    fn build() -> Result<Self> {
         let schema = Arc::new(Schema::platform()?);
         let mut world = Self { tuples: Tuples::new(Arc::clone(&schema)), schema, count: 0 };
         let platform = world.schema.parse_object("platform:magistrala")?;
@@ -114,7 +119,7 @@ impl World {
     }
 
     /// One question per client, each from another domain than the one before.
-    fn questions(&self, who: Who) -> Result<Vec<Ask>, Box<dyn Error>> {
+    fn questions(&self, who: Who) -> Result<Vec<Ask>> {
         let permission = self.schema.ask("user:x", "read_permission", "client:x")?.permission;
         let mut asks = Vec::new();
         for c in 0..CLIENTS_PER_DOMAIN {
@@ -127,70 +132,48 @@ impl World {
     }
 }
 
-/// The memory of this process in bytes.
-fn resident() -> Result<u64, Box<dyn Error>> {
-    let pages: u64 = std::fs::read_to_string("/proc/self/statm")?
-        .split_whitespace()
-        .nth(1)
-        .ok_or("no resident pages")?
-        .parse()?;
-    Ok(pages * 4096)
-}
-
 /// The processor time of this thread so far, so that a busy machine does not count.
-fn processor_nanoseconds() -> Result<u64, Box<dyn Error>> {
+fn processor_nanoseconds() -> Result<u64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
-    Ok(text.split_whitespace().next().ok_or("no processor time")?.parse()?)
+    Ok(text.split_whitespace().next().context("no processor time")?.parse()?)
 }
 
 /// Per check, the best of some rounds.
-fn nanoseconds(graph: &Graph, asks: &[Ask], expected: bool) -> Result<f64, Box<dyn Error>> {
+fn nanoseconds(graph: &Graph, asks: &[Ask], expected: bool) -> Result<f64> {
     let loaded = Loaded::default();
     let mut asks = asks.iter().cycle();
     let mut best = f64::INFINITY;
     for _ in 0..ROUNDS {
         let started = processor_nanoseconds()?;
         for ask in asks.by_ref().take(CHECKS) {
-            if graph.check(black_box(ask), &loaded)? != Outcome::Decided(expected) {
-                return Err("an unexpected answer".into());
-            }
+            ensure!(
+                graph.check(black_box(ask), &loaded)? == Outcome::Decided(expected),
+                "an unexpected answer"
+            );
         }
         best = best.min((processor_nanoseconds()? - started) as f64 / CHECKS as f64);
     }
     Ok(best)
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+/// The processor time of one check in ns for each kind of question, and how many tuples there are.
+pub(crate) fn check_costs() -> Result<(Vec<(String, f64)>, usize)> {
     let world = World::build()?;
     let graph = Graph::new(Arc::clone(&world.schema), 1 << 30);
-    let cases = [
+    let mut costs = Vec::new();
+    for (kind, who, expected) in [
         ("own role on the client", Who::Creator, true),
         ("role on the group three above", Who::Gardener, true),
         ("role on the domain", Who::Operator, true),
         ("denied", Who::Reporter, false),
-    ];
-    println!("{} tuples", world.count);
-    let before = resident()?;
-    for (number, (name, who, _)) in cases.into_iter().enumerate() {
-        for ask in world.questions(who)? {
-            world.tuples.answer(&graph, |loaded| graph.check(&ask, loaded))?;
-        }
-        let (counted, resident) = (graph.bytes(), resident()?.saturating_sub(before));
-        if number == 0 {
-            let per_tuple = counted as f64 / world.count as f64;
-            println!(
-                "in memory: {counted} bytes by our account, {per_tuple:.0} per tuple; {resident} resident"
-            );
-        } else {
-            println!("and all that is asked for \"{name}\": {counted} bytes; {resident} resident");
-        }
-    }
-    println!("processor time of a check, everything in memory:");
-    for (name, who, expected) in cases {
+    ] {
         let asks = world.questions(who)?;
+        for ask in &asks {
+            world.tuples.answer(&graph, |loaded| graph.check(ask, loaded))?;
+        }
         let one = nanoseconds(&graph, asks.get(..1).unwrap_or_default(), expected)?;
-        println!("{name}, one client: {one:.0} ns");
-        println!("{name}, all clients: {:.0} ns", nanoseconds(&graph, &asks, expected)?);
+        costs.push((format!("{kind}, one client"), one));
+        costs.push((format!("{kind}, all clients"), nanoseconds(&graph, &asks, expected)?));
     }
-    Ok(())
+    Ok((costs, world.count))
 }

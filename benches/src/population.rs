@@ -224,10 +224,5 @@ async fn tally(db: &Db, domain: String, clients: usize, groups: usize) -> Result
             Ok(())
         })
     });
-    job.await?;
-    // What a server that has grown to this size has learned of its tables by itself.
-    if db.kind() == db::Engine::Postgres {
-        db.write(|tx| Box::pin(async move { tx.execute("ANALYZE", &[]).await.map(drop) })).await?;
-    }
-    Ok(())
+    Ok(job.await?)
 }

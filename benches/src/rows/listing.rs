@@ -143,6 +143,10 @@ impl Crowd {
         let mut checks = None;
         let fill = async |db: &db::Db| {
             population::fill(db, place.clone(), clients).await?;
+            if let Some(url) = &build.database_url {
+                // What a server that has grown to this size has done by itself.
+                testkit::postgres::execute(url, "VACUUM (ANALYZE)");
+            }
             checks = Some(relation::cold(db, &place).await?);
             Ok(())
         };

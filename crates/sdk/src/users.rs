@@ -221,10 +221,10 @@ impl Users<'_> {
         email: &str,
         password: Option<&Secret<String>>,
     ) -> Result<User> {
-        let mut body = json!({"email": email});
-        if let Some(password) = password {
-            body["secret"] = json!(password.expose());
-        }
+        let body = match password {
+            None => json!({"email": email}),
+            Some(password) => json!({"email": email, "secret": password.expose()}),
+        };
         self.request(Method::PATCH, &format!("/{id}/email")).json(&body).answer().await
     }
 

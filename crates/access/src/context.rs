@@ -161,26 +161,29 @@ impl Context {
         Ok(self.permit(self.is_platform_admin().await?))
     }
 
-    async fn check(&self, operation: Operation, object: Object) -> Result<()> {
-        self.declared(operation)?;
-        self.in_scope(&Ask::of(operation, object)).await?;
-        let subject = self.subject(object.in_domain()).await?;
-        self.pass_gate(object.in_domain(), subject).await?;
-        if self.caller.credential == Credential::Standalone {
-            return Ok(());
-        }
-        let permission = self.access.permissions().get(operation).ok_or_else(|| {
-            Error::internal(format!("the operation `{operation}` has no permission in the table"))
-        })?;
-        let decides = object.decided_by();
-        if !self.access.graph().check(subject, permission, decides).await? {
-            return Err(self.refusal(subject, decides).await?);
-        }
-        let domain = Object::domain(object.in_domain());
-        if takes_domain_admin(operation) && !self.access.graph().check(subject, "admin", domain).await? {
-            return Err(Error::denied());
-        }
-        Ok(())
+    /// Boxed, so that it is not compiled into every use case.
+    fn check(&self, operation: Operation, object: Object) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.declared(operation)?;
+            self.in_scope(&Ask::of(operation, object)).await?;
+            let subject = self.subject(object.in_domain()).await?;
+            self.pass_gate(object.in_domain(), subject).await?;
+            if self.caller.credential == Credential::Standalone {
+                return Ok(());
+            }
+            let permission = self.access.permissions().get(operation).ok_or_else(|| {
+                Error::internal(format!("the operation `{operation}` has no permission in the table"))
+            })?;
+            let decides = object.decided_by();
+            if !self.access.graph().check(subject, permission, decides).await? {
+                return Err(self.refusal(subject, decides).await?);
+            }
+            let domain = Object::domain(object.in_domain());
+            if takes_domain_admin(operation) && !self.access.graph().check(subject, "admin", domain).await? {
+                return Err(Error::denied());
+            }
+            Ok(())
+        })
     }
 
     /// Lets the caller list things in a domain that is open to the caller, and says which ones it may show; to an

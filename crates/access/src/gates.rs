@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use db::{Db, Tx, params};
+use db::{BoxFuture, Db, Tx, params};
 use kernel::{DomainId, Result};
 
 use crate::cache::Fresh;
@@ -64,9 +64,7 @@ impl Gates {
         if self.all_open {
             return Ok(Some(Gate::Enabled));
         }
-        self.known
-            .get_or_load(domain, || db.read(move |tx| Box::pin(async move { select(tx, domain).await })))
-            .await
+        self.known.get_or_load(domain, || load(db, domain)).await
     }
 
     /// Sets the gate of a domain; the domains crate does so together with its own row.
@@ -80,6 +78,11 @@ impl Gates {
         self.known.changed(tx, domain);
         Ok(())
     }
+}
+
+/// Boxed, so that it is compiled once and takes no room in the futures of those who find a gate in memory.
+fn load(db: &Db, domain: DomainId) -> BoxFuture<'_, Result<Option<Gate>>> {
+    Box::pin(db.read(move |tx| Box::pin(select(tx, domain))))
 }
 
 async fn select(tx: &mut Tx, domain: DomainId) -> Result<Option<Gate>> {

@@ -13,7 +13,7 @@
 
 use std::{fmt, sync::Arc};
 
-use db::{Db, Hears, Row, Tx, Word, params};
+use db::{BoxFuture, Db, Hears, Row, Tx, Word, params};
 use kernel::{DomainId, Error, Result, RoleId, UserId};
 use relation::{Edge, Explanation, Fact, Id, KindId, Loaded, NodeKey, Outcome, RelationSet, Schema};
 use uuid::Uuid;
@@ -280,19 +280,18 @@ impl Graph {
         }
     }
 
-    async fn load(&self, keys: Vec<NodeKey>) -> Result<Vec<Fact>> {
+    /// Boxed, so that it is compiled once and takes no room in the futures of those who find what they need in memory.
+    fn load(&self, keys: Vec<NodeKey>) -> BoxFuture<'_, Result<Vec<Fact>>> {
         let schema = Arc::clone(self.engine.schema());
-        self.db
-            .read(move |tx| {
-                Box::pin(async move {
-                    let mut facts = Vec::with_capacity(keys.len());
-                    for key in keys {
-                        facts.push(load_one(tx, &schema, key).await?);
-                    }
-                    Ok(facts)
-                })
+        Box::pin(self.db.read(move |tx| {
+            Box::pin(async move {
+                let mut facts = Vec::with_capacity(keys.len());
+                for key in keys {
+                    facts.push(load_one(tx, &schema, key).await?);
+                }
+                Ok(facts)
             })
-            .await
+        }))
     }
 
     fn kind(&self, name: &str) -> Result<KindId> {

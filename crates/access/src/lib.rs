@@ -42,7 +42,7 @@ use std::{
     time::Duration,
 };
 
-use db::{Db, Tx};
+use db::{BoxFuture, Db, Tx};
 use events::{Event, Outbox};
 use kernel::{Clock, Error, Kind, Operation, Result, Rng, Secret, Timestamp};
 
@@ -288,30 +288,34 @@ impl Access {
 
     /// Whose token this is, if it is valid for `purpose` at `now`. A personal access token and an API key call the API
     /// and are good for nothing else.
-    pub async fn verify(
-        &self,
-        token: &Secret<String>,
+    ///
+    /// Boxed, so that it is not compiled into every handler.
+    pub fn verify<'a>(
+        &'a self,
+        token: &'a Secret<String>,
         purpose: Purpose,
         now: Timestamp,
-    ) -> Result<Arc<Verified>> {
-        if let Some(standalone) = &self.0.settings.standalone {
-            // The comparison takes the same time wherever they differ.
-            return match purpose {
-                Purpose::Access if *token == standalone.token => {
-                    Ok(Arc::new(Verified::standalone(standalone)))
-                }
-                _ => Err(Error::unauthenticated()),
-            };
-        }
-        if purpose == Purpose::Access && token.expose().starts_with(pats::secret::PREFIX) {
-            return pats::known::verify(self, token, now).await;
-        }
-        let verified = self.0.tokens.read(token, purpose, now)?;
-        match self.stands(&verified, now).await? {
-            true if verified.is_api_key() => self.as_of_now(&verified).await,
-            true => Ok(verified),
-            false => Err(Error::unauthenticated()),
-        }
+    ) -> BoxFuture<'a, Result<Arc<Verified>>> {
+        Box::pin(async move {
+            if let Some(standalone) = &self.0.settings.standalone {
+                // The comparison takes the same time wherever they differ.
+                return match purpose {
+                    Purpose::Access if *token == standalone.token => {
+                        Ok(Arc::new(Verified::standalone(standalone)))
+                    }
+                    _ => Err(Error::unauthenticated()),
+                };
+            }
+            if purpose == Purpose::Access && token.expose().starts_with(pats::secret::PREFIX) {
+                return pats::known::verify(self, token, now).await;
+            }
+            let verified = self.0.tokens.read(token, purpose, now)?;
+            match self.stands(&verified, now).await? {
+                true if verified.is_api_key() => self.as_of_now(&verified).await,
+                true => Ok(verified),
+                false => Err(Error::unauthenticated()),
+            }
+        })
     }
 
     /// An API key with what its owner is at present: a key lives too long for what was true when it was made.

@@ -1,7 +1,7 @@
 //! Why somebody may do something, or why not: the decision of [`crate::Context::authorize`], step by step.
 //!
 //! Each step asks what a request would be asked, of the same places: the account, the scopes of a personal access token,
-//! the domain's gate, the permission table, the relations; of an operation on two things both are asked ([`pairs`]).
+//! the domain's gate, the permission table, the relations; of an operation on two things both are asked (`pairs.rs`).
 //! Nothing is decided here, and nothing is remembered. Who may ask is the `auth` crate's business.
 
 mod pairs;

@@ -35,7 +35,7 @@ impl Accounts {
 
     /// The account of `user`, if there is such a user.
     pub async fn get(&self, db: &db::Db, user: UserId) -> Result<Option<Account>> {
-        self.0.get_or_load(user, || db.read(move |tx| Box::pin(async move { select(tx, user).await }))).await
+        self.0.get_or_load(user, || load(db, user)).await
     }
 
     /// Fails unless the account stands as it was when `generation` was read, and keeps it so until the transaction
@@ -131,6 +131,11 @@ async fn hold_with(tx: &mut Tx, user: UserId, generation: i64, lock: &str) -> Re
     );
     let stands = tx.one_or_none(&sql, params![user, generation]).await?;
     stands.map(drop).ok_or_else(Error::unauthenticated)
+}
+
+/// Boxed, so that it is compiled once and takes no room in the futures of those who find an account in memory.
+fn load(db: &db::Db, user: UserId) -> db::BoxFuture<'_, Result<Option<Account>>> {
+    Box::pin(db.read(move |tx| Box::pin(select(tx, user))))
 }
 
 async fn select(tx: &mut Tx, user: UserId) -> Result<Option<Account>> {

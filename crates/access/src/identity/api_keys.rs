@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use db::{Db, Tx, params};
+use db::{BoxFuture, Db, Tx, params};
 use kernel::{KeyId, Result, Timestamp, UserId};
 
 use crate::cache::Fresh;
@@ -41,9 +41,7 @@ impl ApiKeys {
 
     /// Whose key this is, if there is such a key.
     pub async fn owner(&self, db: &Db, id: KeyId) -> Result<Option<UserId>> {
-        self.0
-            .get_or_load(id, || db.read(move |tx| Box::pin(async move { select_owner(tx, id).await })))
-            .await
+        self.0.get_or_load(id, || load_owner(db, id)).await
     }
 
     /// Stores a new key.
@@ -107,6 +105,11 @@ pub async fn count(tx: &mut Tx, user: UserId, generation: i64, now: Timestamp) -
 pub(crate) async fn delete_all(tx: &mut Tx, user: UserId) -> Result<()> {
     tx.execute("DELETE FROM api_keys WHERE user_id = $1", params![user]).await?;
     Ok(())
+}
+
+/// Boxed, so that it is compiled once and takes no room in the futures of those who find a key in memory.
+fn load_owner(db: &Db, id: KeyId) -> BoxFuture<'_, Result<Option<UserId>>> {
+    Box::pin(db.read(move |tx| Box::pin(select_owner(tx, id))))
 }
 
 async fn select_owner(tx: &mut Tx, id: KeyId) -> Result<Option<UserId>> {

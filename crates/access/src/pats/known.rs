@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use db::{Db, Tx};
+use db::{BoxFuture, Db, Tx};
 use kernel::{Error, PatId, Result, Secret, Timestamp, UserId};
 use quick_cache::Weighter;
 
@@ -63,11 +63,16 @@ impl Pats {
     }
 
     async fn get(&self, db: &Db, pat: PatId) -> Result<Option<Arc<Known>>> {
-        self.0.get_or_load(pat, || db.read(move |tx| Box::pin(async move { load(tx, pat).await }))).await
+        self.0.get_or_load(pat, || load(db, pat)).await
     }
 }
 
-async fn load(tx: &mut Tx, id: PatId) -> Result<Option<Arc<Known>>> {
+/// Boxed, so that it is compiled once and takes no room in the futures of those who find a token in memory.
+fn load(db: &Db, pat: PatId) -> BoxFuture<'_, Result<Option<Arc<Known>>>> {
+    Box::pin(db.read(move |tx| Box::pin(select(tx, pat))))
+}
+
+async fn select(tx: &mut Tx, id: PatId) -> Result<Option<Arc<Known>>> {
     let Some((pat, digest)) = store::get_with_digest(tx, id).await? else { return Ok(None) };
     let scopes = store::scopes(tx, id).await?.into_iter().map(|stored| stored.scope).collect();
     let noted_at = AtomicI64::new(pat.last_used_at.map_or(i64::MIN, Timestamp::micros));

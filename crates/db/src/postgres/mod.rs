@@ -139,8 +139,9 @@ impl Postgres {
         self.pool.get().await.map_err(|error| error::pool(&error))
     }
 
-    async fn session(&self, begin: Option<Arc<str>>) -> Result<tx::Session> {
-        Ok(tx::Session::Postgres(Session::new(self.client().await?, begin)))
+    /// Boxed for the reason that [`session`] gives.
+    fn session(&self, begin: Option<Arc<str>>) -> BoxFuture<'_, Result<tx::Session>> {
+        Box::pin(async move { Ok(tx::Session::Postgres(Session::new(self.client().await?, begin))) })
     }
 
     /// A transaction that tells other nodes what it changes, where there are any.
@@ -156,20 +157,23 @@ impl Postgres {
     ) -> Result<T> {
         let outcome = job(&mut tx).await;
         let outcome = tx.settle(outcome);
-        let outcome = match outcome {
-            Ok(value) => tx.tell_others().await.map(|()| value),
-            Err(error) => Err(error),
-        };
-        let hooks = tx.take_hooks();
-        let tx::Session::Postgres(session) = tx.session else { return outcome };
-        match outcome {
-            Ok(value) => end(session, hooks).await.map(|()| value),
-            Err(error) => {
-                session.roll_back().await;
-                Err(error)
-            }
-        }
+        let concluded = conclude(tx, outcome.is_ok()).await;
+        outcome.and_then(|value| concluded.map(|()| value))
     }
+}
+
+/// Commits what is to be kept and tells others of it, or rolls back.
+fn conclude(mut tx: Tx, keep: bool) -> BoxFuture<'static, Result<()>> {
+    Box::pin(async move {
+        let told = if keep { tx.tell_others().await } else { Ok(()) };
+        let hooks = tx.take_hooks();
+        let tx::Session::Postgres(session) = tx.session else { return told };
+        if keep && told.is_ok() {
+            return end(session, hooks).await;
+        }
+        session.roll_back().await;
+        told
+    })
 }
 
 /// Commits and runs the hooks, in a task of its own: a caller that goes away in the middle takes neither with it.

@@ -4,6 +4,9 @@
 //! for ([`Session::execute_later`]) travel with the next one or with the COMMIT. PostgreSQL runs what is sent in order,
 //! and once one statement has failed it refuses the rest and turns COMMIT into ROLLBACK; so the first error of a
 //! group is the one that counts.
+//!
+//! The futures are boxed: what waits for a server would otherwise be compiled into, and be as large as, the future of every
+//! use case, on SQLite as well.
 
 use std::sync::Arc;
 
@@ -13,7 +16,7 @@ use kernel::{Error, Result};
 use tokio::runtime::Handle;
 use tokio_postgres::Statement;
 
-use crate::{Row, Val, error, postgres::bind::arguments, row::Source};
+use crate::{BoxFuture, Row, Val, error, postgres::bind::arguments, row::Source};
 
 /// A connection and what has been sent on it.
 ///
@@ -45,45 +48,62 @@ impl Session {
         Self { client: Some(client), waiting: Waiting { begin, later: Vec::new() }, open: false }
     }
 
-    pub(crate) async fn execute(&mut self, sql: &str, params: &[Val]) -> Result<u64> {
-        let statement = self.prepare(sql).await?;
-        let waiting = self.start();
-        let client = self.client()?;
-        let arguments = arguments(params);
-        let (before, answer) = join(waiting.send(client), client.execute(&statement, &arguments)).await;
-        before?;
-        answer.map_err(|error| error::postgres(sql, &error))
+    pub(crate) fn execute<'a>(&'a mut self, sql: &'a str, params: &'a [Val]) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let statement = self.prepare(sql).await?;
+            let waiting = self.start();
+            let client = self.client()?;
+            let arguments = arguments(params);
+            let (before, answer) = join(waiting.send(client), client.execute(&statement, &arguments)).await;
+            before?;
+            answer.map_err(|error| error::postgres(sql, &error))
+        })
     }
 
-    pub(crate) async fn execute_later(&mut self, sql: &str, params: &[Val]) -> Result<()> {
-        if self.waiting.begin.is_none() && !self.open {
-            return self.execute(sql, params).await.map(drop);
-        }
-        let statement = self.prepare(sql).await?;
-        self.waiting.later.push(Later { sql: sql.to_owned(), statement, params: params.to_vec() });
-        Ok(())
+    pub(crate) fn execute_later<'a>(
+        &'a mut self,
+        sql: &'a str,
+        params: &'a [Val],
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            if self.waiting.begin.is_none() && !self.open {
+                return self.execute(sql, params).await.map(drop);
+            }
+            let statement = self.prepare(sql).await?;
+            self.waiting.later.push(Later { sql: sql.to_owned(), statement, params: params.to_vec() });
+            Ok(())
+        })
     }
 
     /// For a statement that will not come again in this form: it is not kept prepared.
-    pub(crate) async fn execute_once(&mut self, sql: &str, params: &[Val]) -> Result<u64> {
-        let statement = self.client()?.prepare(sql).await.map_err(|error| error::postgres(sql, &error))?;
-        let waiting = self.start();
-        let client = self.client()?;
-        let arguments = arguments(params);
-        let (before, answer) = join(waiting.send(client), client.execute(&statement, &arguments)).await;
-        before?;
-        answer.map_err(|error| error::postgres(sql, &error))
+    pub(crate) fn execute_once<'a>(
+        &'a mut self,
+        sql: &'a str,
+        params: &'a [Val],
+    ) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let statement =
+                self.client()?.prepare(sql).await.map_err(|error| error::postgres(sql, &error))?;
+            let waiting = self.start();
+            let client = self.client()?;
+            let arguments = arguments(params);
+            let (before, answer) = join(waiting.send(client), client.execute(&statement, &arguments)).await;
+            before?;
+            answer.map_err(|error| error::postgres(sql, &error))
+        })
     }
 
-    pub(crate) async fn all(&mut self, sql: &str, params: &[Val]) -> Result<Vec<Row>> {
-        let statement = self.prepare(sql).await?;
-        let waiting = self.start();
-        let client = self.client()?;
-        let arguments = arguments(params);
-        let (before, answer) = join(waiting.send(client), client.query(&statement, &arguments)).await;
-        before?;
-        let rows = answer.map_err(|error| error::postgres(sql, &error))?;
-        Ok(rows.into_iter().map(|row| Row(Source::Postgres(row))).collect())
+    pub(crate) fn all<'a>(&'a mut self, sql: &'a str, params: &'a [Val]) -> BoxFuture<'a, Result<Vec<Row>>> {
+        Box::pin(async move {
+            let statement = self.prepare(sql).await?;
+            let waiting = self.start();
+            let client = self.client()?;
+            let arguments = arguments(params);
+            let (before, answer) = join(waiting.send(client), client.query(&statement, &arguments)).await;
+            before?;
+            let rows = answer.map_err(|error| error::postgres(sql, &error))?;
+            Ok(rows.into_iter().map(|row| Row(Source::Postgres(row))).collect())
+        })
     }
 
     /// Ends the job. `Ok` means that its changes are durable.

@@ -117,4 +117,28 @@ both_databases! {
         let never = "created_from=9999-12-31T23:59:59Z";
         assert_eq!(plant.admin.get(&format!("/{domain}/clients?{never}")).await.expect(200)["total"], 0);
     }
+
+    async fn who_made_or_changed_a_thing_and_when_is_not_the_callers_to_say(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let ann = plant.user("ann").await;
+        let domain = ann.domain("one").await;
+        let forged = json!({
+            "name": "it", "route": "it", "domain_id": plant.admin.id, "created_by": plant.admin.id, "updated_by": plant.admin.id,
+            "created_at": "2001-02-03T04:05:06Z", "updated_at": "2001-02-03T04:05:06Z",
+        });
+        for (made, view) in [
+            ("/domains".to_owned(), "/domains".to_owned()),
+            (format!("/{domain}/clients"), format!("/{domain}/clients")),
+            (format!("/{domain}/channels"), format!("/{domain}/channels")),
+            (format!("/{domain}/groups"), format!("/{domain}/groups")),
+        ] {
+            let id = ann.post(&made, forged.clone()).await.expect(201)["id"].as_str().unwrap().to_owned();
+            let seen = ann.get(&format!("{view}/{id}")).await.expect(200);
+            assert_eq!(seen["created_at"], "2026-01-02T03:04:05Z", "{seen}");
+            assert_eq!(seen["updated_at"], "0001-01-01T00:00:00Z", "{seen}");
+            assert_ne!(seen["created_by"], json!(plant.admin.id), "{seen}");
+            assert!(seen["updated_by"].is_null(), "{seen}");
+            assert_ne!(seen["domain_id"], json!(plant.admin.id), "{seen}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use db::{both_databases, testing::TestDb};
-use kernel::Kind;
+use kernel::{Kind, Status};
 use messaging::{Credentials, Gate};
 use serde_json::json;
 use trunkline::config::CommonName;
@@ -84,5 +84,28 @@ both_databases! {
         for _ in 0..20 {
             assert_eq!(try_with(&gate, &device, "right", HERE).await, Err(Kind::Denied));
         }
+    }
+
+    async fn a_secret_that_is_proven_and_not_shown_is_the_clients_own_as_it_is_now(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("one").await;
+        let (client, other) = (made(&plant, &domain, "first").await, made(&plant, &domain, "other").await);
+        let shared = async |client: &str| {
+            let found = plant.registry.clients.shared_secret(client.parse().unwrap()).await.unwrap();
+            found.map(|(whose, secret)| {
+                assert_eq!((whose.id.to_string(), whose.domain.to_string()), (client.to_owned(), domain.clone()));
+                (secret.expose().clone(), whose.status)
+            })
+        };
+        assert_eq!(shared(&client).await, Some(("first".to_owned(), Status::Enabled)));
+        assert_eq!(shared(&other).await, Some(("other".to_owned(), Status::Enabled)));
+        let path = format!("/{domain}/clients/{client}");
+        plant.admin.patch(&format!("{path}/secret"), json!({"secret": "second"})).await.expect(200);
+        assert_eq!(shared(&client).await, Some(("second".to_owned(), Status::Enabled)));
+        plant.admin.post(&format!("{path}/disable"), json!({})).await.expect(200);
+        assert_eq!(shared(&client).await, Some(("second".to_owned(), Status::Disabled)));
+        plant.admin.delete(&path).await.expect(204);
+        assert_eq!(shared(&client).await, None);
+        assert_eq!(shared(&domain).await, None);
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn cold(db: &Db, place: &Place) -> Result<Cold> {
     let domain: DomainId = place.domain.parse()?;
     let (owner, viewer): (UserId, UserId) = (place.owner.parse()?, place.viewer.parse()?);
     let graph = Graph::open(db.clone())?;
-    let mut cold = Cold { owner: Histogram::new(3)?, stranger: Histogram::new(3)? };
+    let mut cold = Cold { owner: times()?, stranger: times()? };
     for (number, client) in some_clients(db, domain).await?.into_iter().enumerate() {
         let user = if number % 2 == 0 { owner } else { viewer };
         let (subject, client) = (Subject::Member(domain, user), Object::client(domain, client));
@@ -72,6 +72,11 @@ pub(super) async fn cold(db: &Db, place: &Place) -> Result<Cold> {
         times.saturating_record(took);
     }
     Ok(cold)
+}
+
+/// For times in ns of up to a minute.
+fn times() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, 60_000_000_000, 3)?)
 }
 
 /// Clients from all over the domain: ids are random.
@@ -88,6 +93,14 @@ async fn some_clients(db: &Db, domain: DomainId) -> Result<Vec<ClientId>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cold_times_are_shown_in_microseconds() {
+        let mut cold = Cold { owner: times().unwrap(), stranger: times().unwrap() };
+        cold.owner.saturating_record(250_000);
+        cold.stranger.saturating_record(125_000);
+        assert!((cold.figure().value - 250.0).abs() < 1.0, "{:?}", cold.figure());
+    }
 
     #[test]
     fn the_slowest_kind_is_shown() {

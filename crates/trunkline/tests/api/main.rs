@@ -38,6 +38,7 @@ mod roles;
 mod rules;
 mod seen_as;
 mod standalone;
+mod tenants;
 mod users;
 mod users_address;
 mod users_mail;

@@ -1,14 +1,12 @@
 //! Rendering a profile's template for one device, as Go does (reference 04 §3.2).
 
+mod budget;
 mod format;
 mod show;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use gotmpl::{
-    MissingKey, Template, TemplateError, Value,
-    parse::{CommandNode, Expr, ListNode, Node},
-};
+use gotmpl::{MissingKey, Template, TemplateError, Value};
 use kernel::{Error, Result};
 use serde_json::{Map, json};
 
@@ -57,7 +55,7 @@ pub(crate) fn render(profile: &Profile, target: &Target, bound: &[Snapshot]) -> 
 
 /// The template, ready. Invalid where it cannot be read.
 pub(crate) fn parse(text: &str) -> Result<Template> {
-    let template = Template::new(MAIN)
+    let template = budget::with_budget(Template::new(MAIN))
         .missing_key(MissingKey::Error)
         .max_range_iters(TURNS_MAX)
         .func(SHOW, |args| Ok(show::shown(args.last().unwrap_or(&Value::Nil))))
@@ -69,7 +67,7 @@ pub(crate) fn parse(text: &str) -> Result<Template> {
     let template = template.parse(text).map_err(|error| {
         Error::invalid(format!("the template cannot be read: {}", short(&error.to_string())))
     })?;
-    Ok(shown_as_go_does(template))
+    Ok(rewritten(template))
 }
 
 /// `default def val`: `def` where `val` is nothing.
@@ -117,34 +115,16 @@ impl FromText for Value {
     }
 }
 
-/// Sends whatever the template prints through [`SHOW`]: the library prints numbers as Rust does.
-fn shown_as_go_does(template: Template) -> Template {
+/// Sends whatever the template prints through [`SHOW`], for the library prints numbers as Rust does, and lets it be paid for.
+fn rewritten(template: Template) -> Template {
     let names: Vec<String> = template.templates().into_iter().map(str::to_owned).collect();
     names.into_iter().fold(template, |template, name| match template.lookup(&name).cloned() {
         Some(mut tree) => {
-            wrap(&mut tree);
+            budget::rewrite(&mut tree, SHOW);
             template.add_parse_tree(&name, tree)
         }
         None => template,
     })
-}
-
-fn wrap(list: &mut ListNode) {
-    for node in &mut list.nodes {
-        match node {
-            Node::Action(action) if action.pipe.decl.is_empty() => {
-                let show = Expr::Identifier(action.pos, SHOW.into());
-                action.pipe.commands.push(CommandNode { pos: action.pos, args: vec![show] });
-            }
-            Node::If(branch) | Node::Range(branch) | Node::With(branch) => {
-                wrap(&mut branch.body);
-                branch.else_body.iter_mut().for_each(wrap);
-            }
-            Node::List(list) => wrap(list),
-            Node::Define(define) => wrap(&mut define.body),
-            Node::Action(_) | Node::Text(_) | Node::Template(_) | Node::Break(_) | Node::Continue(_) => {}
-        }
-    }
 }
 
 /// What the template sees: `.Device`, `.Vars` and `.Bindings`.

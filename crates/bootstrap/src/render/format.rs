@@ -1,5 +1,7 @@
 //! The format that a profile says its content has.
 
+mod yaml;
+
 use kernel::{Error, Result};
 use serde_json::{Map, Value};
 
@@ -30,7 +32,7 @@ const fn is_structured(value: &Value) -> bool {
 fn read(content: &str, format: ContentFormat) -> Option<Value> {
     match format {
         ContentFormat::Json => serde_json::from_str(content).ok(),
-        ContentFormat::Yaml => yaml_serde::from_str(content).ok(),
+        ContentFormat::Yaml => yaml::read(content),
         ContentFormat::Toml => toml::from_str(content).ok().map(Value::Object),
         ContentFormat::GoTemplate | ContentFormat::Raw => None,
     }

@@ -117,6 +117,35 @@ fn the_example_of_the_guide_holds_with_a_local_issuer() {
 }
 
 #[test]
+fn policies_in_rego_are_tried_without_a_service() {
+    let guide = guide();
+    let directory = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    write("acl.rego", blocks(&guide, "rego").next().unwrap());
+    write(
+        "data.json",
+        r#"{"celine": {"topics": [{"scope": "mqtt.read", "actions": ["subscribe"], "topic": "celine/digital-twin/#"}]}}"#,
+    );
+    let cases = blocks(&guide, "yaml").next().unwrap();
+    write("cases.yaml", &cases.replace("rules: celine.json", "rules: data.json\npolicies: acl.rego"));
+    let (status, text) = Launch::command(&["policy", "test", &path("cases.yaml")]).run();
+    assert!(status.success() && text.contains("2 cases hold"), "{text}");
+    let (acl, data) = (path("acl.rego"), path("data.json"));
+    let explain = ["policy", "explain", "--policies", &acl, "--rules", &data, "--service", "svc-dash"];
+    for (topic, expected) in
+        [("celine/#", "deny: no scope for this topic"), ("celine/digital-twin/+", "allow: authorized")]
+    {
+        let command = [&explain[..], &["--scope", "mqtt.read", "subscribe", topic]].concat();
+        let (status, text) = Launch::command(&command).run();
+        assert!(status.success() && text.contains(expected), "{text}");
+    }
+    write("acl.rego", "package celine.mqtt.acl\n\nallow if {\n");
+    let (status, text) = Launch::command(&["policy", "test", &path("cases.yaml")]).run();
+    assert!(!status.success() && text.contains("acl.rego:"), "{text}");
+}
+
+#[test]
 fn the_commands_of_the_document_work_as_they_are_written() {
     let service = Service::start();
     let token = service.service("svc-digital-twin", "mqtt.write");

@@ -22,6 +22,12 @@ pub struct Cases {
     /// The rules, relative to the file.
     #[serde(default)]
     pub rules: Option<PathBuf>,
+    /// Policies in Rego, relative to the file; the rules are their data.
+    #[serde(default)]
+    pub policies: Option<PathBuf>,
+    /// The package of those policies, if it is another than usual.
+    #[serde(default)]
+    pub package: Option<String>,
     #[serde(default)]
     subjects: BTreeMap<String, Described>,
     cases: Vec<Case>,
@@ -108,8 +114,12 @@ impl Trial {
     pub fn explain(&self, who: &Who<'_>, action: Action, topic: &str) -> Explained {
         if action == Action::Superuser {
             let allowed = self.0.is_superuser(who);
-            let why =
-                if allowed { "a group or scope is superuser" } else { "no group or scope is superuser" };
+            let why = match (&self.0, allowed) {
+                (Engine::Rego(_), true) => "the policy says so",
+                (Engine::Rego(_), false) => "the policy does not say so",
+                (_, true) => "a group or scope is superuser",
+                (_, false) => "no group or scope is superuser",
+            };
             return Explained { allowed, why: why.to_owned() };
         }
         let decision = self.0.decide(who, action, topic);

@@ -40,6 +40,10 @@ pub enum Reason {
     AllowedBy(usize),
     /// In a policy's own words.
     Said(&'static str),
+    /// In the words of a policy that was written elsewhere.
+    Told(Box<str>),
+    /// The policy failed or took too long: nobody can say. Why, for the operator.
+    Unable(Box<str>),
 }
 
 impl fmt::Display for Reason {
@@ -51,6 +55,8 @@ impl fmt::Display for Reason {
             Self::NoRule => f.write_str("no matching rule"),
             Self::AllowedBy(_) => f.write_str("authorized"),
             Self::Said(words) => f.write_str(words),
+            Self::Told(words) => f.write_str(words),
+            Self::Unable(why) => write!(f, "cannot decide: {why}"),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     Action, Decision, RuleList, Who,
     convention::Convention,
+    rego::{Rego, RegoOptions},
     rules::{Fault, RuleOptions},
 };
 
@@ -19,6 +20,8 @@ pub enum PolicySource {
     Rules(Option<PathBuf>, RuleOptions),
     /// The convention of topics.
     Convention(Convention),
+    /// Policies in Rego.
+    Rego(RegoOptions),
 }
 
 /// A policy, ready to decide.
@@ -26,6 +29,7 @@ pub enum PolicySource {
 pub(crate) enum Engine {
     Rules(Box<RuleList>),
     Convention(Convention),
+    Rego(Box<Rego>),
 }
 
 impl PolicySource {
@@ -35,14 +39,20 @@ impl PolicySource {
             Self::Rules(Some(path), options) => RuleList::load(path, options.clone()).map(Engine::of_rules),
             Self::Rules(None, options) => RuleList::of_files(&[], options.clone()).map(Engine::of_rules),
             Self::Convention(convention) => Ok(Engine::Convention(convention.clone())),
+            Self::Rego(options) => Rego::load(options.clone()).map(|rego| Engine::Rego(Box::new(rego))),
         }
     }
 
     /// What changes when one of its files, or the list of the denied, does: their names, lengths and times.
     pub(crate) fn stamp(&self, denied: Option<&Path>) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
         let mut stamp = Vec::new();
-        if let Self::Rules(Some(path), _) = self {
-            note(path, 0, &mut stamp);
+        match self {
+            Self::Rules(path, _) => path.iter().for_each(|path| note(path, 0, &mut stamp)),
+            Self::Convention(_) => {}
+            Self::Rego(RegoOptions { policies, data, .. }) => {
+                note(policies, 0, &mut stamp);
+                data.iter().for_each(|path| note(path, 0, &mut stamp));
+            }
         }
         if let Some(path) = denied {
             note(path, 0, &mut stamp);
@@ -75,6 +85,7 @@ impl Engine {
         match self {
             Self::Rules(rules) => rules.decide(who, action, topic),
             Self::Convention(convention) => convention.decide(who, action, topic),
+            Self::Rego(rego) => rego.decide(who, action, topic),
         }
     }
 
@@ -83,6 +94,7 @@ impl Engine {
             Self::Rules(rules) => rules.decide_delivery(who, filter),
             // To subscribe and to read are one there.
             Self::Convention(convention) => convention.decide(who, Action::Subscribe, filter),
+            Self::Rego(rego) => rego.decide_delivery(who, filter),
         }
     }
 
@@ -90,6 +102,7 @@ impl Engine {
         match self {
             Self::Rules(rules) => rules.is_superuser(who),
             Self::Convention(convention) => convention.is_superuser(who),
+            Self::Rego(rego) => rego.is_superuser(who),
         }
     }
 
@@ -98,6 +111,8 @@ impl Engine {
         match self {
             Self::Rules(rules) => rules.is_personal(),
             Self::Convention(_) => false,
+            // It may look at everything, and at the clock.
+            Self::Rego(_) => true,
         }
     }
 
@@ -106,13 +121,14 @@ impl Engine {
         match self {
             Self::Rules(rules) => rules.count(),
             Self::Convention(_) => 1,
+            Self::Rego(rego) => rego.count(),
         }
     }
 
     pub(crate) fn warnings(&self) -> &[String] {
         match self {
             Self::Rules(rules) => rules.warnings(),
-            Self::Convention(_) => &[],
+            Self::Convention(_) | Self::Rego(_) => &[],
         }
     }
 }

@@ -96,6 +96,18 @@ impl Outcome {
         Self::Denied(Cow::Borrowed(reason))
     }
 
+    fn of(decision: Decision) -> Self {
+        match decision {
+            Decision { allowed: true, .. } => Self::Granted("authorized"),
+            Decision { reason: Reason::Said(words), .. } => Self::denied(words),
+            Decision { reason: Reason::Unable(why), .. } => {
+                tracing::warn!("policy: nobody can say: {why}");
+                Self::Unavailable
+            }
+            Decision { reason, .. } => Self::Denied(reason.to_string().into()),
+        }
+    }
+
     /// Whether the answer is yes.
     pub const fn is_granted(&self) -> bool {
         matches!(self, Self::Granted(_))
@@ -299,7 +311,7 @@ impl Policy {
                 if decision.allowed {
                     return outcome;
                 }
-                let denied = Outcome::Denied(decision.reason.to_string().into());
+                let denied = Outcome::of(decision);
                 let identity = Identity::Subject(Arc::clone(&principal));
                 self.record(asking, started, Some(&identity), &denied, ("topic", topic, "read"), false).await;
                 denied
@@ -439,12 +451,7 @@ impl Policy {
         match identity {
             Identity::Subject(principal) => {
                 let Explained { decision, cached } = self.decide(principal, shown, action, topic);
-                let outcome = match decision {
-                    Decision { allowed: true, .. } => Outcome::Granted("authorized"),
-                    Decision { reason: Reason::Said(words), .. } => Outcome::denied(words),
-                    Decision { reason, .. } => Outcome::Denied(reason.to_string().into()),
-                };
-                (outcome, cached)
+                (Outcome::of(decision), cached)
             }
             Identity::Member(member) => (self.member_may(member, action, topic).await, false),
         }
@@ -633,6 +640,7 @@ impl Policy {
         match self.0.source {
             PolicySource::Rules(..) => "celine.mqtt.acl",
             PolicySource::Convention(_) => "celine.mqtt.convention",
+            PolicySource::Rego(_) => "rego",
         }
     }
 

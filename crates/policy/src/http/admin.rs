@@ -263,7 +263,12 @@ async fn explain(
     let decision = loaded.engine.decide(&who, action, &topic);
     let rule = match decision.reason {
         Reason::AllowedBy(rule) | Reason::DeniedBy(rule) => Some(rule),
-        Reason::InvalidTopic | Reason::MissingCapability(_) | Reason::NoRule | Reason::Said(_) => None,
+        Reason::InvalidTopic
+        | Reason::MissingCapability(_)
+        | Reason::NoRule
+        | Reason::Said(_)
+        | Reason::Told(_)
+        | Reason::Unable(_) => None,
     };
     Ok(Json(Explanation { allowed: decision.allowed, reason: decision.reason.to_string(), rule, policy }))
 }

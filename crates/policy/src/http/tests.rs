@@ -1,5 +1,7 @@
 //! The vectors of reference 08 §8, and what surrounds them.
 
+mod changes;
+
 use std::{net::SocketAddr, time::Duration};
 
 use axum::body::Body;
@@ -380,86 +382,6 @@ async fn without_keys_nobody_can_say_and_with_them_the_issuer_may_be_gone() {
         world.key.sign_as(Algorithm::ES256, Some("other"), &world.issuer.claims(START, &json!({"sub": "u"})));
     world.clock.advance(Duration::from_secs(30));
     assert_eq!(world.log_in("u", &unknown, "c").await.0, 503);
-}
-
-#[tokio::test]
-async fn rules_are_read_anew_by_administrators_and_broken_ones_change_nothing() {
-    let world = World::new();
-    let reload = |token: &str| with_header(post("/reload", "", ""), &format!("Bearer {token}"));
-    assert_eq!(world.send(post("/reload", "", "")).await.0, StatusCode::UNAUTHORIZED);
-    assert_eq!(world.send(reload(&world.expired())).await.0, StatusCode::UNAUTHORIZED);
-    assert_eq!(world.send(reload(&world.service())).await.0, StatusCode::FORBIDDEN);
-
-    world.log_in("svc-digital-twin", &world.service(), "c").await;
-    assert_eq!(world.publish("svc-digital-twin", "c").await.0, 200);
-    let file = world.directory.path().join("rules.json");
-    std::fs::write(&file, "{\n \"celine\": }").unwrap();
-    let (status, body) = world.send(reload(&world.admin())).await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-    let body: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(body["status"], "error");
-    assert!(body["error"].as_str().unwrap().contains("rules.json:2:"), "{body}");
-    let is_outdated = async || {
-        let (_, body) = world.send(Request::get("/health").body(String::new()).unwrap()).await;
-        serde_json::from_str::<Value>(&body).unwrap()["details"]["rules_outdated"].clone()
-    };
-    assert_eq!(is_outdated().await, true, "health says that the file is not what counts");
-    assert_eq!(world.publish("svc-digital-twin", "c").await.0, 200);
-
-    std::fs::write(&file, r#"{"celine": {"mqtt": {"acl": {"rules": []}}}}"#).unwrap();
-    let (status, body) = world.send(reload(&world.admin())).await;
-    assert_eq!((status, body.trim()), (StatusCode::OK, r#"{"status":"success","policy_count":0}"#));
-    assert_eq!(is_outdated().await, false);
-    // What was remembered is forgotten at once.
-    assert_eq!(world.publish("svc-digital-twin", "c").await, denied("no matching rule"));
-}
-
-#[tokio::test]
-async fn a_changed_file_is_noticed() {
-    let world = World::new();
-    let shutdown = tokio_util::sync::CancellationToken::new();
-    world.policy.start(&shutdown);
-    world.log_in("svc-digital-twin", &world.service(), "c").await;
-    assert_eq!(world.publish("svc-digital-twin", "c").await.0, 200);
-    std::fs::write(world.directory.path().join("rules.json"), "{}").unwrap();
-    testkit::wait_until_async("the rules are read anew", async || {
-        world.publish("svc-digital-twin", "c").await.0 == 403
-    })
-    .await;
-    shutdown.cancel();
-}
-
-#[tokio::test]
-async fn who_is_on_the_list_of_the_denied_is_refused_whatever_is_remembered() {
-    let world = World::with(|options, _| {
-        let file = options.bindings.as_ref().unwrap().with_file_name("denied.json");
-        std::fs::write(&file, "{}").unwrap();
-        options.denied = Some(file);
-    });
-    let deny = |list: Value| {
-        std::fs::write(world.directory.path().join("denied.json"), list.to_string()).unwrap();
-        world.policy.reload().map(drop)
-    };
-    let claims = json!({"client_id": "svc-digital-twin", "scope": "mqtt.write", "jti": "t-1"});
-    let token = world.token(&claims);
-    assert_eq!(world.log_in("svc-digital-twin", &token, "c1").await.0, 200);
-    assert_eq!(world.publish("svc-digital-twin", "c1").await.0, 200);
-    for list in
-        [json!({"tokens": ["t-1"]}), json!({"subjects": ["svc-digital-twin"]}), json!({"clients": ["c1"]})]
-    {
-        deny(list.clone()).unwrap();
-        assert_eq!(world.publish("svc-digital-twin", "c1").await, denied("invalid credentials"), "{list}");
-        assert_eq!(world.log_in("svc-digital-twin", &token, "c1").await.0, 403, "{list}");
-        deny(json!({"tokens": ["t-2"], "subjects": ["x"], "clients": ["c2"]})).unwrap();
-        assert_eq!(world.publish("svc-digital-twin", "c1").await.0, 200, "{list}");
-    }
-    // A broken list changes nothing.
-    deny(json!({"tokens": ["t-1"]})).unwrap();
-    assert!(deny(json!({"token": []})).unwrap_err().to_string().contains("denied.json:1:"));
-    assert_eq!(world.publish("svc-digital-twin", "c1").await.0, 403);
-    // A login that was kept over a restart knows its token.
-    let kept = std::fs::read_to_string(world.directory.path().join("bindings.jsonl")).unwrap();
-    assert!(kept.contains(r#""token_id":"t-1""#) && !kept.contains(&token), "{kept}");
 }
 
 #[tokio::test]

@@ -197,7 +197,7 @@ pub struct Fault {
 }
 
 /// Reads one JSON text as `T`; the error says where it is wrong.
-pub(super) fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Fault> {
+pub(crate) fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Fault> {
     let mut json = serde_json::Deserializer::from_str(text);
     let fault = |path: String, error: &serde_json::Error| {
         let whole = error.to_string();

@@ -16,8 +16,9 @@ use std::{
 };
 
 pub use document::Fault;
+pub(crate) use document::read as read_json;
 use document::{Effect, Merged, Roles, Table};
-pub(crate) use files::read_document as read_file;
+pub(crate) use files::{read as read_all, read_document as read_file};
 use rule::Rule;
 
 use crate::{Action, Actions, Asked, Decision, Reason, SubjectKind, Who};

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use kernel::{Clock, Rng};
 use policy::cases::{Cases, Explained, Trial};
 use policy::rules::RuleOptions;
-use policy::{Action, Policy, PolicySource, Subject, SubjectKind, Who};
+use policy::{Action, Policy, PolicySource, RegoOptions, Subject, SubjectKind, Who};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Address, Environment, Layers, Settings};
@@ -72,6 +72,10 @@ enum PolicyCommand {
         /// Rules to try, in place of those that the file names
         #[arg(long, value_name = "PATH")]
         rules: Option<PathBuf>,
+
+        /// Rego policies to try, in place of those that the file names
+        #[arg(long, value_name = "PATH")]
+        policies: Option<PathBuf>,
     },
     /// Say what is decided about somebody, and by which rule
     Explain(ExplainArgs),
@@ -80,8 +84,16 @@ enum PolicyCommand {
 #[derive(Debug, Args)]
 struct ExplainArgs {
     /// Rule file, or directory with *.json files
+    #[arg(long, value_name = "PATH", required_unless_present = "policies")]
+    rules: Option<PathBuf>,
+
+    /// Rego file, or directory with *.rego files; the rules are its data
     #[arg(long, value_name = "PATH")]
-    rules: PathBuf,
+    policies: Option<PathBuf>,
+
+    /// Package of the Rego policies [default: celine.mqtt.acl]
+    #[arg(long, value_name = "NAME", requires = "policies")]
+    package: Option<String>,
     /// The user with this id
     #[arg(long, value_name = "ID", conflicts_with = "service", required_unless_present = "service")]
     user: Option<String>,
@@ -117,7 +129,7 @@ pub(crate) fn run(arguments: PolicyArgs, environment: Environment) -> anyhow::Re
             let dotenv = std::fs::read_to_string(".env").unwrap_or_default();
             serve(&arguments.service.layers(environment.with_celine(&dotenv)))
         }
-        Some(PolicyCommand::Test { cases, rules }) => test(&cases, rules),
+        Some(PolicyCommand::Test { cases, rules, policies }) => test(&cases, rules, policies),
         Some(PolicyCommand::Explain(arguments)) => explain(&arguments),
     }
 }
@@ -187,14 +199,18 @@ fn logins(settings: &Settings) -> Option<PathBuf> {
     }
 }
 
-fn test(file: &Path, rules: Option<PathBuf>) -> anyhow::Result<()> {
+fn test(file: &Path, rules: Option<PathBuf>, policies: Option<PathBuf>) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
     let cases = Cases::read(&text).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
     let beside = |path: &PathBuf| file.parent().unwrap_or(Path::new(".")).join(path);
-    let rules = rules.or_else(|| cases.rules.as_ref().map(beside)).with_context(|| {
-        format!("`{}` names no `rules`; add them, or name them with --rules", file.display())
-    })?;
-    let trial = load(rules)?;
+    let rules = rules.or_else(|| cases.rules.as_ref().map(beside));
+    let policies = policies.or_else(|| cases.policies.as_ref().map(beside));
+    anyhow::ensure!(
+        rules.is_some() || policies.is_some(),
+        "`{}` names no `rules` and no `policies`; add them, or name them with --rules or --policies",
+        file.display()
+    );
+    let trial = load(rules, policies, cases.package.as_deref())?;
     let verdicts = cases.run(&trial).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
     let failed = verdicts.iter().filter(|verdict| !verdict.holds).count();
     for verdict in &verdicts {
@@ -206,7 +222,7 @@ fn test(file: &Path, rules: Option<PathBuf>) -> anyhow::Result<()> {
 }
 
 fn explain(arguments: &ExplainArgs) -> anyhow::Result<()> {
-    let trial = load(arguments.rules.clone())?;
+    let trial = load(arguments.rules.clone(), arguments.policies.clone(), arguments.package.as_deref())?;
     let (kind, id) = match (&arguments.user, &arguments.service) {
         (Some(id), _) => (SubjectKind::User, id),
         (None, Some(id)) => (SubjectKind::Service, id),
@@ -221,8 +237,17 @@ fn explain(arguments: &ExplainArgs) -> anyhow::Result<()> {
     say(&format!("{}: {why}\n", if allowed { "allow" } else { "deny" }))
 }
 
-fn load(rules: PathBuf) -> anyhow::Result<Trial> {
-    let trial = Trial::load(&PolicySource::Rules(Some(rules), RuleOptions::default()))?;
+fn load(rules: Option<PathBuf>, policies: Option<PathBuf>, package: Option<&str>) -> anyhow::Result<Trial> {
+    let trial = Trial::load(&match policies {
+        None => PolicySource::Rules(rules, RuleOptions::default()),
+        Some(policies) => PolicySource::Rego(RegoOptions {
+            policies,
+            data: rules,
+            package: package.unwrap_or("celine.mqtt.acl").to_owned(),
+            superuser_groups: Vec::new(),
+            superuser_scopes: Vec::new(),
+        }),
+    })?;
     let mut err = std::io::stderr().lock();
     for warning in trial.warnings() {
         writeln!(err, "warning: {warning}")?;

@@ -12,7 +12,7 @@ use policy::convention::Convention;
 use policy::http::HttpOptions;
 use policy::oidc::OidcOptions;
 use policy::rules::{CapabilityMode, RuleOptions, SubscribeDeny};
-use policy::{AuditOptions, CacheOptions, PolicyOptions, PolicySource};
+use policy::{AuditOptions, CacheOptions, PolicyOptions, PolicySource, RegoOptions};
 
 use super::setting::settings;
 use super::value::{Address, Count, Form, Value, Words, list, words};
@@ -29,8 +29,15 @@ settings! {
     /// Rule file, or directory whose `*.json` files are read. They are read again when they change.
     rules: Option<PathBuf> = "" also "CELINE_DATA_DIR", "CELINE_POLICIES_DATA_DIR";
 
-    /// What decides: `rules`, or `convention` (topics `celine/{service}/{resource}/…`, scopes `{service}.{resource}.read`).
+    /// What decides: `rules`, `convention` (topics `celine/{service}/{resource}/…`, scopes `{service}.{resource}.read`), or
+    /// `rego`: the policies in `policy.policies`, with the files of `policy.rules` as their data.
     language: PolicyLanguage = "rules";
+
+    /// Rego file, or directory whose `*.rego` files are read; only where the language is `rego`.
+    policies: PathBuf = "policies" also "CELINE_POLICIES_DIR";
+
+    /// Package of the rules `allow`, `reason` and `superuser` in the Rego policies.
+    package: String = "celine.mqtt.acl" also "CELINE_MQTT_POLICY_PACKAGE";
 
     /// Issuers whose tokens are taken, as the tokens spell them.
     issuers: Words = "none" also "CELINE_OIDC_ISSUER", "CELINE_OIDC_BASE_URL";
@@ -117,11 +124,13 @@ settings! {
 
 words! {
     /// What decides.
-    PolicyLanguage, "`rules` or `convention`" {
+    PolicyLanguage, "`rules`, `convention` or `rego`" {
         /// Rules in files.
         Rules = "rules";
         /// The shape of topics.
         Convention = "convention";
+        /// Policies in Rego.
+        Rego = "rego";
     }
 }
 
@@ -213,6 +222,13 @@ impl PolicySettings {
                 let superuser_scope = scope.unwrap_or_else(|| Convention::default().superuser_scope);
                 PolicySource::Convention(Convention { superuser_scope })
             }
+            PolicyLanguage::Rego => PolicySource::Rego(RegoOptions {
+                policies: self.policies.clone(),
+                data: self.rules.clone(),
+                package: self.package.clone(),
+                superuser_groups: self.superuser_groups.0.clone(),
+                superuser_scopes: self.superuser_scopes.0.clone(),
+            }),
         }
     }
 

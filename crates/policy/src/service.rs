@@ -3,24 +3,29 @@
 //! The token is looked at on every question, before anything that is remembered. "No" and "nobody can say at the moment"
 //! are different answers: brokers remember the first.
 
+mod question;
+mod recording;
+mod reloading;
+
 use std::{
-    borrow::Cow,
     net::IpAddr,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64},
     },
-    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use kernel::{Clock, Kind, Result, Timestamp};
+use question::bare;
+pub(crate) use question::who;
+pub use question::{Asking, Outcome, Shown};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Action, Actions, Decision, Reason, Who,
-    audit::{self, Audit, AuditOptions, Record},
+    Action, Actions, Decision,
+    audit::{Audit, AuditOptions},
     bindings::{Bindings, Shared, Unbound},
     cache::{About, CacheOptions, DecisionCache},
     counts::Counts,
@@ -50,76 +55,6 @@ pub struct PolicyOptions {
     pub require_verified_username: bool,
     /// The name of the service in `/health`.
     pub version: String,
-}
-
-/// What is asked, apart from the credentials.
-#[derive(Debug, Clone, Copy)]
-pub struct Asking<'a> {
-    /// Which broker: client ids are unique at one only.
-    pub broker: &'a str,
-    /// Where the question came from.
-    pub peer: IpAddr,
-    /// For the record.
-    pub request_id: &'a str,
-    /// Who asks, for the record.
-    pub source: &'a str,
-}
-
-/// What a client has shown, as the broker hands it on. Empty is not said.
-#[derive(Clone, Copy, Default)]
-pub struct Shown<'a> {
-    /// What followed `Bearer` in the header.
-    pub bearer: Option<&'a str>,
-    /// The name at the broker, or a token in its place.
-    pub username: &'a str,
-    /// A token or secret.
-    pub password: &'a str,
-    /// The client's id at the broker.
-    pub clientid: &'a str,
-}
-
-/// The answer to a broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Yes.
-    Granted(&'static str),
-    /// No, with the reason.
-    Denied(Cow<'static, str>),
-    /// The question cannot be read.
-    Malformed(Cow<'static, str>),
-    /// Nobody can say at the moment.
-    Unavailable,
-}
-
-impl Outcome {
-    pub(crate) const fn denied(reason: &'static str) -> Self {
-        Self::Denied(Cow::Borrowed(reason))
-    }
-
-    fn of(decision: Decision) -> Self {
-        match decision {
-            Decision { allowed: true, .. } => Self::Granted("authorized"),
-            Decision { reason: Reason::Said(words), .. } => Self::denied(words),
-            Decision { reason: Reason::Unable(why), .. } => {
-                tracing::warn!("policy: nobody can say: {why}");
-                Self::Unavailable
-            }
-            Decision { reason, .. } => Self::Denied(reason.to_string().into()),
-        }
-    }
-
-    /// Whether the answer is yes.
-    pub const fn is_granted(&self) -> bool {
-        matches!(self, Self::Granted(_))
-    }
-
-    fn words(&self) -> &str {
-        match self {
-            Self::Granted(words) => words,
-            Self::Denied(words) | Self::Malformed(words) => words,
-            Self::Unavailable => "cannot decide now",
-        }
-    }
 }
 
 const MISSING_TOKEN: Outcome = Outcome::denied("missing token");
@@ -500,55 +435,6 @@ impl Policy {
         }
     }
 
-    /// Reads the policy anew. A broken one changes nothing; a good one counts from this moment, without a gap.
-    pub fn reload(&self) -> Result<usize, Fault> {
-        // One after the other: what was read later is in force later.
-        let _turn = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = self.0.source.load().and_then(|engine| {
-            let denied = Denied::load(self.0.denied.as_deref())?;
-            Ok((engine, denied))
-        });
-        self.0.is_outdated.store(read.is_err(), Ordering::Relaxed);
-        let (engine, denied) = read?;
-        for warning in engine.warnings() {
-            tracing::warn!("policy: {warning}");
-        }
-        let count = engine.count();
-        let version = self.0.versions.fetch_add(1, Ordering::Relaxed);
-        self.0.loaded.store(Arc::new(Loaded { engine, denied, version }));
-        // What was decided by the old rules is under the old version, and only takes room.
-        self.0.cache.clear();
-        tracing::info!(rules = count, "policy: the rules were read anew");
-        Ok(count)
-    }
-
-    /// Looks every second whether a file has changed.
-    async fn watch(self) {
-        let look = |policy: Self| async move {
-            tokio::task::spawn_blocking(move || policy.0.source.stamp(policy.0.denied.as_deref()))
-                .await
-                .unwrap_or_default()
-        };
-        let mut known = look(self.clone()).await;
-        let mut every = tokio::time::interval(Duration::from_secs(1));
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            every.tick().await;
-            let stamp = look(self.clone()).await;
-            if stamp == known {
-                continue;
-            }
-            known = stamp;
-            let policy = self.clone();
-            let outcome = tokio::task::spawn_blocking(move || policy.reload()).await;
-            if let Ok(Err(fault)) = outcome {
-                tracing::error!(
-                    "policy: the changed rules are not taken, those before stay in force: {fault}"
-                );
-            }
-        }
-    }
-
     /// Forgets a client that has left its broker.
     pub fn forget(&self, broker: &str, clientid: &str) {
         self.0.bindings.forget(broker, clientid);
@@ -562,11 +448,6 @@ impl Policy {
     /// Whether questions can be answered: the rules are there, and the keys of an issuer are.
     pub fn is_ready(&self) -> bool {
         self.0.issuers.as_ref().is_none_or(Issuers::is_ready)
-    }
-
-    /// Whether the files say something else than what is in force, because what they say is broken.
-    pub(crate) fn is_outdated(&self) -> bool {
-        self.0.is_outdated.load(Ordering::Relaxed)
     }
 
     pub(crate) fn loaded(&self) -> Arc<Loaded> {
@@ -585,83 +466,8 @@ impl Policy {
         &self.0.counts
     }
 
-    /// Puts a decision on record.
-    pub(crate) async fn record(
-        &self,
-        asking: &Asking<'_>,
-        started: Timestamp,
-        identity: Option<&Identity>,
-        outcome: &Outcome,
-        (resource_type, resource_id, action): (&str, &str, &str),
-        cached: bool,
-    ) {
-        if !self.0.audit.is_on() {
-            return;
-        }
-        let timestamp = self.0.clock.now();
-        let subject = match identity {
-            Some(Identity::Subject(principal)) => Some(&principal.subject),
-            Some(Identity::Member(_)) | None => None,
-        };
-        let policy = match identity {
-            Some(Identity::Member(_)) => "platform",
-            Some(Identity::Subject(_)) | None => self.policy_name(),
-        };
-        let is_error = matches!(outcome, Outcome::Unavailable);
-        let allowed = outcome.is_granted();
-        let record = Record {
-            event: if is_error { "policy_error" } else { "policy_decision" },
-            request_id: asking.request_id,
-            allowed,
-            policy,
-            reason: outcome.words(),
-            latency_ms: audit::milliseconds(timestamp.since(started)),
-            cached,
-            subject_id: identity.map(Identity::id),
-            subject_type: identity.map(|identity| identity.kind().to_string()),
-            resource_type,
-            resource_id: audit::cut(resource_id),
-            action,
-            source_service: Some(asking.source).filter(|source| !source.is_empty()),
-            input: self.0.audit.input(subject),
-            level: if is_error {
-                "error"
-            } else if allowed {
-                "info"
-            } else {
-                "warning"
-            },
-            timestamp,
-        };
-        self.0.audit.write(&record).await;
-    }
-
-    pub(crate) fn policy_name(&self) -> &'static str {
-        match self.0.source {
-            PolicySource::Rules(..) => "celine.mqtt.acl",
-            PolicySource::Convention(_) => "celine.mqtt.convention",
-            PolicySource::Rego(_) => "rego",
-        }
-    }
-
     pub(crate) fn now(&self) -> Timestamp {
         self.0.clock.now()
-    }
-}
-
-/// The subject as the broker knows it.
-pub(crate) fn who<'a>(principal: &'a Principal, shown: &Shown<'a>) -> Who<'a> {
-    let subject = &principal.subject;
-    let is_own = shown.username == subject.id || subject.name.as_deref() == Some(shown.username);
-    let username = Some(shown.username).filter(|name| is_own && !name.is_empty());
-    Who { subject, username, clientid: shown.clientid }
-}
-
-/// Without a `Bearer ` that somebody has put before a token where none belongs.
-fn bare(text: &str) -> &str {
-    match text.split_at_checked(7) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token.trim(),
-        _ => text,
     }
 }
 

@@ -2,6 +2,7 @@
 //! (reference 08 §10). A decision is always 200; its `allowed` says what it is.
 
 mod decisions;
+mod refusal;
 
 use axum::{
     extract::State,
@@ -20,6 +21,7 @@ use crate::{
     service::{Asking, Outcome, Shown},
 };
 use decisions::{Ruling, Userdata};
+use refusal::{Refusal, decoded, invalid, known, unauthorized, unavailable};
 
 const RULE: Rule = Rule::Public("the decision is about the caller's own token; without one about a stranger");
 
@@ -492,46 +494,4 @@ impl<'a> Caller<'a> {
 
 fn texts(value: &Value) -> Vec<&str> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
-}
-
-/// A word that is one of those that there are.
-fn known<T: DeserializeOwned>(word: &str, field: &str) -> Result<T, Refusal> {
-    serde_json::from_value(json!(word)).map_err(|error| invalid(field, &error.to_string()))
-}
-
-/// The body as JSON, whatever it is called.
-fn decoded<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| invalid(&error.path().to_string(), &error.inner().to_string()))
-}
-
-/// Why there is no decision, in the shape of the original service.
-struct Refusal {
-    status: StatusCode,
-    detail: Value,
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, web::Json(json!({"detail": self.detail}))).into_response();
-        if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
-    }
-}
-
-fn invalid(field: &str, message: &str) -> Refusal {
-    let detail = json!([{"type": "value_error", "loc": ["body", field], "msg": message}]);
-    Refusal { status: StatusCode::UNPROCESSABLE_ENTITY, detail }
-}
-
-fn unauthorized(detail: &str) -> Refusal {
-    Refusal { status: StatusCode::UNAUTHORIZED, detail: json!(detail) }
-}
-
-fn unavailable() -> Refusal {
-    let detail = json!("Policy evaluation failed: nobody can say at the moment");
-    Refusal { status: StatusCode::SERVICE_UNAVAILABLE, detail }
 }

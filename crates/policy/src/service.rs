@@ -18,10 +18,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use kernel::{Clock, Kind, Result, Timestamp};
+use tokio_util::sync::CancellationToken;
+
 use question::bare;
 pub(crate) use question::who;
 pub use question::{Asking, Outcome, Shown};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     Action, Actions, Decision,

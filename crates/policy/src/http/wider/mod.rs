@@ -8,9 +8,9 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value, json};
+use http::{HeaderMap, header};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use web::{Connection, Guard, Payload, Route, Routes, Rule};
 
@@ -21,7 +21,7 @@ use crate::{
     service::{Asking, Outcome, Shown},
 };
 use decisions::{Ruling, Userdata};
-use refusal::{Refusal, decoded, invalid, known, unauthorized, unavailable};
+use refusal::{Refusal, decoded, known, unauthorized, unavailable};
 
 const RULE: Rule = Rule::Public("the decision is about the caller's own token; without one about a stranger");
 

@@ -165,7 +165,7 @@ async fn while_rules_change_every_answer_is_that_of_the_old_or_of_the_new() {
         world.replace_rules(rules);
         // What was read counts for the next question.
         assert_eq!(world.publish("svc-digital-twin", "c").await.0, status);
-        let which = &answered[round % 2 ^ 1];
+        let which = &answered[(round % 2) ^ 1];
         let known = which.load(Ordering::Relaxed);
         while which.load(Ordering::Relaxed) < known + 20 && asking.iter().all(|asks| !asks.is_finished()) {
             tokio::task::yield_now().await;

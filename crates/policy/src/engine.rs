@@ -10,7 +10,7 @@ use crate::{
     Action, Decision, RuleList, Who,
     convention::Convention,
     rego::{Rego, RegoOptions},
-    rules::{Fault, RuleOptions},
+    rules::{Fault, Granted, RuleOptions},
 };
 
 /// Where the policy comes from.
@@ -103,6 +103,14 @@ impl Engine {
             Self::Rules(rules) => rules.is_superuser(who),
             Self::Convention(convention) => convention.is_superuser(who),
             Self::Rego(rego) => rego.is_superuser(who),
+        }
+    }
+
+    /// What `who` may do without a question; empty where only questions tell.
+    pub(crate) fn compiled(&self, who: &Who<'_>) -> Vec<Granted> {
+        match self {
+            Self::Rules(rules) => rules.compiled(who),
+            Self::Convention(_) | Self::Rego(_) => Vec::new(),
         }
     }
 

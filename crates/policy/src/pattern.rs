@@ -62,6 +62,11 @@ impl Pattern {
         Ok(Self { text: text.into(), levels })
     }
 
+    /// As it is written.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Whether every topic of `asked` (a name, or all that a filter can match) is of this pattern.
     pub fn covers(&self, asked: &str, who: &Who<'_>) -> bool {
         let mut theirs = asked.split('/');

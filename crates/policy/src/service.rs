@@ -34,7 +34,7 @@ use crate::{
     engine::{Engine, PolicySource},
     identity::{Identity, Login, Member, Platform, Principal},
     oidc::{Issuers, OidcOptions, Refused, looks_like_token},
-    rules::Fault,
+    rules::{Fault, Granted},
 };
 
 /// How the service is set up.
@@ -284,6 +284,14 @@ impl Policy {
             }
             // What platform identities may do is on channels alone.
             Identity::Member(_) => false,
+        }
+    }
+
+    /// What an identity may do without a question, as long as the rules stay what they are.
+    pub(crate) fn compiled(&self, identity: &Identity, shown: &Shown<'_>) -> Vec<Granted> {
+        match identity {
+            Identity::Subject(principal) => self.0.loaded.load().engine.compiled(&who(principal, shown)),
+            Identity::Member(_) => Vec::new(),
         }
     }
 

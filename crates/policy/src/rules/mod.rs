@@ -4,6 +4,7 @@
 //! allows it. A denial counts whatever the order. Everything is prepared when the files are read, so that a decision
 //! allocates nothing.
 
+mod compiled;
 mod document;
 mod files;
 mod rule;
@@ -15,6 +16,7 @@ use std::{
     path::Path,
 };
 
+pub(crate) use compiled::Granted;
 pub use document::Fault;
 pub(crate) use document::read as read_json;
 use document::{Effect, Merged, Roles, Table};

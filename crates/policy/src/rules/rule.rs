@@ -104,6 +104,15 @@ impl Rule {
             && self.topics.any(|pattern| pattern.covers(asked.text(), who))
     }
 
+    /// The topics that it allows to `subject`, if they are the same for all of a subject's clients and free of `$`.
+    pub(super) fn plain_topics<'a>(&'a self, subject: &Subject) -> impl Iterator<Item = &'a str> {
+        let patterns: &[Pattern] = match &self.topics {
+            Topics::Of(patterns) if self.subjects.are(subject) => patterns,
+            Topics::Of(_) | Topics::All => &[],
+        };
+        patterns.iter().map(Pattern::as_str).filter(|text| !text.contains('$'))
+    }
+
     pub(super) fn denies(&self, who: &Who<'_>, action: Action, asked: Asked<'_>, exact: bool) -> bool {
         if !self.actions.contains(action) || !self.subjects.are(who.subject) {
             return false;

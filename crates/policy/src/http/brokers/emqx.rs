@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use web::{Connection, Guard, Json, Payload, Route, Routes};
 
 use super::{Question, RULE, Served};
-use crate::{Action, service::Outcome};
+use crate::{Action, rules::Granted, service::Outcome};
 
 pub(super) fn routes() -> Routes<Served> {
     let answers =
@@ -62,10 +62,31 @@ struct Answer {
     /// When the login ends, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     expire_at: Option<i64>,
+    /// What need not be asked about; only where `?acl=true` asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acl: Option<Vec<Entry>>,
+}
+
+/// Something that EMQX need not ask about.
+#[derive(Debug, Serialize, ToSchema)]
+struct Entry {
+    /// `allow`.
+    permission: &'static str,
+    /// `publish` or `subscribe`.
+    action: &'static str,
+    /// The topic; after `eq ` just this filter.
+    topic: String,
+}
+
+impl From<Granted> for Entry {
+    fn from(Granted { action, topic, is_literal }: Granted) -> Self {
+        let topic = if is_literal { format!("eq {topic}") } else { topic };
+        Self { permission: "allow", action: action.as_str(), topic }
+    }
 }
 
 impl Answer {
-    const DENY: Self = Self { result: "deny", is_superuser: None, expire_at: None };
+    const DENY: Self = Self { result: "deny", is_superuser: None, expire_at: None, acl: None };
 }
 
 async fn authn(
@@ -89,6 +110,8 @@ async fn authn(
         result: "allow",
         is_superuser: Some(served.policy.is_superuser(&identity)),
         expire_at: (ends.micros() < i64::MAX).then_some(ends.seconds()),
+        acl: (question.get("acl") == "true")
+            .then(|| served.policy.compiled(&identity, &shown).into_iter().map(Entry::from).collect()),
     })
 }
 

@@ -220,3 +220,27 @@ async fn a_callout_gives_a_handle_and_decides_by_it() {
     assert!(!may("w", "publish").await, "a name is no handle");
     assert!(!may("", "publish").await);
 }
+
+#[tokio::test]
+async fn emqx_is_told_at_the_login_what_it_need_not_ask_about() {
+    let world = world();
+    let authn = async |query: &str, scope: &str| {
+        let body = json!({"username": scope, "password": token(&world, scope), "clientid": "c"});
+        json_of(&world, &format!("/emqx/authn{query}"), body).await["acl"].clone()
+    };
+    let allow = |action: &str, topic: &str| json!({"permission": "allow", "action": action, "topic": topic});
+    assert_eq!(authn("", "mqtt.write").await, json!(null));
+    let events = "celine/digital-twin/events/#";
+    assert_eq!(authn("?acl=true", "mqtt.write").await, json!([allow("publish", events)]));
+    // A filter that reaches a denied topic, or one that may not be read, is asked about.
+    assert_eq!(authn("?acl=true", "mqtt.read").await, json!([]));
+    let both = json!(["subscribe", "read"]);
+    world.replace_rules(&json!({"celine": {"mqtt": {"acl": {"rules": [
+        {"subjects": {}, "topics": ["a/#", "b/+/c", "#", "own/${subject.id}", "$SYS/#"], "actions": both},
+        {"subjects": {"groups": ["others"]}, "topics": ["d"], "actions": both},
+        {"subjects": {}, "topics": ["x/secret"], "actions": ["read"], "effect": "deny"}]}}}}));
+    assert_eq!(
+        authn("?acl=true", "mqtt.read").await,
+        json!([allow("subscribe", "a/#"), allow("subscribe", "eq b/+/c")])
+    );
+}

@@ -1,6 +1,7 @@
 //! The vectors of reference 08 §8, and what surrounds them.
 
 mod changes;
+mod hostile;
 mod operators;
 
 use std::{net::SocketAddr, time::Duration};

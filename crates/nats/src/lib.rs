@@ -9,6 +9,8 @@
 //! ([`events::Forwarder`]); messages and what clients do wait in a bounded queue in memory ([`Bridge`]), and what does not
 //! fit is counted and lost for these readers. Subscribers of the platform itself are not concerned.
 //!
+//! Nodes of a cluster can speak to each other over the same connection ([`NodeTransport`]).
+//!
 //! Everything here works with nats-server 2.9.
 
 mod bridge;
@@ -17,10 +19,12 @@ mod settings;
 mod sink;
 mod stream;
 mod subject;
+mod transport;
 
 pub use bridge::{Bridge, Feed};
 pub use message::Message;
 pub use settings::{NatsUrl, Settings};
+pub use transport::{Listening, NodeTransport};
 
 use std::sync::Arc;
 
@@ -54,6 +58,10 @@ impl Nats {
             .ack_timeout(settings.ack_timeout)
             .build(client.clone());
         Ok(Self(Arc::new(Inner { client, stream, settings })))
+    }
+
+    pub(crate) fn client(&self) -> async_nats::Client {
+        self.0.client.clone()
     }
 
     /// Where the relay's events go.

@@ -8,7 +8,7 @@ use testkit::curl::Request;
 use testkit::process::Stream;
 use testkit::{Launch, Storage, wait_until};
 
-use crate::platform::{Device, Platform};
+use crate::platform::{Device, Platform, text};
 
 /// A platform whose policy service is open, and where.
 fn start(storage: Storage) -> (Platform, SocketAddr) {
@@ -113,4 +113,41 @@ fn a_user_shows_a_token_and_may_do_what_its_roles_allow() {
     assert_eq!(bearer(&token, "/mqtt/acl", acl), 403);
     assert_eq!(bearer(&token, "/reload", json!({})), 403);
     assert_eq!(ask(policy, "/mqtt/user", &[("username", "x"), ("password", &token), ("clientid", "c")]), 200);
+}
+
+#[test]
+fn a_personal_access_token_may_do_on_another_broker_what_it_is_scoped_for() {
+    for storage in Storage::ALL {
+        let (platform, policy) = start(storage);
+        let channel = platform.channel("temps");
+        let (topic, filter) = (platform.topic(&channel, "/room"), platform.topic(&channel, "/#"));
+        let pat = platform.made("/pats", &json!({"name": "p", "duration": "1h"}));
+        let scope = json!({"scopes": [{
+            "domain_id": platform.domain, "entity_type": "messages", "entity_id": channel, "operation": "subscribe",
+        }]});
+        let path = format!("/pats/{}/scope/add", text(&pat, "id"));
+        let answer = platform.request("PATCH", &path).json(&scope).send();
+        assert!(answer.status < 300, "{answer:?}");
+
+        let secret = text(&pat, "secret");
+        // JSON, as the secret has characters that mean something in a form.
+        let log_in = || {
+            let body = json!({"username": "any", "password": secret, "clientid": "c"});
+            Request::new("POST", &format!("http://{policy}/mqtt/user")).json(&body).send().status
+        };
+        assert_eq!(log_in(), 200);
+        assert_eq!(may(policy, "any", &filter, "4"), 200);
+        assert_eq!(may(policy, "any", &topic, "1"), 200);
+        // Its owner might publish; it was not scoped for that, nor for another channel.
+        assert_eq!(may(policy, "any", &topic, "2"), 403);
+        let other = platform.topic(&platform.channel("other"), "/room");
+        assert_eq!(may(policy, "any", &other, "1"), 403);
+        assert_eq!(ask(policy, "/mqtt/superuser", &[("username", "any")]), 403);
+
+        let path = format!("/pats/{}/secret/revoke", text(&pat, "id"));
+        let answer = platform.request("PATCH", &path).json(&json!({})).send();
+        assert!(answer.status < 300, "{answer:?}");
+        assert_eq!(may(policy, "any", &topic, "1"), 403);
+        assert_eq!(log_in(), 403);
+    }
 }

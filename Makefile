@@ -8,7 +8,7 @@ DATA_DIR ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs bench
+.PHONY: help run certs test lint docs bench
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,10 @@ run: ## Build the release program and start the whole platform, with its data in
 	@scripts/ensure-compiler
 	cargo build --release --package trunkline
 	exec "$(TARGET)/release/trunkline" serve $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(ARGS)
+
+certs: ## Make certificates for development in ./certs (ARGS="--host name --client id"); see docs/certificates.md
+	@scripts/ensure-compiler
+	cargo run --release --package trunkline -- certs dev $(ARGS)
 
 test: ## Install what the tests need, and run all of them on throw-away servers
 	@scripts/test

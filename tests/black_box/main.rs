@@ -39,5 +39,6 @@ mod seeds;
 mod shell;
 mod standalone;
 mod startup;
+mod tls_modes;
 mod tour;
 mod transports;

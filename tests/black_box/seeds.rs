@@ -3,10 +3,8 @@
 //! The list is `seeds.txt`. Each is run by a shell with the real curl, at the port that it names; names that stand for
 //! something are filled in. One that is listed and not run fails the test.
 //!
-//! Left out are the examples of the certificates service on port 9019 (`POST /{domain}/certs`, `DELETE /certs/revoke`, and
-//! the loop over all devices that issues and revokes; its list of devices is here), which is not there yet, and the documents
-//! of the provision service and of the MQTT policy service. A password that is reset with the token in the body needs a mail:
-//! the API tests of users do it.
+//! Left out are the documents of the provision service and of the MQTT policy service. A password that is reset with the
+//! token in the body needs a mail: the API tests of users do it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,13 +17,14 @@ use crate::platform::{Platform, log_in, text};
 const LIST: &str = include_str!("seeds.txt");
 
 /// The ports that the documents name, and the settings that open them.
-const PORTS: [(&str, &[u16]); 7] = [
+const PORTS: [(&str, &[u16]); 8] = [
     ("AUTH", &[9001, 8189]),
     ("USERS", &[9002]),
     ("DOMAINS", &[9003]),
     ("GROUPS", &[9004]),
     ("CHANNELS", &[9005]),
     ("CLIENTS", &[9006]),
+    ("CERTS", &[9010, 9019]),
     ("HTTP_ADAPTER", &[8008]),
 ];
 
@@ -319,6 +318,36 @@ fn readme_of_channels(reader: &mut Reader) {
     has(&reader.run("010 health of channels").json(), &json!({"status": "pass"}));
 }
 
+fn certificates(reader: &mut Reader) {
+    let device = reader.platform.device("certified").id;
+    reader.set(&["{{client_id}}", "compromised_device_id"], &device);
+    let certificates = format!("/{{domain}}/certs?entity_id={device}");
+    for name in ["002 create a certificate for a client", "002 issue a certificate for a device"] {
+        let issued = reader.run(name).json();
+        for (member, begin) in
+            [("certificate", "-----BEGIN CERTIFICATE-----"), ("key", "-----BEGIN PRIVATE KEY-----")]
+        {
+            assert!(text(&issued, member).starts_with(begin), "{name}: {member}");
+        }
+    }
+    let port = reader.run("011 issue a certificate on the port of the separate service").json();
+    text(&port, "serial_number");
+    assert_eq!(reader.platform.get(&certificates)["total"], 3);
+    for name in ["002 revoke a certificate", "002 revoke the certificate of a compromised device"] {
+        time(&reader.run(name).json(), "revocation_time");
+        reader.platform.made("/{domain}/certs", &json!({"client_id": device, "ttl": "8760h"}));
+    }
+    // Nobody waits for the devices here.
+    reader.set(&["sleep 300"], "sleep 0");
+    reader.run("002 rotate the certificates of all devices");
+    for client in reader.platform.get("/{domain}/clients")["clients"].as_array().unwrap() {
+        let client = text(client, "id");
+        let of_client = reader.platform.get(&format!("/{{domain}}/certs?entity_id={client}"));
+        let rows = of_client["certificates"].as_array().unwrap();
+        assert!(!rows.is_empty() && rows.iter().all(|row| row["revoked"] == true), "{client}: {of_client}");
+    }
+}
+
 #[test]
 fn the_command_lines_of_the_documents_work() {
     for storage in Storage::ALL {
@@ -329,6 +358,7 @@ fn the_command_lines_of_the_documents_work() {
         a_compromised_device(&mut reader);
         a_leaving_employee(&mut reader);
         readme_of_channels(&mut reader);
+        certificates(&mut reader);
         reader.end();
     }
 }

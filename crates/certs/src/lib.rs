@@ -18,6 +18,7 @@
 
 mod archive;
 mod authority;
+pub mod development;
 mod events;
 pub mod http;
 pub mod model;

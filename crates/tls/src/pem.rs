@@ -51,9 +51,10 @@ pub struct Tls {
     pub certificate: Pem,
     /// Its private key.
     pub key: Pem,
-    /// The authorities of clients' certificates; without them clients are not asked for any.
+    /// The authorities of clients' certificates. Without them, and without [`crate::Server::trust`], clients are not
+    /// asked for any.
     pub client_authorities: Option<Pem>,
-    /// Whether one must be shown, where there are authorities.
+    /// Whether one must be shown.
     pub clients: Clients,
 }
 

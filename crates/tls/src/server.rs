@@ -86,8 +86,7 @@ impl Server {
         })))
     }
 
-    /// Trusts the clients of further authorities (PEM), such as the platform's own, beside those of the files. Where no
-    /// file names any, a client may then show a certificate of theirs, and need not.
+    /// Trusts the clients of further authorities (PEM), such as the platform's own, beside those of the files.
     ///
     /// # Errors
     ///
@@ -104,14 +103,15 @@ impl Server {
 
     /// Whether a client without a certificate is refused.
     pub fn requires_certificates(&self) -> bool {
-        self.0.tls.client_authorities.is_some() && self.0.tls.clients == crate::Clients::Required
+        self.0.tls.clients == crate::Clients::Required
     }
 
     /// Makes the handshake. The certificate is the client's, if it has shown one.
     ///
     /// # Errors
     ///
-    /// Those of the handshake, and `TimedOut`.
+    /// Those of the handshake, `TimedOut`, and `PermissionDenied` where a certificate is required and no authority is
+    /// trusted yet.
     pub async fn accept<IO>(&self, io: IO) -> io::Result<(Stream<IO>, Option<Arc<Certificate>>)>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
@@ -126,6 +126,9 @@ impl Server {
             .await
             .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long"))??;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        if shown.is_none() && self.requires_certificates() {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         let certificate = match shown {
             // A certificate that passed the handshake was read there already.
             Some(der) => Some(Arc::new(Certificate::read(der).ok_or(io::ErrorKind::InvalidData)?)),
@@ -186,8 +189,6 @@ fn config(
         .map_err(|error| Error::internal("TLS cannot be set up").cause(error))?;
     let own = loaded.client_authorities.as_deref();
     let all: Vec<&str> = own.into_iter().chain(trusted).collect();
-    // Only the operator's own say that a certificate is a must.
-    let clients = own.map_or(crate::Clients::Optional, |_| tls.clients);
     let builder = match all.as_slice() {
         [] => builder.with_no_client_auth(),
         _ => {
@@ -197,7 +198,7 @@ fn config(
                     Error::invalid("an authority of clients is not a good certificate").cause(error)
                 })?;
             }
-            let verifier = Verifier::new(roots, clients, revocations).map_err(|error| {
+            let verifier = Verifier::new(roots, tls.clients, revocations).map_err(|error| {
                 Error::invalid("the authorities of clients are not good certificates").cause(error)
             })?;
             builder.with_client_cert_verifier(Arc::new(verifier))

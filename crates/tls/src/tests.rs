@@ -74,7 +74,7 @@ impl Authority {
             certificate: Pem::File(self.file("server.crt")),
             key: Pem::File(self.file("server.key")),
             client_authorities: clients.map(|_| Pem::File(self.file("ca.crt"))),
-            clients: clients.unwrap_or_default(),
+            clients: clients.unwrap_or(Clients::Optional),
         }
     }
 

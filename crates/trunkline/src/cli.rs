@@ -88,6 +88,14 @@ enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 enum CertsCommand {
+    /// Make certificates for development: an authority, servers, callers of gRPC, a device
+    #[command(
+        after_help = "Files that are there are replaced, but for the authority (ca.crt, ca.key), so that a \
+                            device's certificate can be added later.\n\nExamples:\n  trunkline certs dev\n  \
+                            trunkline certs dev --host iot.example.org server_cert\n  \
+                            trunkline certs dev client_cert --client \"$CLIENT\""
+    )]
+    Dev(commands::certs_dev::DevArgs),
     /// Let an authority of your own sign; the platform must be stopped
     #[command(
         after_help = "A root signs an intermediate, which is made at once; an intermediate signs devices itself.\n\n\
@@ -219,6 +227,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Admin(AdminCommand::ResetPassword { username, settings }) => {
             rescue::run(&settings.layers(environment), username)
         }
+        Command::Certs(CertsCommand::Dev(arguments)) => commands::certs_dev::run(&arguments),
         Command::Certs(CertsCommand::Import { certificate, key, settings }) => {
             commands::certs::import(&settings.layers(environment), &certificate, &key)
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use web::{Encryption, Listener, ListenerOptions, TrustedProxies};
 
 use crate::compose;
-use crate::config::{Address, Capability, ClientCertificates, CoapSettings, ProxiedPort, Settings};
+use crate::config::{Address, Capability, CoapSettings, ProxiedPort, Settings};
 
 /// The open HTTP ports.
 #[derive(Debug)]
@@ -45,10 +45,6 @@ impl Certificates {
             client_authorities: tls.client_ca_certs.as_ref().map(|pem| pem.source().clone()),
             clients,
         };
-        let clients = |asked| match asked {
-            ClientCertificates::Optional => tls::Clients::Optional,
-            ClientCertificates::Required => tls::Clients::Required,
-        };
         let load = |clients, protocols| async move {
             let revoked: Arc<dyn tls::Revocations> = Arc::new(revoked.clone());
             tls::Server::load(shown(clients), protocols, Some(revoked), tls::Bounds::default()).await.map_err(|error| {
@@ -59,8 +55,8 @@ impl Certificates {
             })
         };
         Ok(Some(Self {
-            http: load(clients(tls.https_client_certs), &["h2", "http/1.1"]).await?,
-            mqtt: load(clients(tls.client_certs), &[]).await?,
+            http: load(tls.of_https_clients(), &["h2", "http/1.1"]).await?,
+            mqtt: load(tls.of_mqtt_clients(), &[]).await?,
         }))
     }
 
@@ -88,7 +84,7 @@ impl HttpDoors {
             proxy_protocol: proxies.clone(),
             ..options(settings, service)
         };
-        let bind = |at| Listener::bind(at, options("clients", settings.tls.plain, &of_front));
+        let bind = |at| Listener::bind(at, options("clients", settings.tls.is_plain(), &of_front));
         let front =
             bind_any(address, bind).await.map_err(|error| refused("HTTP", "http", address, &error))?;
         let https = match certificates {
@@ -103,7 +99,7 @@ impl HttpDoors {
         let (mut compat, mut closed) = (Vec::new(), Vec::new());
         for (service, port) in settings.compat_ports() {
             let address = address.with_port(port);
-            let bind = |at| Listener::bind(at, options(service, settings.tls.plain, &of_compat));
+            let bind = |at| Listener::bind(at, options(service, settings.tls.is_plain(), &of_compat));
             match bind_any(&address, bind).await {
                 Ok(listener) => compat.push(listener),
                 // The front door may have been put on one of these ports.
@@ -114,7 +110,7 @@ impl HttpDoors {
         let mut policy = Vec::new();
         for (service, port) in settings.policy_ports() {
             let address = address.with_port(port);
-            let bind = |at| Listener::bind(at, options(service, settings.tls.plain, &of_compat));
+            let bind = |at| Listener::bind(at, options(service, settings.tls.is_plain(), &of_compat));
             match bind_any(&address, bind).await {
                 Ok(listener) => policy.push(listener),
                 Err(error) => closed.push(format!("{port} of {service} ({error})")),
@@ -142,7 +138,7 @@ pub(crate) async fn open_policy(
     address: &Address,
 ) -> anyhow::Result<Listener> {
     let options = || ListenerOptions {
-        encryption: Certificates::of_http(certificates, settings.tls.plain),
+        encryption: Certificates::of_http(certificates, settings.tls.is_plain()),
         ..options(settings, "policy")
     };
     let bound = bind_any(address, |at| Listener::bind(at, options())).await;
@@ -176,7 +172,7 @@ impl MqttDoors {
         let open = async |what, setting, address| {
             bind_any(address, bind).await.map_err(|error| refused(what, setting, address, &error))
         };
-        let plain = match settings.tls.plain {
+        let plain = match settings.tls.is_plain() {
             true => {
                 let listener = open("MQTT", "mqtt", &settings.node.mqtt).await?;
                 Some(listener.with_proxy_protocol(proxies(settings, ProxiedPort::Mqtt)?))
@@ -212,7 +208,7 @@ impl CoapDoors {
             return Ok(Self::default());
         }
         let CoapSettings { address, dtls_address, .. } = &settings.coap;
-        let plain = match settings.tls.plain {
+        let plain = match settings.tls.is_plain() {
             true => open_coap(settings, "coap.address", address.as_ref(), 5683).await?,
             false => None,
         };

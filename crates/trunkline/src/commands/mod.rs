@@ -7,6 +7,7 @@ pub(crate) mod address;
 mod advice;
 mod authz;
 pub(crate) mod certs;
+pub(crate) mod certs_dev;
 mod channels;
 mod clients;
 mod domains;

@@ -21,6 +21,7 @@ mod show;
 mod source;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod value;
 
 use std::collections::BTreeMap;
@@ -50,7 +51,7 @@ pub use source::Source;
 pub use value::{
     Address, ByteSize, CalloutMethod, Capability, ClientCertificates, CommonName, Count, DatabaseUrl,
     InstanceId, KeysAlgorithm, LogFormat, LogLevel, MailTls, MasterKey, Only, Pattern, Ports, StandaloneUser,
-    Words,
+    TlsMode, Words,
 };
 
 use environment::EnvironmentLayer;
@@ -180,14 +181,8 @@ impl Settings {
                 "is needed with `mail.host`: set the address that mails come from",
             );
         }
-        if self.tls.server_cert.is_some() != self.tls.server_key.is_some() {
-            return conflict("tls.server_key", "belongs together with `tls.server_cert`; give both");
-        }
-        if self.tls.client_ca_certs.is_some() && self.tls.server_cert.is_none() {
-            return conflict("tls.client_ca_certs", "needs `tls.server_cert` and `tls.server_key` too");
-        }
-        if !self.tls.plain && self.tls.server_cert.is_none() {
-            return conflict("tls.plain", "can be switched off only with `tls.server_cert`");
+        if let Some((key, reason)) = self.tls.contradiction(&self.grpc) {
+            return conflict(key, reason);
         }
         if self.grpc.server_cert.is_some() != self.grpc.server_key.is_some() {
             return conflict("grpc.server_key", "belongs together with `grpc.server_cert`; give both");

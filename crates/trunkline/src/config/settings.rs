@@ -16,7 +16,7 @@ use super::rate::PerSecond;
 use super::setting::settings;
 use super::value::{
     Address, ByteSize, ClientCertificates, CommonName, Count, DatabaseUrl, InstanceId, KeysAlgorithm,
-    LogFormat, LogLevel, MailTls, MasterKey, NatsUrls, Only, Pattern, Ports, StandaloneUser, Words,
+    LogFormat, LogLevel, MailTls, MasterKey, NatsUrls, Only, Pattern, Ports, StandaloneUser, TlsMode, Words,
 };
 
 settings! {
@@ -121,6 +121,12 @@ settings! {
     /// TLS of HTTP and MQTT. With a certificate the HTTP ports speak HTTPS beside HTTP, `tls.https` speaks
     /// nothing else, and MQTT over TLS gets a port of its own. Files that change are read again.
     TlsSettings in "tls.";
+
+    /// How safe everything is, in one word, which wins over `tls.plain` and the settings of clients' certificates below:
+    /// `none`: nothing is encrypted; for development. `tls`: HTTP, MQTT and CoAP only encrypted, gRPC as its settings say.
+    /// `mtls`: besides, every client must show a certificate, of the platform's own authority or of those below, at
+    /// HTTPS, MQTT and gRPC. Without a word the settings below say it.
+    mode: Option<TlsMode> = "";
 
     /// Certificate of the server with those between it and its authority: PEM, or the path of a PEM file.
     server_cert: Option<Pem> = ""

@@ -341,6 +341,18 @@ words! {
 }
 
 words! {
+    /// How safe all connections are.
+    TlsMode, "`none`, `tls` or `mtls`" {
+        /// Nothing is encrypted.
+        None = "none";
+        /// What devices and people reach is.
+        Tls = "tls";
+        /// That, and everybody shows a certificate.
+        Mtls = "mtls";
+    }
+}
+
+words! {
     /// Whether clients must show a certificate.
     ClientCertificates, "`required` or `optional`" {
         /// They may.

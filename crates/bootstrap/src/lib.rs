@@ -20,6 +20,7 @@ pub mod model;
 mod render;
 pub mod service;
 mod store;
+mod yaml;
 
 pub use cipher::Cipher;
 pub use service::Bootstrap;

@@ -17,6 +17,7 @@ use crate::{
     model::{ContentFormat, NewProfile, Profile, ProfileChange, ProfileQuery, Slot, Snapshot},
     operations,
     service::Sample,
+    yaml,
 };
 
 pub(super) fn routes() -> Routes<Bootstrap> {
@@ -297,7 +298,8 @@ fn uploaded(headers: &HeaderMap, bytes: &[u8]) -> Result<NewProfile> {
             ContentFormat::Json,
         )
     } else if kind.contains("yaml") {
-        (yaml_serde::from_str(text).map_err(|e| unreadable(e.to_string())), ContentFormat::Yaml)
+        let value = yaml::read(text).map_err(unreadable)?;
+        (serde_json::from_value(value).map_err(|e| unreadable(e.to_string())), ContentFormat::Yaml)
     } else if kind.contains("toml") {
         (toml::from_str(text).map_err(|e| unreadable(e.to_string())), ContentFormat::Toml)
     } else {

@@ -1,11 +1,9 @@
 //! The format that a profile says its content has.
 
-mod yaml;
-
 use kernel::{Error, Result};
 use serde_json::{Map, Value};
 
-use crate::model::ContentFormat;
+use crate::{model::ContentFormat, yaml};
 
 /// The content in its format: as it was rendered where it is of that format, written anew where it is of another one.
 /// Unprocessable where it is of none.
@@ -32,7 +30,7 @@ const fn is_structured(value: &Value) -> bool {
 fn read(content: &str, format: ContentFormat) -> Option<Value> {
     match format {
         ContentFormat::Json => serde_json::from_str(content).ok(),
-        ContentFormat::Yaml => yaml::read(content),
+        ContentFormat::Yaml => yaml::read(content).ok(),
         ContentFormat::Toml => toml::from_str(content).ok().map(Value::Object),
         ContentFormat::GoTemplate | ContentFormat::Raw => None,
     }

@@ -9,11 +9,11 @@ use serde_json::{Map, Number, Value};
 /// The most values in one text, and the most bytes of all its words.
 const VALUES_MAX: usize = 1024 * 1024;
 
-/// The value that the text stands for; none for what is no YAML or too much.
-pub(super) fn read(text: &str) -> Option<Value> {
+/// The value that the text stands for, or the reader's words for what is no YAML or too much.
+pub(crate) fn read(text: &str) -> Result<Value, String> {
     let mut left = VALUES_MAX;
     let reader = yaml_serde::Deserializer::from_str(text);
-    Counted(&mut left).deserialize(reader).ok()
+    Counted(&mut left).deserialize(reader).map_err(|error| error.to_string())
 }
 
 struct Counted<'a>(&'a mut usize);
@@ -21,7 +21,7 @@ struct Counted<'a>(&'a mut usize);
 impl Counted<'_> {
     fn take<E: Error>(&mut self, text: &str) -> Result<(), E> {
         let price = text.len().saturating_add(1);
-        *self.0 = self.0.checked_sub(price).ok_or_else(|| E::custom("too large"))?;
+        *self.0 = self.0.checked_sub(price).ok_or_else(|| E::custom("its aliases stand for too much"))?;
         Ok(())
     }
 }
@@ -102,14 +102,15 @@ mod tests {
     fn values_are_read_with_what_their_aliases_stand_for() {
         let text = "a: &x [1, -2, 2.5, true, null, text]\nb: *x\n\"3\": {}\n";
         let list = json!([1, -2, 2.5, true, null, "text"]);
-        assert_eq!(read(text), Some(json!({"a": list, "b": list, "3": {}})));
-        assert_eq!(read("a: [1"), None);
+        assert_eq!(read(text), Ok(json!({"a": list, "b": list, "3": {}})));
+        assert!(read("a: [1").is_err());
     }
 
     #[test]
     fn aliases_that_multiply_are_refused() {
         let list = "x,".repeat(10_000);
         let many = "*a,".repeat(10_000);
-        assert_eq!(read(&format!("a: &a [{list}]\nb: [{many}]\n")), None);
+        let error = read(&format!("a: &a [{list}]\nb: [{many}]\n")).unwrap_err();
+        assert!(error.contains("its aliases stand for too much"), "{error}");
     }
 }

@@ -19,6 +19,7 @@ use groups::Groups;
 use kernel::{Clock, Operation, Rng, Secret};
 use messaging::Engine;
 use policy::Policy;
+use provision::{Credentials, Layout, Provision};
 use tokio_util::sync::CancellationToken;
 use users::mail::{LetterSettings, Post, Protection};
 use users::model::Username;
@@ -32,7 +33,7 @@ use crate::members::{self, Members};
 use crate::outside::Outside;
 use crate::plane::RegistryGate;
 use crate::revocations;
-use crate::{bounds, build_info};
+use crate::{bounds, build_info, laid_out};
 
 /// The services that hold what is registered: users, domains, clients, channels, and who may do what.
 #[derive(Clone)]
@@ -55,6 +56,8 @@ pub struct Registry {
     pub bootstrap: Bootstrap,
     /// Certificates of clients.
     pub certs: Certs,
+    /// Gateways with all that belongs to them, as the operator has laid them out.
+    pub provision: Provision,
 }
 
 /// The tables of all capabilities, in the order in which they are made.
@@ -103,17 +106,36 @@ impl Registry {
         let clients =
             Clients::new(access.clone()).on_remove(certs::on_client_removed(access.clone(), revoked.clone()));
         let channels = Channels::new(access.clone());
+        let users = Users::new(access.clone(), rules).on_purge(domains::invitations::on_purge);
+        let bootstrap = Bootstrap::new(access.clone(), clients.clone(), channels.clone(), cipher);
+        let certs = Certs::new(access.clone(), clients.clone(), authority, revoked, settings);
+        let on = provision::Services {
+            access: access.clone(),
+            users: users.clone(),
+            clients: clients.clone(),
+            channels: channels.clone(),
+            bootstrap: bootstrap.clone(),
+            certs: certs.clone(),
+        };
         Ok(Self {
             auth: Auth::new(access.clone()),
-            users: Users::new(access.clone(), rules).on_purge(domains::invitations::on_purge),
             domains: Domains::new(access.clone()),
             groups: Groups::new(access.clone()),
-            bootstrap: Bootstrap::new(access.clone(), clients.clone(), channels.clone(), cipher),
-            certs: Certs::new(access.clone(), clients.clone(), authority, revoked, settings),
+            provision: Provision::new(on, Layout::usual(), Credentials::None),
+            users,
+            bootstrap,
+            certs,
             clients,
             channels,
             access,
         })
+    }
+
+    /// The same services with gateways as an operator has laid them out; `credentials` are those of requests without a
+    /// token.
+    #[must_use]
+    pub fn laid_out(self, layout: Layout, credentials: Credentials) -> Self {
+        Self { provision: self.provision.laid_out(layout, credentials), ..self }
     }
 
     /// The same services, as other programs ask them over gRPC.
@@ -141,6 +163,7 @@ impl Registry {
             (Capability::Channels, channels::http::routes(self.channels.clone())),
             (Capability::Bootstrap, bootstrap::http::routes(self.bootstrap.clone())),
             (Capability::Certs, certs::http::routes(self.certs.clone())),
+            (Capability::Provision, provision::http::routes(self.provision.clone())),
             (Capability::Domains, of_roles(roles::DOMAINS)),
             (Capability::Groups, of_roles(roles::GROUPS)),
             (Capability::Clients, of_roles(roles::CLIENTS)),
@@ -190,6 +213,7 @@ impl Platform {
         let (access_rules, user_rules) = (access_settings(settings), users_settings(settings)?);
         let registry =
             Registry::open(ground, access_rules, user_rules, cipher(settings)?, certificates).await?;
+        let registry = registry.laid_out(laid_out::layout(settings)?, laid_out::credentials(settings));
         let generated_password = if settings.auth.standalone_id.is_none() {
             registry.users.ensure_admin(first_admin(settings)).await?
         } else {

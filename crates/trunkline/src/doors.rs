@@ -373,6 +373,7 @@ mod tests {
             "clients",
             "certs",
             "bootstrap",
+            "provision",
             "http_adapter",
             "policy",
             "ws_adapter",

@@ -13,6 +13,7 @@ pub mod config;
 mod data_dir;
 mod doors;
 mod help;
+mod laid_out;
 mod logging;
 mod members;
 mod open_files;

@@ -44,7 +44,7 @@ pub(crate) use setting::{Section, Setting};
 pub use settings::{
     AdminSettings, AuthSettings, BootstrapSettings, CertsSettings, CoapSettings, CompatPortSettings,
     GrpcSettings, LogSettings, MailSettings, MessagingSettings, NatsSettings, NodeSettings, OAuthSettings,
-    TlsSettings, UserSettings, WebSettings,
+    ProvisionSettings, TlsSettings, UserSettings, WebSettings,
 };
 pub use show::show;
 pub use source::Source;
@@ -88,6 +88,8 @@ pub struct Settings {
     pub mail: MailSettings,
     /// What devices fetch.
     pub bootstrap: BootstrapSettings,
+    /// Gateways.
+    pub provision: ProvisionSettings,
     /// Logging in with an account of another provider.
     pub oauth: OAuthSettings,
     /// HTTP.
@@ -123,6 +125,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     UserSettings::SECTION,
     MailSettings::SECTION,
     BootstrapSettings::SECTION,
+    ProvisionSettings::SECTION,
     OAuthSettings::SECTION,
     WebSettings::SECTION,
     MessagingSettings::SECTION,
@@ -154,6 +157,7 @@ impl Settings {
             users: Group::read(values)?,
             mail: Group::read(values)?,
             bootstrap: Group::read(values)?,
+            provision: Group::read(values)?,
             oauth: Group::read(values)?,
             web: Group::read(values)?,
             messaging: Group::read(values)?,
@@ -246,6 +250,7 @@ impl Settings {
             ("channels", &ports.channels, only.serves(Capability::Channels)),
             ("clients", &ports.clients, only.serves(Capability::Clients)),
             ("bootstrap", &ports.bootstrap, only.serves(Capability::Bootstrap)),
+            ("provision", &ports.provision, only.serves(Capability::Provision)),
             ("certs", &ports.certs, only.serves(Capability::Certs)),
             ("http", &ports.http_adapter, only.serves(Capability::HttpAdapter)),
             ("ws", &ports.ws_adapter, only.serves(Capability::HttpAdapter)),

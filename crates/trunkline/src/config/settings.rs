@@ -37,7 +37,7 @@ settings! {
     database_url: Option<DatabaseUrl> = "";
 
     /// Capabilities that this node serves: `auth`, `users`, `domains`, `groups`, `clients`, `channels`,
-    /// `certs`, `bootstrap`, `http-adapter`, `mqtt`, `coap`, `policy`. `all` is all of them.
+    /// `certs`, `bootstrap`, `provision`, `http-adapter`, `mqtt`, `coap`, `policy`. `all` is all of them.
     only: Only = "all";
 
     /// Key that seals stored secrets: 64 hexadecimal digits. Without it one is made in the data directory.
@@ -106,6 +106,9 @@ settings! {
 
     /// What devices fetch when they are started for the first time.
     bootstrap: Ports = "9013" ["BOOTSTRAP_HTTP_PORT"];
+
+    /// Gateways with all that belongs to them.
+    provision: Ports = "9016" ["PROVISION_HTTP_PORT"];
 
     /// Publishing over HTTP.
     http_adapter: Ports = "8008" ["HTTP_ADAPTER_PORT"];
@@ -265,6 +268,43 @@ settings! {
     /// Key of secure bootstrap: 16, 24 or 32 characters, the same in every device. Without it the one that SuperMQ and
     /// Magistrala have, which everybody knows.
     encrypt_key: Option<Secret<String>> = "" ["BOOTSTRAP_ENCRYPT_KEY"];
+}
+
+settings! {
+    /// Gateways, each made by one request with its clients, channels, configuration and certificates.
+    ProvisionSettings in "provision.";
+
+    /// TOML file that says what every gateway consists of. Without it, or where it cannot be read, a gateway has one
+    /// client, a channel for commands and one for data.
+    config_file: Option<PathBuf> = "" ["PROVISION_CONFIG_FILE"];
+
+    /// Token in whose name requests without one are carried out. With it, or with a login, everybody who reaches the API
+    /// can make gateways.
+    api_key: Option<Secret<String>> = "" ["PROVISION_API_KEY"];
+
+    /// User name or address that is logged in for the same, where there is no token. Needs the password.
+    username: Option<String> = "" ["PROVISION_USERNAME"];
+
+    /// Password of that user.
+    pass: Option<Secret<String>> = "" ["PROVISION_PASS"];
+
+    /// Make a certificate for every client of a gateway.
+    x509_provisioning: bool = "false" ["PROVISION_X509_PROVISIONING"];
+
+    /// Make a bootstrap configuration for every client with `external_id` in its metadata.
+    bs_config_provisioning: bool = "true" ["PROVISION_BS_CONFIG_PROVISIONING"];
+
+    /// Take the configuration into use and connect all clients of a gateway to all its channels.
+    bs_auto_whitelist: bool = "true" ["PROVISION_BS_AUTO_WHITELIST"];
+
+    /// Bootstrap profile of the configurations.
+    bs_profile_id: Option<String> = "" ["PROVISION_BS_PROFILE_ID"];
+
+    /// What the configurations hold: a JSON object. With a file it is not used.
+    bs_content: Option<String> = "" ["PROVISION_BS_CONTENT"];
+
+    /// How long the certificates are valid, such as `2400h`, which it is without.
+    certs_hours_valid: Option<String> = "" ["PROVISION_CERTS_HOURS_VALID"];
 }
 
 settings! {

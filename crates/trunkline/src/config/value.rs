@@ -393,7 +393,7 @@ words! {
 
 words! {
     /// A part of the platform that a node can serve.
-    Capability, "one of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, `certs`, `bootstrap`, `http-adapter`, `mqtt`, `coap`, `policy`" {
+    Capability, "one of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, `certs`, `bootstrap`, `provision`, `http-adapter`, `mqtt`, `coap`, `policy`" {
         /// Signing keys (JWKS).
         Auth = "auth";
         /// Users and their tokens.
@@ -408,6 +408,8 @@ words! {
         Channels = "channels";
         /// What devices fetch when they are started for the first time.
         Bootstrap = "bootstrap";
+        /// Gateways, each made by one request.
+        Provision = "provision";
         /// Certificates.
         Certs = "certs";
         /// Publishing over HTTP.
@@ -449,7 +451,7 @@ impl Only {
 
 impl Value for Only {
     const EXPECTED: &'static str = "a list of `auth`, `users`, `domains`, `groups`, `clients`, `channels`, \
-                                    `certs`, `bootstrap`, `http-adapter`, `mqtt`, `coap`, `policy`, or `all`";
+                                    `certs`, `bootstrap`, `provision`, `http-adapter`, `mqtt`, `coap`, `policy`, or `all`";
     const FORM: Form = Form::Words;
 
     fn parse(text: &str) -> Option<Self> {

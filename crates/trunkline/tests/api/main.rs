@@ -33,6 +33,7 @@ mod pat_scopes;
 mod pats;
 mod plane;
 mod plant;
+mod provision;
 mod reach;
 mod roles;
 mod rules;

@@ -17,8 +17,8 @@ use crate::{
 
 const LIST: &str = include_str!("operations.csv");
 
-const SERVICES: [&str; 8] =
-    ["auth", "users", "domains", "groups", "clients", "channels", "bootstrap", "certs"];
+const SERVICES: [&str; 9] =
+    ["auth", "users", "domains", "groups", "clients", "channels", "bootstrap", "certs", "provision"];
 
 /// The rows of one service that are to be called.
 struct Tour {
@@ -428,6 +428,16 @@ both_databases! {
         let thing = "/{domainID}/channels/{chanID}";
         roles(&mut tour, &owner, thing, &one, ["read", "update"], &member.id).await;
         tour.call(&owner, "DELETE /{domainID}/channels/{chanID}", &one).await;
+        tour.end();
+    }
+
+    async fn the_provision_service_answers_as_published(db: TestDb) {
+        let (plant, owner, domain, _) = tenant(db).await;
+        let mut tour = Tour::of("provision");
+        tour.call(&plant.nobody(), "GET /health", &[]).await;
+        let gateway = json!({"name": "gateway-a", "external_id": "33:52:77:99:43", "external_key": "223334fw2"});
+        tour.call_with(&owner, "POST /{domainID}/mapping", &[&domain], gateway).await;
+        tour.call(&owner, "GET /{domainID}/mapping", &[&domain]).await;
         tour.end();
     }
 

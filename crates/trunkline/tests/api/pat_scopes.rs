@@ -310,6 +310,18 @@ async fn roles(story: &mut Story, kind: &str, member: &Caller) {
     story.ids.insert("role", kept);
 }
 
+/// A gateway takes what its parts take; each attempt is another gateway, and those that are refused make none.
+async fn provision(story: &mut Story) {
+    let make = |kind: &str| format!("{{domain}} {kind} * create_{kind}");
+    let gateway = json!({"name": "gateway", "external_id": "gateway", "external_key": "k"});
+    let scopes = [&*make("clients"), &*make("channels"), "{domain} bootstrap * create"];
+    story.takes("POST /{domain}/mapping", gateway, 201, &scopes).await;
+    let reads = ["{domain} domains {domain} read"];
+    story.takes("GET /{domain}/mapping", Value::Null, 200, &reads).await;
+    let wish = json!({"client_id": story.id("client")});
+    story.takes("POST /{domain}/cert", wish, 201, &["{domain} clients {client} issue_cert"]).await;
+}
+
 /// Configurations that know no client, their profiles and slots; then one that knows its client.
 async fn bootstrap(story: &mut Story) {
     let nothing = || Value::Null;
@@ -384,6 +396,7 @@ async fn whole(plant: &Plant, owner: &Caller) {
     certificates(&mut story).await;
     connections(&mut story).await;
     bootstrap(&mut story).await;
+    provision(&mut story).await;
     roles(&mut story, "domain", &member).await;
     owner.grants(&format!("/domains/{}", story.id("domain")), "member", &["read"], &member).await;
     for kind in ["group", "client", "channel"] {

@@ -9,6 +9,7 @@ use events::Outbox;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use kernel::{Clock, Rng, Secret, Timestamp};
+use provision::{Credentials, Layout};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use trunkline::compose::Registry;
@@ -110,14 +111,15 @@ impl Plant {
             .await
             .unwrap();
         assert!(made.is_none(), "a given password is not made up");
-        let info = AppInfo {
-            version: "0.1.0".into(),
-            commit: "abc".into(),
-            build_time: "today".into(),
-            instance_id: "test".into(),
-        };
-        let app = App::new(registry.routes(|_| true), info);
-        (app, db, clock, registry)
+        (app(&registry), db, clock, registry)
+    }
+
+    /// The same platform with another layout of gateways.
+    pub(crate) fn with_provisioning(self, layout: Layout, credentials: Credentials) -> Self {
+        let registry = self.registry.laid_out(layout, credentials);
+        let app = app(&registry);
+        let admin = Caller { app: app.clone(), ..self.admin };
+        Self { app, registry, admin, ..self }
     }
 
     /// A caller without credentials.
@@ -381,6 +383,16 @@ impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
+}
+
+fn app(registry: &Registry) -> App {
+    let info = AppInfo {
+        version: "0.1.0".into(),
+        commit: "abc".into(),
+        build_time: "today".into(),
+        instance_id: "test".into(),
+    };
+    App::new(registry.routes(|_| true), info)
 }
 
 /// The cipher of secure bootstrap, under the key that upstream has where none is set.

@@ -29,7 +29,7 @@ WORKDIR /data
 ENV TRUNKLINE_DATA_DIR=/data TRUNKLINE_LOG_FORMAT=json
 VOLUME /data
 # Front door, MQTT, and the ports of the separate services.
-EXPOSE 8080 1883 8008 8009 8189 9000 9001 9002 9003 9004 9005 9006 9013
+EXPOSE 8080 1883 8008 8009 8189 9000 9001 9002 9003 9004 9005 9006 9013 9016
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["trunkline", "health"]
 ENTRYPOINT ["trunkline"]
 CMD ["serve"]

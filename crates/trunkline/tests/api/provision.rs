@@ -182,6 +182,9 @@ both_databases! {
         assert_eq!(owner.post(&path, json!({})).await.refused(400), "missing entity id");
         let page = owner.get(&format!("/{domain}/certs")).await.expect(200);
         assert_eq!(page["total"], 1);
+        let serial = page["certificates"][0]["serial_number"].as_str().unwrap();
+        let seen = owner.get(&format!("/{domain}/certs/{serial}")).await.expect(200);
+        assert_eq!(seen["expiry_time"], json!("2026-01-02T13:04:05Z"), "ten hours later");
     }
 }
 

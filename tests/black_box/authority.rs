@@ -14,6 +14,14 @@ impl Authority {
         authority
     }
 
+    /// Makes another authority, one that may sign for years: `{name}.crt`, `{name}.key`.
+    pub(crate) fn root(&self, name: &str) {
+        self.openssl(&format!(
+            "req -x509 -newkey rsa:2048 -nodes -days 4000 -keyout {name}.key -out {name}.crt -subj /O=Example/CN=root \
+             -addext keyUsage=critical,keyCertSign,cRLSign"
+        ));
+    }
+
     /// Signs a certificate for this machine: `{name}.crt`, `{name}.key`.
     pub(crate) fn sign(&self, name: &str) {
         self.sign_as(name, name, "IP:127.0.0.1");

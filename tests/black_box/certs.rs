@@ -1,7 +1,6 @@
 //! Certificates of the platform's own authority: they open connections, and revoked ones open none and close what is open.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -127,14 +126,7 @@ fn what_was_revoked_stays_so_after_a_restart() {
 fn an_operators_own_root_is_imported_and_signs_after_the_next_start() {
     let scene = Scene::start(Storage::Sqlite);
     scene.issue("before");
-    let directory = Path::new(&scene.authority.path("ca.crt")).parent().unwrap().to_owned();
-    let mut openssl = Command::new("openssl");
-    openssl.current_dir(&directory).args(
-        "req -x509 -newkey rsa:2048 -nodes -days 4000 -keyout own.key -out own.crt -subj /O=Example/CN=root \
-         -addext keyUsage=critical,keyCertSign,cRLSign"
-            .split_whitespace(),
-    );
-    assert!(Process::start("openssl", &mut openssl).wait().success());
+    scene.authority.root("own");
     let Scene { authority, mut platform, channel, device } = scene;
     platform.server.terminate();
     let data = platform.server.data_dir();

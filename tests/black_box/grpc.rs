@@ -94,6 +94,29 @@ fn other_machines_are_not_served_without_certificates() {
 }
 
 #[test]
+fn the_authority_that_signs_devices_is_not_believed() {
+    let ours = Authority::new();
+    ours.sign("server");
+    ours.root("own");
+    let launch = launch(Storage::Sqlite).start().into_launch();
+    let (status, said) = Launch::command(&["certs", "import", "--certificate", &ours.path("own.crt")])
+        .flag("--key", &ours.path("own.key"))
+        .flag("--data-dir", launch.data_dir().to_str().unwrap())
+        .run();
+    assert!(status.success(), "{said}");
+    let (status, log) = launch
+        .env("MG_AUTH_GRPC_SERVER_CERT", &ours.path("server.crt"))
+        .env("MG_AUTH_GRPC_SERVER_KEY", &ours.path("server.key"))
+        .env("MG_AUTH_GRPC_CLIENT_CA_CERTS", &ours.path("own.crt"))
+        .run();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(
+        log.contains("`grpc.client_ca_certs` names the authority that signs the certificates of devices"),
+        "{log}"
+    );
+}
+
+#[test]
 fn each_service_answers_a_client_that_others_wrote() {
     for storage in Storage::ALL {
         let platform = Platform::start_as(launch(storage));

@@ -14,7 +14,12 @@ pub enum Pem {
 }
 
 impl Pem {
-    async fn read(&self) -> Result<String> {
+    /// The text of now.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` with its name for a file that cannot be read.
+    pub async fn read(&self) -> Result<String> {
         match self {
             Self::Text(text) => Ok(text.clone()),
             Self::File(path) => tokio::fs::read_to_string(path).await.map_err(|error| {

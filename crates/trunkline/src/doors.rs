@@ -275,6 +275,25 @@ pub(crate) async fn open_grpc(settings: &Settings) -> anyhow::Result<Vec<grpc::L
     Ok(listeners)
 }
 
+/// Fails where gRPC believes an authority that also signs devices: whoever may have a certificate made for a device could
+/// then act as any user. `device_authorities` is their PEM.
+pub(crate) async fn keep_devices_from_grpc(
+    settings: &Settings,
+    device_authorities: &str,
+) -> anyhow::Result<()> {
+    let Some(believed) = settings.grpc.client_ca_certs.as_ref().filter(|_| settings.grpc.enabled) else {
+        return Ok(());
+    };
+    let believed = believed.source().read().await?;
+    if tls::have_one_in_common(&believed, device_authorities)? {
+        anyhow::bail!(
+            "`grpc.client_ca_certs` names the authority that signs the certificates of devices: whoever may issue one \
+             could act as any user. Name an authority that signs nothing else (`trunkline certs dev` makes one)"
+        );
+    }
+    Ok(())
+}
+
 fn grpc_options(settings: &Settings, service: &'static str) -> grpc::ListenerOptions {
     let grpc = &settings.grpc;
     let pair = grpc.server_cert.as_ref().zip(grpc.server_key.as_ref());

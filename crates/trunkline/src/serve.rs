@@ -60,6 +60,10 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     else {
         return Ok(());
     };
+    if let Err(refused) = doors::keep_devices_from_grpc(&settings, &platform.authorities).await {
+        platform.close().await;
+        return Err(refused);
+    }
 
     let welcome = Welcome {
         program: announce::program(),

@@ -29,16 +29,16 @@ pub(crate) fn removed(domain: DomainId, id: ConfigId, permit: &Permit, request: 
 }
 
 /// A configuration went with its client.
-pub(crate) fn removed_with_client(domain: DomainId, id: ConfigId, at: Timestamp) -> Event {
-    Event::new("bootstrap.config.remove_handler", entity(id), at)
+pub(crate) fn removed_with_client(domain: DomainId, id: ConfigId, permit: &Permit, request: &str) -> Event {
+    access::event("bootstrap.config.remove_handler", entity(id), permit, request)
         .with("domain_id", domain)
         .with("config_id", id)
 }
 
-/// A device has fetched its configuration.
-pub(crate) fn fetched(config: &Config, at: Timestamp, request: &str) -> Event {
+/// A device has fetched its configuration, or has tried to.
+pub(crate) fn fetched(config: &Config, success: bool, at: Timestamp, request: &str) -> Event {
     let event = Event::new("bootstrap.client.bootstrap", entity(config.id), at)
-        .with("success", true)
+        .with("success", success)
         .with("request_id", request);
     described(event, config)
 }

@@ -14,15 +14,16 @@
 
 mod cipher;
 mod events;
-pub mod followup;
 pub mod http;
 pub mod model;
+mod removal;
 mod render;
 pub mod service;
 mod store;
 mod yaml;
 
 pub use cipher::Cipher;
+pub use removal::{on_channel_removed, on_client_removed};
 pub use service::Bootstrap;
 
 /// The tables of this crate.

@@ -10,7 +10,7 @@ use clients::{
 };
 use db::{Filter, Tx, Val};
 use kernel::{ChannelId, ClientId, DomainId, Error, Page, Result, Route, Status};
-use registry::Entries;
+use registry::{Entries, OnRemove};
 use serde_json::json;
 
 use crate::{
@@ -35,6 +35,12 @@ impl Channels {
     /// The service on top of `access`.
     pub const fn new(access: Access) -> Self {
         Self { entries: Entries::new(access) }
+    }
+
+    /// Calls `hook`, after those that were given before, in the transaction that removes a channel.
+    #[must_use]
+    pub fn on_remove(self, hook: OnRemove<ChannelId>) -> Self {
+        Self { entries: self.entries.removing(hook) }
     }
 
     const fn access(&self) -> &Access {

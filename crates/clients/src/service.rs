@@ -36,7 +36,7 @@ impl Clients {
         Self { entries: Entries::new(access).forgetting(move |tx, id| changed.changed(tx, id)), known }
     }
 
-    /// Calls `hook` in the transaction that removes a client.
+    /// Calls `hook`, after those that were given before, in the transaction that removes a client.
     #[must_use]
     pub fn on_remove(self, hook: OnRemove<ClientId>) -> Self {
         Self { entries: self.entries.removing(hook), ..self }

@@ -23,7 +23,7 @@ pub type OnRemove<I> =
 pub struct Entries<T: Registered> {
     access: Access,
     forget: Option<Forget<T::Id>>,
-    on_remove: Option<OnRemove<T::Id>>,
+    on_remove: Vec<OnRemove<T::Id>>,
 }
 
 impl<T: Registered> Clone for Entries<T> {
@@ -36,7 +36,7 @@ impl<T: Registered> Clone for Entries<T> {
 impl<T: Registered> Entries<T> {
     /// The use cases on top of `access`.
     pub const fn new(access: Access) -> Self {
-        Self { access, forget: None, on_remove: None }
+        Self { access, forget: None, on_remove: Vec::new() }
     }
 
     /// Calls `forget` in each transaction that changes or removes the row of a thing, for a cache of such rows.
@@ -45,10 +45,11 @@ impl<T: Registered> Entries<T> {
         Self { forget: Some(Arc::new(forget)), ..self }
     }
 
-    /// Calls `hook` in the transaction that removes a thing.
+    /// Calls `hook`, after those that were given before, in the transaction that removes a thing.
     #[must_use]
-    pub fn removing(self, hook: OnRemove<T::Id>) -> Self {
-        Self { on_remove: Some(hook), ..self }
+    pub fn removing(mut self, hook: OnRemove<T::Id>) -> Self {
+        self.on_remove.push(hook);
+        self
     }
 
     /// Says that this transaction changes the row of a thing; whoever writes one calls it.
@@ -303,7 +304,7 @@ impl<T: Registered> Entries<T> {
             Box::pin(async move {
                 store::delete::<T>(tx, domain, id).await?;
                 entries.changed(tx, id);
-                if let Some(hook) = &entries.on_remove {
+                for hook in &entries.on_remove {
                     hook(tx, id, permit.clone(), Arc::clone(&request)).await?;
                 }
                 roles::remove_all(tx, &entries.access, &permit, object).await?;

@@ -103,9 +103,10 @@ impl Registry {
         let certs::Setup { limits, settings, revoked } = certificates;
         let authority = Authority::open(&access, limits).await?;
         revoked.open(access.db(), access.clock().now()).await?;
-        let clients =
-            Clients::new(access.clone()).on_remove(certs::on_client_removed(access.clone(), revoked.clone()));
-        let channels = Channels::new(access.clone());
+        let clients = Clients::new(access.clone())
+            .on_remove(certs::on_client_removed(access.clone(), revoked.clone()))
+            .on_remove(bootstrap::on_client_removed(access.clone()));
+        let channels = Channels::new(access.clone()).on_remove(bootstrap::on_channel_removed());
         let users = Users::new(access.clone(), rules).on_purge(domains::invitations::on_purge);
         let bootstrap = Bootstrap::new(access.clone(), clients.clone(), channels.clone(), cipher);
         let certs = Certs::new(access.clone(), clients.clone(), authority, revoked, settings);
@@ -235,7 +236,6 @@ impl Platform {
         Metrics::install()?;
         let brokers = Policy::open(settings.policy.options(logins), Some(members), clock.clone())?;
         tokio::spawn(members::forget(bus.subscribe(), brokers.clone()));
-        tokio::spawn(bootstrap::followup::run(bus.subscribe(), registry.bootstrap.clone()));
         let relay = Relay::start(db.clone(), outbox, bus, clock, outside.as_ref().map(Outside::outward));
         let background = Background::start(&registry.users);
         let (keys, stop) = (registry.auth.clone().tend_keys_for_ever(), shutdown.clone());

@@ -35,7 +35,13 @@ pub(crate) struct Target {
 }
 
 /// The content for a device: the template rendered, and in the profile's format. Unprocessable where it cannot be.
-pub(crate) fn render(profile: &Profile, target: &Target, bound: &[Snapshot]) -> Result<String> {
+///
+/// It may take its time, on a thread where nobody waits behind it.
+pub(crate) async fn rendered(profile: Profile, target: Target, bound: Vec<Snapshot>) -> Result<String> {
+    tokio::task::spawn_blocking(move || render(&profile, &target, &bound)).await.map_err(Error::internal)?
+}
+
+fn render(profile: &Profile, target: &Target, bound: &[Snapshot]) -> Result<String> {
     if profile.format == ContentFormat::Raw {
         return Ok(profile.template.clone());
     }

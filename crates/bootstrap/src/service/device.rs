@@ -4,7 +4,8 @@
 //! attempt that counts for the id as it was given and for the address it came from.
 
 use access::{RequestInfo, gates::Gate, limits::Account};
-use kernel::{Error, Kind, Result, Secret, Status};
+use db::Tx;
+use kernel::{Error, Kind, ProfileId, Result, Secret, Status};
 
 use super::{
     Bootstrap,
@@ -12,13 +13,14 @@ use super::{
 };
 use crate::{
     cipher, events,
-    model::{Config, Device, ExternalId},
+    model::{Config, Device, ExternalId, Profile, Snapshot},
     render::{self, Target},
-    store,
+    store::{self, configs::Kept},
 };
 
 impl Bootstrap {
-    /// The configuration that waits for the device. Emits `bootstrap.client.bootstrap`.
+    /// The configuration that waits for the device. Emits `bootstrap.client.bootstrap`, also where the device is known
+    /// and refused.
     ///
     /// Denied for an id that is not known and for a wrong key; with the right one also where the configuration or its
     /// domain is out of use. Limited after too many failures. Unprocessable where the profile cannot be rendered.
@@ -78,7 +80,11 @@ impl Bootstrap {
         let digest = self.access.digester().digest(&scope(external_id.as_str()), key.expose());
         let (config, kept) = match found {
             Some((config, kept)) if digest.matches(&kept.digest) => (config, kept),
-            Some(_) => return Err(Error::new(Kind::Denied, wrong)),
+            Some((config, _)) => {
+                // Told aside: an answer that waited for it would say that the id is known.
+                tokio::spawn(self.clone().tell_refused(config, request.clone()));
+                return Err(Error::new(Kind::Denied, wrong));
+            }
             None => {
                 // Takes as long as with a digest that was stored.
                 let nobody = digest.matches(&[0; 32]);
@@ -87,29 +93,62 @@ impl Bootstrap {
             }
         };
         attempt.succeeded();
-        self.in_use(&config).await?;
+        let answer = self.answer(&config, kept).await;
+        self.tell(config, answer.is_ok(), request).await?;
+        answer
+    }
+
+    /// What the device gets, as everything is now.
+    async fn answer(&self, config: &Config, kept: Kept) -> Result<Device> {
+        self.in_use(config).await?;
         let client_key = kept
             .client_key
             .map(|sealed| self.access.sealer().open_text(&seal_context(config.id), &sealed))
             .transpose()?;
-        let (bootstrap, at, request) = (self.clone(), request.at, request.id.clone());
+        let (bootstrap, config) = (self.clone(), config.clone());
+        let (shown, template) = self
+            .access
+            .db()
+            .read(move |tx| {
+                Box::pin(async move {
+                    let template = match config.profile {
+                        Some(profile) => Some(bootstrap.template(tx, &config, profile).await?),
+                        None => None,
+                    };
+                    Ok((bootstrap.with_what_it_knows(tx, config).await?, template))
+                })
+            })
+            .await?;
+        let content = match template {
+            Some((profile, bound)) => render::rendered(profile, target(&shown.config), bound).await?,
+            None => shown.config.content.clone(),
+        };
+        Ok(Device {
+            config: shown.config,
+            content,
+            client_key,
+            client: shown.client,
+            channels: shown.channels,
+        })
+    }
+
+    /// Says that a device has fetched its configuration, or was not given it.
+    async fn tell(&self, config: Config, success: bool, request: &RequestInfo) -> Result<()> {
+        let (access, at, request) = (self.access.clone(), request.at, request.id.clone());
         self.access
             .db()
             .write(move |tx| {
-                Box::pin(async move {
-                    let content = bootstrap.content(tx, &config).await?;
-                    bootstrap.access.emit(tx, events::fetched(&config, at, &request)).await?;
-                    let shown = bootstrap.with_what_it_knows(tx, config).await?;
-                    Ok(Device {
-                        config: shown.config,
-                        content,
-                        client_key,
-                        client: shown.client,
-                        channels: shown.channels,
-                    })
-                })
+                Box::pin(
+                    async move { access.emit(tx, events::fetched(&config, success, at, &request)).await },
+                )
             })
             .await
+    }
+
+    async fn tell_refused(self, config: Config, request: RequestInfo) {
+        if let Err(error) = self.tell(config, false, &request).await {
+            tracing::error!(cause = %error.chain(), "a refused bootstrap could not be told");
+        }
     }
 
     /// One that knows its client is fetched in either state: the state is that of the connections (reference 04 §3.1).
@@ -123,13 +162,16 @@ impl Bootstrap {
         }
     }
 
-    async fn content(&self, tx: &mut db::Tx, config: &Config) -> Result<String> {
-        let Some(profile) = config.profile else { return Ok(config.content.clone()) };
+    async fn template(
+        &self,
+        tx: &mut Tx,
+        config: &Config,
+        profile: ProfileId,
+    ) -> Result<(Profile, Vec<Snapshot>)> {
         let profile = store::profiles::get(tx, config.domain, profile).await?;
         let profile =
             profile.ok_or_else(|| Error::unprocessable("the profile is no more, assign another"))?;
-        let bound = self.snapshots(tx, config).await?;
-        render::render(&profile, &target(config), &bound)
+        Ok((profile, self.snapshots(tx, config).await?))
     }
 }
 

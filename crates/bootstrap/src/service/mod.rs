@@ -45,10 +45,6 @@ impl Bootstrap {
         Self { access, clients, channels, cipher: Arc::new(cipher) }
     }
 
-    pub(crate) const fn access(&self) -> &Access {
-        &self.access
-    }
-
     /// Lets the caller do something with one configuration, and with its client where it knows one.
     ///
     /// The configuration is read ahead to know whom to ask; what was read says nothing to a caller who is refused.

@@ -164,26 +164,28 @@ impl Bootstrap {
         }
         cx.authorize_all(&wanted, || json!({ "entity_id": id })).await?;
         let bootstrap = self.clone();
-        cx.read(move |tx| {
-            Box::pin(async move {
-                let profile = store::profiles::get(tx, domain, id).await?.ok_or_else(Error::not_found)?;
-                let (target, mut bound) = match sample {
-                    Sample::Stored(config) => {
-                        let config = store::configs::get(tx, domain, config).await?;
-                        let config = config.ok_or_else(Error::not_found)?;
-                        let bound = bootstrap.snapshots(tx, &config).await?;
-                        (super::device::target(&config), bound)
-                    }
-                    Sample::MadeUp { target: (id, external_id), values, bound } => {
-                        (Target { id, external_id, domain: domain.to_string(), values }, bound)
-                    }
-                };
-                for bound in &mut bound {
-                    bound.secret = Some(kernel::Secret::new("***".to_owned()));
-                }
-                render::render(&profile, &target, &bound)
+        let (profile, target, mut bound) = cx
+            .read(move |tx| {
+                Box::pin(async move {
+                    let profile = store::profiles::get(tx, domain, id).await?.ok_or_else(Error::not_found)?;
+                    let (target, bound) = match sample {
+                        Sample::Stored(config) => {
+                            let config = store::configs::get(tx, domain, config).await?;
+                            let config = config.ok_or_else(Error::not_found)?;
+                            let bound = bootstrap.snapshots(tx, &config).await?;
+                            (super::device::target(&config), bound)
+                        }
+                        Sample::MadeUp { target: (id, external_id), values, bound } => {
+                            (Target { id, external_id, domain: domain.to_string(), values }, bound)
+                        }
+                    };
+                    Ok((profile, target, bound))
+                })
             })
-        })
-        .await
+            .await?;
+        for bound in &mut bound {
+            bound.secret = Some(kernel::Secret::new("***".to_owned()));
+        }
+        render::rendered(profile, target, bound).await
     }
 }

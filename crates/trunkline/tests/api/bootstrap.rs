@@ -177,6 +177,58 @@ both_databases! {
         device.get(&fetch()).await.refused(403);
     }
 
+    async fn what_is_removed_leaves_its_configurations_and_slots_in_the_same_transaction(db: TestDb) {
+        let (plant, owner, domain) = tenant(db).await;
+        let (control, data) = (owner.channel(&domain, "control").await, owner.channel(&domain, "data").await);
+        let configs = format!("/{domain}/clients/configs");
+        let known = owner.post(&configs, new(json!({"channels": [control, data]}))).await.expect(201);
+        let known = known["id"].as_str().unwrap().to_owned();
+        let (client, slots) = (owner.client(&domain, "box").await, json!([{"name": "a", "type": "client"}]));
+        let profile = json!({"name": "p", "content_format": "raw", "binding_slots": slots});
+        let profile = owner.post(&format!("/{domain}/clients/bootstrap/profiles"), profile).await.expect(201);
+        let free = json!({"external_id": "other", "external_key": KEY, "profile_id": profile["id"]});
+        let free = owner.post(&configs, free).await.expect(201)["id"].as_str().unwrap().to_owned();
+        let bindings = format!("/{domain}/clients/bootstrap/enrollments/{free}/bindings");
+        let bound = json!([{"slot": "a", "type": "client", "resource_id": client}]);
+        owner.put(&bindings, json!({"bindings": bound})).await.expect(204);
+        plant.events().await;
+
+        owner.delete(&format!("/{domain}/channels/{data}")).await.expect(204);
+        assert_eq!(plant.count("bootstrap_channels").await, 1);
+        owner.delete(&format!("/{domain}/clients/{client}")).await.expect(204);
+        assert_eq!(plant.count("bootstrap_bindings").await, 0);
+        plant.events().await;
+        owner.delete(&format!("/{domain}/clients/{known}")).await.expect(204);
+        assert_eq!(plant.count("bootstrap_channels").await, 0);
+        plant.nobody().as_device(KEY).get(&fetch()).await.refused(403);
+        owner.get(&format!("{configs}/{known}")).await.refused(404);
+        owner.get(&format!("{configs}/{free}")).await.expect(200);
+        let told = plant.events().await;
+        let operations: Vec<&str> = told.iter().map(|event| event.0.as_str()).collect();
+        assert_eq!(operations, ["bootstrap.config.remove_handler", "client.remove"]);
+        assert_eq!((&told[0].1["config_id"], &told[0].1["user_id"]), (&json!(known), &json!(owner.id)));
+    }
+
+    async fn a_device_that_is_known_and_refused_is_told_of(db: TestDb) {
+        let (plant, owner, domain) = tenant(db).await;
+        let made = owner.post(&format!("/{domain}/clients/configs"), new(json!({}))).await.expect(201);
+        plant.events().await;
+        plant.nobody().as_device("wrong").get("/clients/bootstrap/nobody").await.refused(403);
+        plant.nobody().as_device("wrong").get(&fetch()).await.refused(403);
+        // Told beside the answer, which must not take longer for it.
+        testkit::wait_until_async("the refusal is told", async || plant.count("outbox").await > 0).await;
+        let told = plant.events().await;
+        assert_eq!(told[0].0, "bootstrap.client.bootstrap");
+        assert_eq!((&told[0].1["success"], &told[0].1["config_id"]), (&json!(false), &made["id"]));
+        plant.nobody().as_device(KEY).get(&fetch()).await.expect(200);
+        assert_eq!(plant.events().await[0].1["success"], json!(true));
+        let id = made["id"].as_str().unwrap();
+        owner.post(&format!("/{domain}/clients/configs/{id}/disable"), json!({})).await.expect(200);
+        plant.events().await;
+        plant.nobody().as_device(KEY).get(&fetch()).await.refused(403);
+        assert_eq!(plant.events().await[0].1["success"], json!(false));
+    }
+
     async fn what_is_wrong_in_a_body_is_said(db: TestDb) {
         let (_plant, owner, domain) = tenant(db).await;
         let path = format!("/{domain}/clients/configs");

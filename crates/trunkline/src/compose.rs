@@ -108,8 +108,9 @@ impl Registry {
             .on_remove(bootstrap::on_client_removed(access.clone()));
         let channels = Channels::new(access.clone()).on_remove(bootstrap::on_channel_removed());
         let users = Users::new(access.clone(), rules).on_purge(domains::invitations::on_purge);
-        let bootstrap = Bootstrap::new(access.clone(), clients.clone(), channels.clone(), cipher);
         let certs = Certs::new(access.clone(), clients.clone(), authority, revoked, settings);
+        let bootstrap =
+            Bootstrap::new(access.clone(), clients.clone(), channels.clone(), certs.clone(), cipher);
         let on = provision::Services {
             access: access.clone(),
             users: users.clone(),

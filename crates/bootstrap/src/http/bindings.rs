@@ -34,8 +34,10 @@ pub(super) fn routes() -> Routes<Bootstrap> {
                     operations::UPDATE,
                     clients::operations::VIEW,
                     channels::operations::VIEW,
+                    certs::operations::VIEW,
+                    certs::operations::FIND,
                 ]))
-                .summary("Put clients and channels into the slots of a configuration")
+                .summary("Put clients, channels and certificates into the slots of a configuration")
                 .takes::<NewBindings>()
                 .answers_empty(204),
         )
@@ -76,7 +78,7 @@ struct NewBindings {
 struct NewBindingBody {
     #[serde(default)]
     slot: String,
-    /// `client` or `channel`.
+    /// `client`, `channel` or `cert`.
     #[serde(default, rename = "type")]
     kind: String,
     #[serde(default)]

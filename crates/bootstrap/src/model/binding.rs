@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use certs::model::Serial;
 use kernel::{ChannelId, ClientId, Error, Result, Secret, Timestamp};
 use serde_json::{Map, Value};
 
@@ -12,6 +13,8 @@ pub enum ResourceKind {
     Client,
     /// A channel.
     Channel,
+    /// A certificate.
+    Certificate,
 }
 
 impl ResourceKind {
@@ -20,6 +23,7 @@ impl ResourceKind {
         match self {
             Self::Client => "client",
             Self::Channel => "channel",
+            Self::Certificate => "cert",
         }
     }
 }
@@ -31,18 +35,21 @@ impl FromStr for ResourceKind {
         match word {
             "client" => Ok(Self::Client),
             "channel" => Ok(Self::Channel),
-            _ => Err(Error::invalid("invalid binding type, use client or channel")),
+            "cert" => Ok(Self::Certificate),
+            _ => Err(Error::invalid("invalid binding type, use client, channel or cert")),
         }
     }
 }
 
 /// A thing in a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resource {
     /// A client.
     Client(ClientId),
     /// A channel.
     Channel(ChannelId),
+    /// A certificate.
+    Certificate(Serial),
 }
 
 impl Resource {
@@ -51,22 +58,25 @@ impl Resource {
         Ok(match kind {
             ResourceKind::Client => Self::Client(id.parse()?),
             ResourceKind::Channel => Self::Channel(id.parse()?),
+            ResourceKind::Certificate => Self::Certificate(id.parse()?),
         })
     }
 
     /// Its kind.
-    pub const fn kind(self) -> ResourceKind {
+    pub const fn kind(&self) -> ResourceKind {
         match self {
             Self::Client(_) => ResourceKind::Client,
             Self::Channel(_) => ResourceKind::Channel,
+            Self::Certificate(_) => ResourceKind::Certificate,
         }
     }
 
-    /// Its id as text.
-    pub fn id(self) -> String {
+    /// Its id as text; that of a certificate is its serial number.
+    pub fn id(&self) -> String {
         match self {
             Self::Client(id) => id.to_string(),
             Self::Channel(id) => id.to_string(),
+            Self::Certificate(serial) => serial.to_string(),
         }
     }
 }
@@ -96,7 +106,7 @@ pub struct Binding {
 pub struct Snapshot {
     /// The slot.
     pub slot: String,
-    /// `client` or `channel`.
+    /// `client`, `channel` or `cert`.
     pub kind: String,
     /// The thing's id.
     pub id: String,

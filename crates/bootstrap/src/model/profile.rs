@@ -59,7 +59,7 @@ pub struct Slot {
     /// What the template calls it.
     #[serde(default)]
     pub name: String,
-    /// `client` or `channel`.
+    /// `client`, `channel` or `cert`.
     #[serde(default, rename = "type")]
     pub kind: String,
     /// Whether nothing is rendered while it is empty.

@@ -18,9 +18,9 @@ use crate::{
 const BINDINGS_MAX: usize = 128;
 
 impl Bootstrap {
-    /// Puts clients and channels into the slots of a configuration. Emits `bootstrap.bindings.bind`.
+    /// Puts clients, channels and certificates into the slots of a configuration. Emits `bootstrap.bindings.bind`.
     ///
-    /// Denied unless the caller may view each of them. NotFound where the configuration has no profile; Unprocessable for
+    /// Denied unless the caller may view each of them; a certificate is for those to view who may view its client. NotFound where the configuration has no profile; Unprocessable for
     /// a slot that the profile does not have, for a thing of another type than the slot's, and while a required slot
     /// stays empty.
     pub async fn bind(
@@ -31,9 +31,10 @@ impl Bootstrap {
         new: Vec<NewBinding>,
     ) -> Result<()> {
         let mut wanted = vec![(operations::UPDATE, Object::config(domain, id))];
-        wanted.extend(new.iter().take(BINDINGS_MAX).map(|new| match new.resource {
-            Resource::Client(id) => (clients::operations::VIEW, Object::client(domain, id)),
-            Resource::Channel(id) => (channels::operations::VIEW, Object::channel(domain, id)),
+        wanted.extend(new.iter().take(BINDINGS_MAX).filter_map(|new| match &new.resource {
+            Resource::Client(id) => Some((clients::operations::VIEW, Object::client(domain, *id))),
+            Resource::Channel(id) => Some((channels::operations::VIEW, Object::channel(domain, *id))),
+            Resource::Certificate(_) => None,
         }));
         let permit = cx.authorize_all(&wanted, || json!({ "entity_id": id })).await?;
         match new.len() {
@@ -43,6 +44,11 @@ impl Bootstrap {
                 return Err(Error::invalid(format!(
                     "too many bindings in one request, at most {BINDINGS_MAX}"
                 )));
+            }
+        }
+        for new in &new {
+            if let Resource::Certificate(serial) = &new.resource {
+                self.certs.view(cx, domain, serial.clone()).await?;
             }
         }
         let (access, request) = (self.access.clone(), Arc::clone(&cx.request().id));
@@ -90,8 +96,8 @@ impl Bootstrap {
     pub(super) async fn snapshots(&self, tx: &mut Tx, config: &Config) -> Result<Vec<Snapshot>> {
         let mut snapshots = Vec::new();
         for binding in store::bindings::of(tx, config.id).await? {
-            let known = match binding.resource {
-                Resource::Client(id) => self.clients.view_in(tx, config.domain, id).await?.map(|found| {
+            let known = match &binding.resource {
+                Resource::Client(id) => self.clients.view_in(tx, config.domain, *id).await?.map(|found| {
                     let entry = &found.client.entry;
                     let mut known = Map::new();
                     known.insert("id".to_owned(), json!(entry.id));
@@ -104,8 +110,13 @@ impl Bootstrap {
                 }),
                 Resource::Channel(id) => {
                     let found =
-                        registry::store::get::<channels::model::Channel>(tx, config.domain, id).await?;
+                        registry::store::get::<channels::model::Channel>(tx, config.domain, *id).await?;
                     found.map(|channel| (described(&channel), None))
+                }
+                Resource::Certificate(serial) => {
+                    let found = self.certs.view_in(tx, config.domain, serial).await?;
+                    let chain = self.certs.authority().chain()?;
+                    found.map(|certificate| (certified(&certificate, &chain), None))
                 }
             };
             snapshots.extend(known.map(|(known, secret)| Snapshot {
@@ -133,6 +144,18 @@ fn described(channel: &channels::model::Channel) -> Map<String, Value> {
     if !entry.metadata.is_empty() {
         known.insert("metadata".to_owned(), json!(entry.metadata));
     }
+    known
+}
+
+/// Its private key is with whoever had it made: the platform keeps none.
+fn certified(certificate: &certs::model::Certificate, chain: &str) -> Map<String, Value> {
+    let mut known = Map::new();
+    known.insert("serial_number".to_owned(), json!(certificate.serial));
+    known.insert("certificate".to_owned(), json!(certificate.pem));
+    known.insert("ca_cert".to_owned(), json!(chain));
+    known.insert("expiry_time".to_owned(), json!(certificate.not_after));
+    known.insert("revoked".to_owned(), json!(certificate.revoked.is_some()));
+    known.insert("entity_id".to_owned(), json!(certificate.client));
     known
 }
 

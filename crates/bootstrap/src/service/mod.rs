@@ -10,6 +10,7 @@ mod state;
 use std::sync::Arc;
 
 use access::{Access, Context, Object, Permit};
+use certs::Certs;
 use channels::Channels;
 use clients::{
     Clients,
@@ -30,6 +31,7 @@ pub struct Bootstrap {
     access: Access,
     clients: Clients,
     channels: Channels,
+    certs: Certs,
     cipher: Arc<Cipher>,
 }
 
@@ -40,9 +42,9 @@ impl axum::extract::FromRef<Bootstrap> for Access {
 }
 
 impl Bootstrap {
-    /// The service over clients and channels, with the cipher of secure bootstrap.
-    pub fn new(access: Access, clients: Clients, channels: Channels, cipher: Cipher) -> Self {
-        Self { access, clients, channels, cipher: Arc::new(cipher) }
+    /// The service over clients, channels and certificates, with the cipher of secure bootstrap.
+    pub fn new(access: Access, clients: Clients, channels: Channels, certs: Certs, cipher: Cipher) -> Self {
+        Self { access, clients, channels, certs, cipher: Arc::new(cipher) }
     }
 
     /// Lets the caller do something with one configuration, and with its client where it knows one.

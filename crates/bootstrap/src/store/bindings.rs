@@ -31,7 +31,7 @@ pub(crate) async fn of(tx: &mut Tx, config: ConfigId) -> Result<Vec<Binding>> {
 /// Puts things into slots, in place of what stood there.
 pub(crate) async fn put(tx: &mut Tx, config: ConfigId, new: &[NewBinding], at: Timestamp) -> Result<()> {
     let row = |binding: &NewBinding| -> Vec<Val> {
-        let resource = binding.resource;
+        let resource = &binding.resource;
         vec![
             config.into(),
             binding.slot.as_str().into(),

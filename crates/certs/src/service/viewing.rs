@@ -1,6 +1,7 @@
 //! Certificates are looked at.
 
 use access::{Context, Listing, Object};
+use db::Tx;
 use kernel::{ClientId, DomainId, Page, Result};
 use serde_json::json;
 
@@ -14,6 +15,17 @@ impl Certs {
     /// One certificate. Denied without the right to view its client.
     pub async fn view(&self, cx: &Context, domain: DomainId, serial: Serial) -> Result<Certificate> {
         self.permitted(cx, operations::VIEW, domain, &serial).await.map(|(_, found)| found)
+    }
+
+    /// One certificate of a domain, for a use case that has asked whether it may be seen.
+    pub async fn view_in(
+        &self,
+        tx: &mut Tx,
+        domain: DomainId,
+        serial: &Serial,
+    ) -> Result<Option<Certificate>> {
+        let found = store::certificates::find(tx, serial).await?;
+        Ok(found.filter(|found| found.domain == domain))
     }
 
     /// The certificates of a domain whose clients the caller may see, the newest first.

@@ -126,7 +126,8 @@ both_databases! {
         let one = |slot: &str, kind: &str, id: &str| json!({"slot": slot, "type": kind, "resource_id": id});
         for (bad, status) in [
             (json!([]), 400),
-            (json!([one("mqtt", "cert", &client)]), 400),
+            (json!([one("mqtt", "broker", &client)]), 400),
+            (json!([one("mqtt", "cert", "0f")]), 404),
             (json!([one("other", "client", &client)]), 422),
             (json!([one("mqtt", "channel", &channel)]), 422),
             (json!([one("mqtt", "client", &client)]), 422),
@@ -145,6 +146,47 @@ both_databases! {
         let preview = owner.post(&format!("{profiles}/{profile}/render-preview"), json!({"config_id": id})).await;
         assert!(!preview.text.contains("s3cret") && preview.text.contains("***"), "{}", preview.text);
         assert!(plant.events().await.iter().all(|event| !event.1.to_string().contains("s3cret")));
+    }
+
+    async fn a_certificate_in_a_slot_is_shown_as_it_stands(db: TestDb) {
+        let (plant, owner, domain) = tenant(db).await;
+        let client = owner.client(&domain, "box").await;
+        let body = json!({"options": {"common_name": client}});
+        let issued = owner.post(&format!("/{domain}/certs/issue/{client}"), body).await.expect(201);
+        let serial = issued["serial_number"].as_str().unwrap();
+        let template = "{{ with index .Bindings \"tls\" }}{{ .Snapshot.revoked }} {{ .Snapshot.certificate }}\
+                        {{ .Snapshot.ca_cert }}{{ end }}";
+        let profile = json!({"name": "p", "content_format": "go-template", "content_template": template,
+                             "binding_slots": [{"name": "tls", "type": "cert", "required": true}]});
+        let profile = owner.post(&format!("/{domain}/clients/bootstrap/profiles"), profile).await.expect(201);
+        let more = json!({"profile_id": profile["id"]});
+        let made = owner.post(&format!("/{domain}/clients/configs"), new(more)).await.expect(201);
+        let id = made["id"].as_str().unwrap();
+        let bindings = format!("/{domain}/clients/bootstrap/enrollments/{id}/bindings");
+        let bound = json!({"bindings": [{"slot": "tls", "type": "cert", "resource_id": serial}]});
+        owner.put(&bindings, bound.clone()).await.expect(204);
+        let listed = owner.get(&bindings).await.expect(200);
+        assert_eq!(listed["bindings"][0]["snapshot"]["entity_id"], json!(client));
+
+        let content = plant.nobody().as_device(KEY).get(&fetch()).await.expect(200)["content"].clone();
+        let content = content.as_str().unwrap();
+        assert!(content.starts_with(&format!("false {}", issued["certificate"].as_str().unwrap().trim_end())));
+        assert!(content.matches("BEGIN CERTIFICATE").count() >= 3, "leaf, intermediate and root: {content}");
+        owner.patch(&format!("/{domain}/certs/{serial}/revoke"), json!({})).await.expect(204);
+        let content = plant.nobody().as_device(KEY).get(&fetch()).await.expect(200)["content"].clone();
+        assert!(content.as_str().unwrap().starts_with("true "));
+
+        // Somebody who may change configurations elsewhere does not get at it.
+        let stranger = plant.user("stranger").await;
+        let elsewhere = stranger.domain("two").await;
+        stranger.put(&bindings, bound.clone()).await.refused(403);
+        let profile = json!({"name": "p", "content_format": "raw"});
+        let profile = stranger.post(&format!("/{elsewhere}/clients/bootstrap/profiles"), profile).await.expect(201);
+        let own = json!({"external_id": "own", "external_key": KEY, "profile_id": profile["id"]});
+        let own = stranger.post(&format!("/{elsewhere}/clients/configs"), own).await.expect(201);
+        let own = own["id"].as_str().unwrap();
+        let bindings = format!("/{elsewhere}/clients/bootstrap/enrollments/{own}/bindings");
+        stranger.put(&bindings, bound).await.refused(404);
     }
 
     async fn nobody_from_another_domain_gets_in_and_keys_are_nowhere_in_the_open(db: TestDb) {

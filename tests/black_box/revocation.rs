@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use testkit::Storage;
 use testkit::mosquitto::Version;
 
-use crate::platform::{Device, Platform};
+use crate::platform::{Device, Platform, text};
 use crate::probe::{Library, Probe};
 
 /// The promise: "a revoked right ends within one second, also on open connections".
@@ -124,6 +125,36 @@ fn a_client_that_is_disabled_or_deleted_loses_its_open_connections() {
             let answer = scene.platform.publish(&scene.device, &scene.topic(), "{}");
             assert!(matches!(answer.status, 401 | 403), "{answer:?}");
         }
+    }
+}
+
+/// Nobody connects or disconnects here: the states of a bootstrap configuration do (reference 04 §3.1).
+#[test]
+fn a_bootstrap_configuration_gives_and_takes_rights_on_open_connections() {
+    for storage in Storage::ALL {
+        let scene = Scene::new(storage);
+        let (platform, boot) = (&scene.platform, scene.platform.channel("boot"));
+        platform.connect(&scene.witness, &boot, &["publish", "subscribe"]);
+        let config = platform.made(
+            "/{domain}/clients/configs",
+            &json!({"external_id": "box", "external_key": "key", "client_id": scene.device.id, "channels": [boot]}),
+        );
+        let path = format!("/{{domain}}/clients/configs/{}", text(&config, "id"));
+        let topic = platform.topic(&boot, "/x");
+
+        assert_eq!(platform.request("POST", &format!("{path}/enable")).send().status, 200);
+        let mut subscriber = scene.listen(&scene.device, Version::V5);
+        subscriber.subscribe(1, &platform.topic(&boot, "/#"));
+        let mut witness = scene.listen(&scene.witness, Version::V5);
+        witness.publish(1, &topic, "before");
+        subscriber.message("before");
+
+        assert_eq!(platform.request("POST", &format!("{path}/disable")).send().status, 200);
+        let_the_grace_pass();
+        witness.publish(1, &topic, "after");
+        witness.publish(1, &scene.side_topic(), "marker");
+        subscriber.message("marker");
+        assert!(!heard(&subscriber, "after"), "{:?}", subscriber.messages());
     }
 }
 

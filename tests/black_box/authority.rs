@@ -22,6 +22,23 @@ impl Authority {
         ));
     }
 
+    /// Makes an authority below another of [`Authority::root`], and a file of the two: `{name}.crt`, `{name}.key`,
+    /// `{name}-chain.crt`.
+    pub(crate) fn below(&self, root: &str, name: &str) {
+        std::fs::write(
+            self.path("below.ext"),
+            "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign",
+        )
+        .unwrap();
+        self.openssl(&format!("req {KEY} -keyout {name}.key -out {name}.csr -subj /O=Example/CN={name}"));
+        self.openssl(&format!(
+            "x509 -req -in {name}.csr -CA {root}.crt -CAkey {root}.key -CAcreateserial -days 3000 -extfile below.ext \
+             -out {name}.crt"
+        ));
+        let chain = [self.pem(&format!("{name}.crt")), self.pem(&format!("{root}.crt"))].concat();
+        std::fs::write(self.path(&format!("{name}-chain.crt")), chain).unwrap();
+    }
+
     /// Signs a certificate for this machine: `{name}.crt`, `{name}.key`.
     pub(crate) fn sign(&self, name: &str) {
         self.sign_as(name, name, "IP:127.0.0.1");

@@ -202,7 +202,7 @@ fn heard(probe: &Probe, payload: &str) -> bool {
 }
 
 /// The platform may take this long, and no longer. A slow machine only gives it more.
-fn let_the_grace_pass() {
+pub(crate) fn let_the_grace_pass() {
     #[expect(clippy::disallowed_methods, reason = "the promise itself is a length of time")]
     std::thread::sleep(GRACE);
 }

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use serde_json::json;
 use testkit::{Launch, Storage, TempDir};
 
 use crate::grpc;
+use crate::platform::{Platform, text};
 
 /// Files that `trunkline certs dev` has made.
 struct Files(TempDir);
@@ -171,6 +173,36 @@ fn with_mtls_everywhere_nobody_is_served_without_a_certificate() {
         assert!(!files.shakes(port, None) && files.shakes(port, Some("client")), "{port}");
     }
     assert!(!files.shakes(server.grpc(), None) && files.shakes(server.grpc(), Some("auth-grpc-client")));
+}
+
+#[test]
+fn with_mtls_everywhere_the_platforms_own_authority_is_enough() {
+    let files = Files::make();
+    let platform = Platform::start(Storage::Sqlite);
+    let channel = platform.channel("boiler");
+    let device = platform.connected_device("device", &channel);
+    let made = platform.made("/{domain}/certs", &json!({"client_id": device.id, "ttl": "1h"}));
+    let chain = made["ca_chain"].as_array().unwrap()[0].as_str().unwrap();
+    fs::write(files.path("own.crt"), format!("{}{chain}", text(&made, "certificate"))).unwrap();
+    fs::write(files.path("own.key"), text(&made, "key")).unwrap();
+    let server = platform
+        .server
+        .into_launch()
+        .env("TRUNKLINE_TLS_MODE", "mtls")
+        .env("TRUNKLINE_TLS_SERVER_CERT", &files.path("magistrala-server.crt"))
+        .env("TRUNKLINE_TLS_SERVER_KEY", &files.path("magistrala-server.key"))
+        .env("TRUNKLINE_TLS_HTTPS", "127.0.0.1:0")
+        .env("TRUNKLINE_TLS_MQTTS", "127.0.0.1:0")
+        .start();
+    for port in [server.http(), server.https(), server.mqtts()] {
+        assert!(!files.shakes(port, None) && files.shakes(port, Some("own")), "{port}");
+        assert!(
+            !files.shakes(port, Some("client")),
+            "one of the operator's authority, which nobody has named"
+        );
+    }
+    let url = format!("https://{}/health", server.https());
+    assert!(!files.gets(&url, None) && files.gets(&url, Some("own")));
 }
 
 #[test]

@@ -259,7 +259,8 @@ impl NewCertificate {
 /// Whether a name reads as an id, in which case it may only be one's own.
 fn names_a_client(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    name.strip_prefix("urn:uuid:").unwrap_or(&name).parse::<ClientId>().is_ok()
+    let bare = ["urn:uuid:", "*."].iter().find_map(|prefix| name.strip_prefix(prefix));
+    bare.unwrap_or(&name).parse::<ClientId>().is_ok()
 }
 
 /// Why a certificate is not to be trusted any more (RFC 5280 §5.3.1).

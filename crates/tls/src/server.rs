@@ -1,23 +1,27 @@
 //! Handshakes, with the certificates of the moment.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use kernel::{Error, Result};
 use rustls::{
-    RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::NoServerSessionStorage,
+    HandshakeKind, RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
+    server::{NoServerSessionStorage, ProducesTickets, danger::ClientCertVerifier},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Certificate, Loaded, Revocations, Tls, verifier::Verifier};
+use crate::{Certificate, Loaded, Revocations, Tls, tickets::Tickets, verifier::Verifier};
 
 /// An encrypted connection.
 pub type Stream<IO> = TlsStream<IO>;
@@ -49,14 +53,19 @@ struct Inner {
     revocations: Option<Arc<dyn Revocations>>,
     bounds: Bounds,
     turns: Semaphore,
-    /// PEM of further authorities of clients.
-    trusted: ArcSwapOption<String>,
+    tickets: Arc<Tickets>,
+    /// PEM of further authorities of clients. Whoever puts something else into use holds it.
+    trusted: Mutex<Option<Arc<str>>>,
     current: ArcSwap<Current>,
+    renewals: watch::Sender<()>,
 }
 
+/// What handshakes go by.
 struct Current {
     loaded: Loaded,
     config: Arc<ServerConfig>,
+    /// None: clients are asked for nothing.
+    verifier: Option<Arc<Verifier>>,
 }
 
 impl Server {
@@ -74,15 +83,18 @@ impl Server {
     ) -> Result<Self> {
         let protocols: Vec<Vec<u8>> = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         let loaded = tls.load().await?;
-        let config = config(&tls, &loaded, &protocols, None, revocations.clone())?;
+        let tickets = Arc::new(Tickets::new()?);
+        let current = current(&tls, loaded, &protocols, None, (revocations.clone(), &tickets))?;
         Ok(Self(Arc::new(Inner {
             tls,
             protocols,
             revocations,
             turns: Semaphore::new(bounds.at_once.clamp(1, Semaphore::MAX_PERMITS)),
             bounds,
-            trusted: ArcSwapOption::empty(),
-            current: ArcSwap::from_pointee(Current { loaded, config }),
+            tickets,
+            trusted: Mutex::default(),
+            current: ArcSwap::from_pointee(current),
+            renewals: watch::Sender::new(()),
         })))
     }
 
@@ -92,13 +104,48 @@ impl Server {
     ///
     /// `Invalid` where one is no certificate.
     pub fn trust(&self, authorities: &str) -> Result<()> {
-        let inner = &self.0;
-        let current = inner.current.load_full();
-        let revocations = inner.revocations.clone();
-        let config = config(&inner.tls, &current.loaded, &inner.protocols, Some(authorities), revocations)?;
-        inner.trusted.store(Some(Arc::new(authorities.to_owned())));
-        inner.current.store(Arc::new(Current { loaded: current.loaded.clone(), config }));
+        let mut trusted = self.0.trusted.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = self.0.current.load().loaded.clone();
+        self.renew(loaded, Some(authorities))?;
+        *trusted = Some(authorities.into());
         Ok(())
+    }
+
+    /// Puts texts into use.
+    fn renew(&self, loaded: Loaded, trusted: Option<&str>) -> Result<()> {
+        let inner = &self.0;
+        let asked = (inner.revocations.clone(), &inner.tickets);
+        let new = current(&inner.tls, loaded, &inner.protocols, trusted, asked)?;
+        inner.current.store(Arc::new(new));
+        inner.renewals.send_replace(());
+        Ok(())
+    }
+
+    /// Changes whenever other certificates are in use.
+    pub fn renewals(&self) -> watch::Receiver<()> {
+        self.0.renewals.subscribe()
+    }
+
+    /// Trusts what is told, as [`Server::trust`] does, and whatever takes its place until `shutdown`.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where what is told first is no certificate; what is told later is then passed over.
+    pub fn follow(
+        &self,
+        mut told: watch::Receiver<Arc<str>>,
+        shutdown: CancellationToken,
+    ) -> Result<impl Future<Output = ()> + Send + 'static> {
+        self.trust(&told.borrow_and_update().clone())?;
+        let this = self.clone();
+        Ok(async move {
+            while let Some(Ok(())) = shutdown.run_until_cancelled(told.changed()).await {
+                let authorities = told.borrow_and_update().clone();
+                if let Err(error) = this.trust(&authorities) {
+                    tracing::error!(causes = error.chain(), "new authorities are not trusted: {error}");
+                }
+            }
+        })
     }
 
     /// Whether a client without a certificate is refused.
@@ -108,10 +155,13 @@ impl Server {
 
     /// Makes the handshake. The certificate is the client's, if it has shown one.
     ///
+    /// A session that is resumed brings the certificate of its beginning along, without the checks of a handshake: they
+    /// are made up for here.
+    ///
     /// # Errors
     ///
     /// Those of the handshake, `TimedOut`, and `PermissionDenied` where a certificate is required and no authority is
-    /// trusted yet.
+    /// trusted yet, or that of a resumed session is not good any more.
     pub async fn accept<IO>(&self, io: IO) -> io::Result<(Stream<IO>, Option<Arc<Certificate>>)>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
@@ -119,13 +169,25 @@ impl Server {
         let inner = &self.0;
         let shaking = async {
             let _turn = inner.turns.acquire().await.map_err(io::Error::other)?;
-            let acceptor = TlsAcceptor::from(Arc::clone(&inner.current.load().config));
-            acceptor.accept(io).await
+            let current = inner.current.load_full();
+            let stream = TlsAcceptor::from(Arc::clone(&current.config)).accept(io).await?;
+            Ok::<_, io::Error>((stream, current))
         };
-        let stream = timeout(inner.bounds.handshake, shaking)
+        let (stream, current) = timeout(inner.bounds.handshake, shaking)
             .await
             .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long"))??;
-        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let connection = stream.get_ref().1;
+        let mut shown = None;
+        if let (Some([own, above @ ..]), Some(verifier)) = (connection.peer_certificates(), &current.verifier)
+        {
+            let is_resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+            if is_resumed && verifier.verify_client_cert(own, above, UnixTime::now()).is_err() {
+                // So that the client begins anew instead of coming back with another ticket.
+                inner.tickets.forget();
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            shown = Some(own);
+        }
         if shown.is_none() && self.requires_certificates() {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
@@ -149,13 +211,9 @@ impl Server {
             if loaded == inner.current.load().loaded || refused.as_ref() == Some(&loaded) {
                 continue;
             }
-            let trusted = inner.trusted.load_full();
-            let trusted = trusted.as_ref().map(|pem| pem.as_str());
-            match config(&inner.tls, &loaded, &inner.protocols, trusted, inner.revocations.clone()) {
-                Ok(config) => {
-                    tracing::info!("new certificates are in use");
-                    inner.current.store(Arc::new(Current { loaded, config }));
-                }
+            let trusted = inner.trusted.lock().unwrap_or_else(PoisonError::into_inner);
+            match self.renew(loaded.clone(), trusted.as_deref()) {
+                Ok(()) => tracing::info!("new certificates are in use"),
                 // Certificate and key may not have been replaced both yet.
                 Err(error) => {
                     tracing::warn!(causes = error.chain(), "the new certificates are not used: {error}");
@@ -172,13 +230,13 @@ impl fmt::Debug for Server {
     }
 }
 
-fn config(
+fn current(
     tls: &Tls,
-    loaded: &Loaded,
+    loaded: Loaded,
     protocols: &[Vec<u8>],
     trusted: Option<&str>,
-    revocations: Option<Arc<dyn Revocations>>,
-) -> Result<Arc<ServerConfig>> {
+    (revocations, tickets): (Option<Arc<dyn Revocations>>, &Arc<Tickets>),
+) -> Result<Current> {
     let chain = certificates(&loaded.certificate, "the server's certificate")?;
     let key = PrivateKeyDer::from_pem_slice(loaded.key.as_bytes()).map_err(|error| {
         Error::invalid("the server's private key is not PEM of a private key").cause(error)
@@ -189,8 +247,8 @@ fn config(
         .map_err(|error| Error::internal("TLS cannot be set up").cause(error))?;
     let own = loaded.client_authorities.as_deref();
     let all: Vec<&str> = own.into_iter().chain(trusted).collect();
-    let builder = match all.as_slice() {
-        [] => builder.with_no_client_auth(),
+    let verifier = match all.as_slice() {
+        [] => None,
         _ => {
             let mut roots = RootCertStore::empty();
             for authority in certificates(&all.join("\n"), "the authorities of clients")? {
@@ -201,7 +259,13 @@ fn config(
             let verifier = Verifier::new(roots, tls.clients, revocations).map_err(|error| {
                 Error::invalid("the authorities of clients are not good certificates").cause(error)
             })?;
-            builder.with_client_cert_verifier(Arc::new(verifier))
+            Some(Arc::new(verifier))
+        }
+    };
+    let builder = match &verifier {
+        None => builder.with_no_client_auth(),
+        Some(verifier) => {
+            builder.with_client_cert_verifier(Arc::clone(verifier) as Arc<dyn ClientCertVerifier>)
         }
     };
     let mut config = builder.with_single_cert(chain, key).map_err(|error| {
@@ -209,12 +273,11 @@ fn config(
             .cause(error)
     })?;
     config.alpn_protocols = protocols.to_vec();
-    if !all.is_empty() {
-        // A resumed session would not ask whether the certificate still holds.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-    }
-    Ok(Arc::new(config))
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ticketer = Arc::clone(tickets) as Arc<dyn ProducesTickets>;
+    // It holds the client's certificates, and one is enough to come back once.
+    config.send_tls13_tickets = 1;
+    Ok(Current { loaded, config: Arc::new(config), verifier })
 }
 
 /// Whether a certificate stands in both texts of PEM.

@@ -9,11 +9,12 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, ProtocolVersion, RootCertStore,
+    ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     version::{TLS12, TLS13},
 };
 use testkit::wait_until_async;
+use tokio::sync::watch;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     net::TcpListener,
@@ -110,6 +111,18 @@ async fn shake(
     server: &Server,
     client: &TlsConnector,
 ) -> Option<(Option<Arc<Certificate>>, ProtocolVersion)> {
+    seen(server, client).await.map(|(certificate, version, _)| (certificate, version))
+}
+
+/// The same; whether the session was resumed.
+async fn shaken(server: &Server, client: &TlsConnector) -> Option<(Option<Arc<Certificate>>, HandshakeKind)> {
+    seen(server, client).await.map(|(certificate, _, kind)| (certificate, kind))
+}
+
+async fn seen(
+    server: &Server,
+    client: &TlsConnector,
+) -> Option<(Option<Arc<Certificate>>, ProtocolVersion, HandshakeKind)> {
     let (ours, theirs) = duplex(64 * 1024);
     let connect = async {
         let mut stream = client.connect("localhost".try_into().unwrap(), ours).await.ok()?;
@@ -119,7 +132,8 @@ async fn shake(
         let (mut stream, certificate) = server.accept(theirs).await.ok()?;
         stream.write_all(b"!").await.ok()?;
         stream.flush().await.ok()?;
-        Some((certificate, stream.get_ref().1.protocol_version()?))
+        let connection = stream.get_ref().1;
+        Some((certificate, connection.protocol_version()?, connection.handshake_kind()?))
     };
     let (heard, accepted) = tokio::join!(connect, accept);
     heard.and(accepted)
@@ -193,6 +207,35 @@ async fn a_revoked_certificate_is_refused_at_the_next_handshake_also_by_clients_
         assert!(shake(&server, &client).await.is_some());
         switch.0.store(true, SeqCst);
         assert!(shake(&server, &client).await.is_none());
+        switch.0.store(false, SeqCst);
+        assert!(shake(&server, &client).await.is_some(), "it is not held up by what it remembers");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_resumed_with_its_certificate_and_not_when_its_authority_is_no_more() {
+    let authority = Authority::new();
+    let bounds = Bounds { reload: Duration::from_millis(10), ..Bounds::default() };
+    for versions in [&[&TLS12], &[&TLS13]] {
+        let tls = authority.tls(Some(Clients::Required));
+        let server = Server::load(tls, &[], None, bounds).await.unwrap();
+        let client = authority.client(Some("device"), versions);
+        for resumed in [false, true, true] {
+            let (certificate, kind) = shaken(&server, &client).await.unwrap();
+            assert_eq!(kind == HandshakeKind::Resumed, resumed, "{versions:?}");
+            assert_eq!(certificate.unwrap().common_name, "pump-7");
+        }
+        let other = Authority::new();
+        let ours = std::fs::read(authority.file("ca.crt")).unwrap();
+        std::fs::copy(other.file("ca.crt"), authority.file("ca.crt")).unwrap();
+        let mut renewed = server.renewals();
+        let stop = CancellationToken::new();
+        let tending = tokio::spawn(server.clone().tend(stop.clone()));
+        renewed.changed().await.unwrap();
+        assert!(shaken(&server, &client).await.is_none(), "{versions:?}");
+        stop.cancel();
+        tending.await.unwrap();
+        std::fs::write(authority.file("ca.crt"), ours).unwrap();
     }
 }
 
@@ -243,6 +286,31 @@ async fn a_handshake_that_does_not_end_is_cut_and_holds_no_others_up_for_longer(
     let error = server.accept(theirs).await.err().unwrap();
     assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
     assert!(shake(&server, &authority.client(None, &[&TLS13])).await.is_some());
+}
+
+#[tokio::test]
+async fn authorities_that_are_told_later_are_trusted_without_a_restart() {
+    let (ours, first, second) = (Authority::new(), Authority::new(), Authority::new());
+    let server = ours.server(None).await;
+    for (name, by) in [("first", &first), ("second", &second)] {
+        for ending in ["crt", "key"] {
+            let from = by.file(&format!("device.{ending}"));
+            std::fs::copy(from, ours.file(&format!("{name}.{ending}"))).unwrap();
+        }
+    }
+    let device = |name| ours.client(Some(name), &[&TLS13]);
+    let pem = |by: &Authority| std::fs::read_to_string(by.file("ca.crt")).unwrap();
+    let tell = watch::Sender::new(Arc::from(pem(&first)));
+    let following = server.follow(tell.subscribe(), CancellationToken::new()).unwrap();
+    let following = tokio::spawn(following);
+    assert!(shake(&server, &device("first")).await.is_some());
+    assert!(shake(&server, &device("second")).await.is_none());
+    tell.send_replace(Arc::from("nonsense"));
+    tell.send_replace(Arc::from(format!("{}{}", pem(&first), pem(&second))));
+    wait_until_async("the second", async || shake(&server, &device("second")).await.is_some()).await;
+    assert!(shake(&server, &device("first")).await.is_some());
+    drop(tell);
+    following.await.unwrap();
 }
 
 #[tokio::test]

@@ -183,8 +183,8 @@ pub(crate) struct Platform {
     pub(crate) services: grpc::Services,
     /// The administrator's password, if this start has made it up.
     pub(crate) generated_password: Option<Secret<String>>,
-    /// PEM of the authorities that have signed, or sign, clients' certificates.
-    pub(crate) authorities: String,
+    /// What signs clients' certificates.
+    pub(crate) authority: Authority,
     /// The message engine.
     pub(crate) engine: Engine,
     /// What the CoAP endpoint counts.
@@ -266,7 +266,7 @@ impl Platform {
             app,
             services,
             generated_password,
-            authorities: registry.certs.authority().trusted(),
+            authority: registry.certs.authority().clone(),
             engine,
             policy,
             coap,

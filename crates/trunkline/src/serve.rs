@@ -60,7 +60,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     else {
         return Ok(());
     };
-    if let Err(refused) = doors::keep_devices_from_grpc(&settings, &platform.authorities).await {
+    let signing = platform.authority.trusted().borrow().clone();
+    if let Err(refused) = doors::keep_devices_from_grpc(&settings, &signing).await {
         platform.close().await;
         return Err(refused);
     }
@@ -87,7 +88,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         serving.spawn(listener.serve(platform.policy.clone(), shutdown.clone()));
     }
     for tls in certificates.into_iter().flat_map(|certificates| [certificates.http, certificates.mqtt]) {
-        tls.trust(&platform.authorities)?;
+        tokio::spawn(tls.follow(platform.authority.trusted(), shutdown.clone())?);
         tokio::spawn(tls.tend(shutdown.clone()));
     }
     for listener in mqtt.plain.into_iter().chain(mqtt.tls) {

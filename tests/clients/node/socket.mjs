@@ -1,6 +1,6 @@
 // One raw WebSocket, driven by lines on standard input: each line is sent as one frame.
 //
-//   node socket.mjs URL [AUTHORIZATION [CA_FILE]]
+//   node socket.mjs URL [AUTHORIZATION [CA_FILE [CERTIFICATE_FILE KEY_FILE]]]
 //
 // Output, one event a line: `open`, `message TEXT`, `refused STATUS`, `closed CODE REASON`.
 
@@ -8,10 +8,12 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import WebSocket from "ws";
 
-const [url, authorization, ca] = process.argv.slice(2);
+const [url, authorization, ca, cert, key] = process.argv.slice(2);
 const socket = new WebSocket(url, {
   headers: authorization ? { authorization } : {},
   ca: ca && readFileSync(ca),
+  cert: cert && readFileSync(cert),
+  key: key && readFileSync(key),
 });
 const say = (...words) => console.log(words.join(" "));
 

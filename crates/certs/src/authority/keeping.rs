@@ -178,6 +178,23 @@ fn ca(row: &Row, key: KeyPair, root: Option<&str>) -> Result<Ca> {
     })
 }
 
+/// An authority that is kept nowhere.
+#[cfg(test)]
+pub(super) fn made_up(now: Timestamp) -> Result<Ca> {
+    let made = making::root("nowhere", now)?;
+    let row = Row {
+        id: "nowhere".to_owned(),
+        kind: Kind::Root,
+        generation: 1,
+        parent: None,
+        certificate: made.certificate,
+        key: None,
+        not_after: made.not_after,
+        created_at: now,
+    };
+    ca(&row, made.key, None)
+}
+
 /// The first certificate of a PEM text, and what follows it.
 fn split(pem: &str) -> (String, String) {
     const END: &str = "-----END CERTIFICATE-----";

@@ -5,6 +5,8 @@
 //! are kept for what they have signed: their revocation lists and answers ([`crate::ocsp`]) go on.
 
 mod existing;
+#[cfg(test)]
+mod hostile;
 mod keeping;
 pub(crate) mod making;
 mod profile;
@@ -18,6 +20,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use kernel::{Error, Result, Secret, Timestamp};
 use rcgen::{Issuer, KeyPair};
+use tokio::sync::watch;
 
 use crate::{
     model::{Issued, NewCertificate, hex},
@@ -57,6 +60,7 @@ pub struct Authority(Arc<Inner>);
 struct Inner {
     limits: Limits,
     tree: ArcSwap<Tree>,
+    trusted: watch::Sender<Arc<str>>,
 }
 
 /// All authorities of the installation at one moment.
@@ -65,6 +69,14 @@ pub(crate) struct Tree {
     pub(crate) issuers: Vec<Arc<Ca>>,
     /// PEM of every root.
     pub(crate) roots: Vec<String>,
+}
+
+impl Tree {
+    /// PEM of all of them.
+    fn trusted(&self) -> String {
+        let issuers = self.issuers.iter().map(|ca| ca.certificate.as_str());
+        self.roots.iter().map(String::as_str).chain(issuers).collect()
+    }
 }
 
 /// One authority that signs devices.
@@ -91,7 +103,8 @@ impl Ca {
 
 impl Authority {
     pub(crate) fn new(limits: Limits, tree: Tree) -> Self {
-        Self(Arc::new(Inner { limits, tree: ArcSwap::from_pointee(tree) }))
+        let trusted = watch::Sender::new(tree.trusted().into());
+        Self(Arc::new(Inner { limits, tree: ArcSwap::from_pointee(tree), trusted }))
     }
 
     pub(crate) fn tree(&self) -> Arc<Tree> {
@@ -103,7 +116,13 @@ impl Authority {
     }
 
     pub(crate) fn replace(&self, tree: Tree) {
+        let now: Arc<str> = tree.trusted().into();
         self.0.tree.store(Arc::new(tree));
+        self.0.trusted.send_if_modified(|before| {
+            let is_new = *before != now;
+            *before = now;
+            is_new
+        });
     }
 
     /// The authority that signs at present.
@@ -121,14 +140,10 @@ impl Authority {
         Ok(self.signing()?.chain())
     }
 
-    /// PEM of every root and intermediate, also of those that sign no more: what a listener trusts.
-    pub fn trusted(&self) -> String {
-        let tree = self.tree();
-        tree.roots
-            .iter()
-            .map(String::as_str)
-            .chain(tree.issuers.iter().map(|ca| ca.certificate.as_str()))
-            .collect()
+    /// PEM of every root and intermediate, also of those that sign no more: what a listener trusts. It changes when an
+    /// intermediate is replaced.
+    pub fn trusted(&self) -> watch::Receiver<Arc<str>> {
+        self.0.trusted.subscribe()
     }
 
     /// Until when the authority that signs is valid.

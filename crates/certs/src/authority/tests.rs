@@ -8,6 +8,7 @@ use access::{Access, Ground, crypto::MasterKey};
 use db::{both_databases, testing::TestDb};
 use events::Outbox;
 use kernel::{ClientId, Clock, Rng, Secret, Timestamp};
+use rcgen::KeyPair;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -110,7 +111,7 @@ both_databases! {
         }
     }
 
-    async fn a_restart_signs_with_the_same_authority_and_only_with_the_same_master_key(db: TestDb) {
+    async fn a_restart_signs_with_the_same_authority(db: TestDb) {
         let directory = tempfile::tempdir().unwrap();
         let master = || MasterKey::load_or_create(&directory.path().join("master.key")).unwrap();
         let first = Authority::open(&access(&db, Clock::manual(START), master()).await, limits()).await.unwrap();
@@ -130,11 +131,19 @@ both_databases! {
         let access = access(&db, clock.clone(), MasterKey::ephemeral().unwrap()).await;
         let authority = Authority::open(&access, limits()).await.unwrap();
         let before = authority.signing().unwrap().id.clone();
+        let mut trusted = authority.trusted();
+        authority.refresh(&access).await.unwrap();
+        assert!(!trusted.has_changed().unwrap(), "nothing was due");
         clock.advance(Duration::from_secs(6 * 365 * 24 * 3600));
         authority.refresh(&access).await.unwrap();
+        assert!(trusted.has_changed().unwrap(), "listeners are told");
+        let told = trusted.borrow_and_update().clone();
         let tree = authority.tree();
         assert_eq!((tree.issuers.len(), tree.roots.len()), (2, 1));
         assert_eq!(tree.issuers[1].id, before, "it is kept for what it has signed");
+        for ca in &tree.issuers {
+            assert!(told.contains(ca.certificate.trim()), "both are trusted");
+        }
         authority.issue(asked("43800h"), clock.now()).unwrap();
     }
 
@@ -161,7 +170,37 @@ both_databases! {
         let issued = authority.issue(asked("1h"), START).unwrap();
         assert!(issued.chain.contains(certificate.trim()));
         assert!(!old.chain.contains(certificate.trim()));
-        assert!(authority.trusted().contains(old.issuing_ca.trim()), "what was signed before is still trusted");
+        assert!(authority.trusted().borrow().contains(old.issuing_ca.trim()), "what was signed before is still trusted");
+    }
+
+    async fn the_operators_own_intermediate_signs_devices_itself_and_is_not_replaced(db: TestDb) {
+        let clock = Clock::manual(START);
+        let access = access(&db, clock.clone(), MasterKey::ephemeral().unwrap()).await;
+        let authority = Authority::open(&access, limits()).await.unwrap();
+        let (root, root_key) = foreign_root("Example Root", START);
+        let made = making::intermediate(
+            "Example Issuing", (&root, KeyPair::from_pem(root_key.expose()).unwrap()), START.after(making::ROOT_LIFE), START,
+        );
+        let made = made.unwrap();
+        let key = Secret::new(made.key.serialize_pem());
+        let alone = import(&access, Imported { certificate: made.certificate.clone(), key: key.clone() }).await;
+        let refused = alone.unwrap_err().to_string();
+        assert!(refused.contains("needs those above it up to its root"), "{refused}");
+        let (stranger, _) = foreign_root("Stranger", START);
+        let certificate = format!("{}{stranger}", made.certificate);
+        let refused = import(&access, Imported { certificate, key: key.clone() }).await.unwrap_err().to_string();
+        assert!(refused.contains("not in the order in which they have signed"), "{refused}");
+
+        let certificate = format!("{}{root}", made.certificate);
+        import(&access, Imported { certificate, key }).await.unwrap();
+        authority.refresh(&access).await.unwrap();
+        let issued = authority.issue(asked("1h"), START).unwrap();
+        assert_eq!(issued.issuing_ca, made.certificate);
+        assert!(issued.chain.ends_with(&root), "{}", issued.chain);
+        keeps_to_the_profile(&issued.certificate, false);
+        clock.advance(Duration::from_secs(9 * 365 * 24 * 3600));
+        authority.refresh(&access).await.unwrap();
+        assert_eq!(authority.signing().unwrap().certificate, made.certificate, "only the operator replaces it");
     }
 
     async fn what_cannot_sign_is_not_imported(db: TestDb) {

@@ -2,3 +2,5 @@
 
 pub(crate) mod authorities;
 pub(crate) mod certificates;
+#[cfg(test)]
+mod tests;

@@ -328,6 +328,61 @@ both_databases! {
         assert_eq!(events[0].1["serial_number"], made["serial_number"]);
     }
 
+    async fn every_address_that_stands_in_a_certificate_answers(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let (owner, domain, client) = owner(&plant).await;
+        let made = issued(&owner, &domain, &client).await;
+        let directory = tempfile::tempdir().unwrap();
+        let here = directory.path();
+        fs::write(here.join("leaf.pem"), text(&made["certificate"])).unwrap();
+        fs::write(here.join("root.pem"), text(&made["ca_chain"][1])).unwrap();
+        let (_, shown) = openssl(here, "x509 -in leaf.pem -noout -text");
+        let address = |kind: &str| {
+            let at = shown.lines().filter_map(|line| line.split_once("URI:").map(|(_, url)| url.trim()));
+            let found = at.filter_map(|url| url.strip_prefix("https://iot.example.com")).find(|path| path.contains(kind));
+            found.unwrap_or_else(|| panic!("no {kind} in {shown}")).to_owned()
+        };
+        let nobody = plant.nobody();
+        let bytes = async |path: &str| {
+            let (status, bytes) = nobody.get_bytes(path).await;
+            assert_eq!(status, 200, "{path}");
+            bytes
+        };
+        let issuer = bytes(&address("/certs/issuers/")).await;
+        fs::write(here.join("issuer.der"), issuer).unwrap();
+        openssl(here, "x509 -inform DER -in issuer.der -out intermediate.pem");
+        let (good, said) = openssl(
+            here, "verify -x509_strict -attime 1767323045 -CAfile root.pem -untrusted intermediate.pem leaf.pem",
+        );
+        assert!(good, "{said}");
+
+        let question = "ocsp -issuer intermediate.pem -cert leaf.pem -no_nonce -reqout question.der";
+        let (_, said) = openssl(here, question);
+        let question = fs::read(here.join("question.der")).unwrap_or_else(|_| panic!("{said}"));
+        // RFC 6960 appendix A.1: base64, and its characters as they may stand in a path.
+        let question = BASE64_STANDARD.encode(question).replace('/', "%2F").replace('+', "%2B").replace('=', "%3D");
+        let ocsp = format!("{}/{question}", address("/certs/ocsp"));
+        let list = address("/certs/crl/");
+        for (revoked, standing) in [(false, "good"), (true, "revoked")] {
+            if revoked {
+                let revoke = format!("/{domain}/certs/{}/revoke", text(&made["serial_number"]));
+                owner.patch(&revoke, json!({})).await.expect(204);
+            }
+            fs::write(here.join("answer.der"), bytes(&ocsp).await).unwrap();
+            let (_, said) = openssl(
+                here,
+                "ocsp -no_nonce -reqin question.der -respin answer.der -CAfile root.pem -issuer intermediate.pem \
+                 -cert leaf.pem -attime 1767323045 -validity_period 999999999",
+            );
+            assert!(said.contains("Response verify OK") && said.contains(&format!("leaf.pem: {standing}")), "{said}");
+            fs::write(here.join("list.der"), bytes(&list).await).unwrap();
+            let (good, said) = openssl(here, "crl -inform DER -in list.der -CAfile intermediate.pem -noout -text");
+            assert!(good && said.contains("verify OK"), "{said}");
+            let serial = text(&made["serial_number"]).replace(':', "");
+            assert_eq!(said.to_lowercase().contains(&serial), revoked, "{said}");
+        }
+    }
+
     async fn what_is_no_question_gets_an_error_and_an_unknown_serial_is_unknown(db: TestDb) {
         let plant = Plant::new(db).await;
         let nobody = plant.nobody();

@@ -40,5 +40,6 @@ mod shell;
 mod standalone;
 mod startup;
 mod tls_modes;
+mod topic_map;
 mod tour;
 mod transports;

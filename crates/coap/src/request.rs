@@ -197,11 +197,14 @@ impl Target {
         if segments.iter().all(|segment| segment.is_empty()) {
             return Err(Reply::text(ResponseType::BadRequest, "topic is required in path"));
         }
-        if !matches!(segments.first(), Some(&("m" | "hc" | "channels"))) {
+        if !below_publish && segments.first() == Some(&"mqtt") {
             return Err(Reply::text(ResponseType::BadRequest, "invalid path"));
         }
-        // Options are not percent-encoded, topics may be.
-        let topic = segments.join("/").replace('%', "%25");
+        let mut topic = segments.join("/");
+        if let Some(&("m" | "hc" | "channels")) = segments.iter().find(|segment| !segment.is_empty()) {
+            // Options are not percent-encoded, the platform's topics may be.
+            topic = topic.replace('%', "%25");
+        }
         Ok(Self::Topic { topic, below_publish })
     }
 }
@@ -262,7 +265,8 @@ mod tests {
         assert_eq!(target(&["m", "d", "c", "ch", "100%"]), topic("m/d/c/ch/100%25", false));
         assert_eq!(target(&["health"]), Ok(Target::Health));
         assert_eq!(target(&[".well-known", "core"]), Ok(Target::Core));
-        for none in [&["mqtt"] as &[_], &["mqtt", "publish"], &[""], &["other"], &[]] {
+        assert_eq!(target(&["tele", "100%"]), topic("tele/100%", false));
+        for none in [&["mqtt"] as &[_], &["mqtt", "publish"], &["mqtt", "other"], &[""], &[]] {
             assert_eq!(target(none), Err(ResponseType::BadRequest), "{none:?}");
         }
     }

@@ -90,8 +90,7 @@ pub(crate) async fn observe(engine: &Engine, caller: &Caller, request: &Request)
 /// has one connection for many devices.
 async fn authenticate(engine: &Engine, caller: &Caller, topic: &str, shown: &Shown) -> Result<Identity> {
     // A filter may have wildcards, which do not matter here; its own rules are looked at when it is used.
-    let address =
-        messaging::topic::Filter::parse(topic).map_err(|error| Error::invalid(error.to_string()))?.address;
+    let address = engine.filter_of(topic).map_err(|error| Error::invalid(error.to_string()))?.address;
     if shown.is_empty() {
         return caller
             .identity
@@ -117,7 +116,7 @@ async fn authenticate(engine: &Engine, caller: &Caller, topic: &str, shown: &Sho
 async fn domain_of(engine: &Engine, address: &Address<'_>) -> Result<String> {
     match address {
         Address::Channel(legacy) if legacy.domain.is_empty() => {
-            let found = engine.gate().resolve("", legacy.channel).await?;
+            let found = engine.gate().resolve("", &legacy.channel).await?;
             Ok(found.map(|(domain, _)| domain.to_string()).unwrap_or_default())
         }
         named => Ok(named.domain().to_owned()),

@@ -163,6 +163,14 @@ pub enum Identity {
 }
 
 impl Identity {
+    /// The domain that a client lives in; users are in many.
+    pub(crate) const fn domain(&self) -> Option<DomainId> {
+        match self {
+            Self::Client { domain, .. } => Some(*domain),
+            Self::User { .. } => None,
+        }
+    }
+
     /// What was shown, where that can be revoked by itself.
     pub(crate) const fn revocable(&self) -> Option<Revocable> {
         match self {

@@ -4,7 +4,7 @@
 //! TCP, TLS and WebSocket, [`http`] for publishing, and for reading by WebSocket and server-sent events. A message is written once and read by any protocol. Who may do what is asked of a
 //! [`Gate`], which the binary implements over the registry; [`Engine::revoke`] ends rights that were asked about.
 //!
-//! Start reading at [`engine`]; topics are in [`topic`], the codec in [`wire`], the promises in reference 05.
+//! Start reading at [`engine`]; topics are in [`topic`], what an operator makes of others' in [`TopicMap`], the codec in [`wire`], the promises in reference 05.
 
 pub mod engine;
 pub mod gate;
@@ -16,6 +16,7 @@ pub mod observer;
 pub mod stats;
 mod store;
 pub mod topic;
+mod topic_map;
 pub mod wire;
 
 pub use engine::{Ended, Engine, Epoch, Publisher, Reader, Reading};
@@ -24,3 +25,4 @@ pub use limits::{Limits, Rate};
 pub use observer::{Event, Observer, PublishedMessage};
 pub use stats::Stats;
 pub use store::MIGRATIONS;
+pub use topic_map::{Fault, TopicMap};

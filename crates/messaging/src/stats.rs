@@ -63,6 +63,8 @@ pub struct Stats {
     pub slow_closed: AtomicU64,
     /// Connections closed because the peer broke a rule of the protocol.
     pub violations: AtomicU64,
+    /// Gauge: 1 while the file of the topic map says something else than what is in force, because it is broken.
+    pub topic_map_outdated: AtomicU64,
     /// Subscriptions ended because the right to them was revoked.
     pub subscriptions_revoked: AtomicU64,
 }
@@ -83,6 +85,7 @@ impl Stats {
         gauge("messaging_subscriptions", &self.subscriptions);
         gauge("messaging_retained_messages", &self.retained_messages);
         gauge("messaging_retained_bytes", &self.retained_bytes);
+        gauge("messaging_topic_map_outdated", &self.topic_map_outdated);
 
         let counter = |name: &'static str, value: &AtomicU64| {
             metrics::counter!(name).absolute(value.load(Relaxed));

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 /// Deepest subtopic, in levels. The subscription tree is walked by recursion, so depth needs a bound; 65,535 bytes
 /// of slashes must not be one.
-const MAX_LEVELS: usize = 128;
+pub(crate) const MAX_LEVELS: usize = 128;
 
 /// Where a message is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,11 +26,12 @@ pub enum Address<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelAddress<'a> {
     /// Id or route of the domain; empty in the legacy form.
-    pub domain: &'a str,
+    pub domain: Cow<'a, str>,
     /// Id or route of the channel; an id in the legacy form.
-    pub channel: &'a str,
-    /// The text up to and including the channel (legacy: up to `messages`), as it was written.
-    pub spelling: &'a str,
+    pub channel: Cow<'a, str>,
+    /// The text up to and including the channel (legacy: up to `messages`), as it was written; for a name that an
+    /// operator's map has led here ([`TopicMap`](crate::TopicMap)), the way back to such names.
+    pub spelling: Cow<'a, str>,
     /// Levels below the channel, separated by `/`; empty for the channel itself.
     pub subtopic: Cow<'a, str>,
 }
@@ -53,6 +54,12 @@ pub enum Malformed {
     /// The part below the channel breaks a rule.
     #[error("malformed subtopic")]
     Subtopic,
+    /// A filter that fits several rules of the operator's map.
+    #[error("the topic filter fits more than one rule of the topic map, ask for less at a time")]
+    Ambiguous,
+    /// A filter with a wildcard where the operator's map has the name of the domain or channel.
+    #[error("the topic filter leaves open which channel it means")]
+    Undecided,
 }
 
 impl<'a> Address<'a> {
@@ -66,9 +73,9 @@ impl<'a> Address<'a> {
     }
 
     /// The id or route of the domain; empty in the legacy form.
-    pub fn domain(&self) -> &'a str {
+    pub fn domain(&self) -> &str {
         match self {
-            Self::Channel(channel) => channel.domain,
+            Self::Channel(channel) => &channel.domain,
             Self::Health { domain } => domain,
         }
     }
@@ -81,17 +88,18 @@ impl<'a> Filter<'a> {
     ///
     /// As for [`Address::of_topic`], and wildcards above the subtopic.
     pub fn parse(filter: &'a str) -> Result<Self, Malformed> {
-        let (group, filter) = match filter.strip_prefix("$share/") {
-            Some(shared) => {
-                let (group, filter) = shared.split_once('/').ok_or(Malformed::Topic)?;
-                (Some(group), filter)
-            }
-            None => (None, filter),
-        };
-        if group.is_some_and(|group| group.is_empty() || has_wildcard(group)) {
+        let (group, filter) = Self::split(filter)?;
+        Ok(Self { group, address: parse(filter, subscribable)? })
+    }
+
+    /// The group of a shared subscription, and the filter without it.
+    pub(crate) fn split(filter: &'a str) -> Result<(Option<&'a str>, &'a str), Malformed> {
+        let Some(shared) = filter.strip_prefix("$share/") else { return Ok((None, filter)) };
+        let (group, filter) = shared.split_once('/').ok_or(Malformed::Topic)?;
+        if group.is_empty() || has_wildcard(group) {
             return Err(Malformed::Topic);
         }
-        Ok(Self { group, address: parse(filter, subscribable)? })
+        Ok((Some(group), filter))
     }
 }
 
@@ -109,6 +117,7 @@ fn parse(text: &str, rule: fn(&str) -> bool) -> Result<Address<'_>, Malformed> {
     let spelling = text.get(..text.len() - rest.len()).unwrap_or_default();
     let rest = if domain.is_empty() { without_content_type(rest) } else { rest };
     let subtopic = subtopic(rest, rule).ok_or(Malformed::Subtopic)?;
+    let [domain, channel, spelling] = [domain, channel, spelling].map(Cow::Borrowed);
     Ok(Address::Channel(ChannelAddress { domain, channel, spelling, subtopic }))
 }
 
@@ -169,7 +178,7 @@ fn subscribable(subtopic: &str) -> bool {
     true
 }
 
-fn has_wildcard(text: &str) -> bool {
+pub(crate) fn has_wildcard(text: &str) -> bool {
     text.bytes().any(|byte| matches!(byte, b'#' | b'+'))
 }
 
@@ -197,9 +206,9 @@ mod tests {
     fn channel(text: &str) -> Option<(String, String, String, String)> {
         match Address::of_topic(text) {
             Ok(Address::Channel(address)) => Some((
-                address.domain.to_owned(),
-                address.channel.to_owned(),
-                address.spelling.to_owned(),
+                address.domain.into_owned(),
+                address.channel.into_owned(),
+                address.spelling.into_owned(),
                 address.subtopic.into_owned(),
             )),
             _ => None,

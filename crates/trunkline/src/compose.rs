@@ -228,6 +228,9 @@ impl Platform {
         let engine =
             Engine::stored(gate.clone(), clock.clone(), bounds::limits(settings), observer, db.clone())
                 .await?;
+        if let Some(file) = &settings.messaging.topic_map {
+            engine.follow_topic_map(file).await.context("`messaging.topic_map`")?;
+        }
         // Listens before the relay starts, so that it hears what an earlier run has left.
         tokio::spawn(revocations::run(bus.subscribe(), engine.clone()));
         let members: Arc<dyn policy::Platform> =

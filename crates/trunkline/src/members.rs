@@ -66,7 +66,7 @@ impl Members {
             Action::Superuser => return Ok(false),
         };
         let Some(Address::Channel(channel)) = address else { return Ok(false) };
-        let Some((domain, channel)) = self.gate.resolve(channel.domain, channel.channel).await? else {
+        let Some((domain, channel)) = self.gate.resolve(&channel.domain, &channel.channel).await? else {
             return Ok(false);
         };
         self.gate.authorize(identity, domain, channel, action).await

@@ -169,3 +169,23 @@ async fn whoever_is_over_the_rate_is_told_when_to_come_back() {
     assert_eq!(code(&answer), "4.29");
     assert!(answer.get_first_option(CoapOption::MaxAge).is_some());
 }
+
+#[tokio::test]
+async fn topics_that_an_operator_has_mapped_are_paths_too() {
+    let scene = Scene::start().await;
+    let map = "tele/{device}/{what...} m/plant/c/boiler/{device}/{what...}";
+    scene.engine.map_topics(messaging::TopicMap::parse("topics.map", map).unwrap());
+    let mut witness = scene.witness().await;
+    let mut device = scene.device().await;
+    assert_eq!(device.post("tele/plug 7/SENSOR", "auth=secret", b"21").await, "2.01");
+    let message = soon("the message", witness.next()).await.unwrap();
+    assert_eq!(message.topic.as_str(), scene.path("/plug%207/SENSOR"));
+    assert_eq!(device.post("elsewhere/plug7", "auth=secret", b"21").await, "4.00");
+    assert_eq!(device.post("tele/plug7/SENSOR", "auth=wrong", b"21").await, "4.01");
+
+    let mut observer = scene.device().await;
+    assert_eq!(code(&observer.observe("tele/+/SENSOR", "auth=secret", b"t").await), "2.05");
+    observer.pong().await;
+    scene.publish("/plug8/SENSOR", b"22").await;
+    assert_eq!(observer.receive().await.payload, b"22");
+}

@@ -339,7 +339,7 @@ fn check_topics(packet: &Packet) -> Outcome<()> {
             for subscription in &subscribe.filters {
                 let filter = subscription.filter.as_str();
                 if let Ok(Filter { address: Address::Channel(address), .. }) = Filter::parse(filter)
-                    && !filter.contains(address.spelling)
+                    && !filter.contains(&*address.spelling)
                 {
                     return Err(format!("`{filter}` does not contain its spelling"));
                 }
@@ -353,7 +353,7 @@ fn check_topics(packet: &Packet) -> Outcome<()> {
 fn check_topic(topic: &str) -> Outcome<()> {
     let Ok(address) = Address::of_topic(topic) else { return Ok(()) };
     if let Address::Channel(channel) = &address
-        && !topic.starts_with(channel.spelling)
+        && !topic.starts_with(&*channel.spelling)
     {
         return Err(format!("`{topic}` does not begin with its spelling"));
     }

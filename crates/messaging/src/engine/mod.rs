@@ -25,6 +25,7 @@ pub(crate) mod fanout;
 pub(crate) mod handshakes;
 pub(crate) mod inflight;
 pub(crate) mod link;
+mod mapping;
 pub(crate) mod message;
 pub(crate) mod output;
 mod overflow;
@@ -66,8 +67,10 @@ use self::room::Rooms;
 use self::session::Shared;
 use crate::gate::{Gate, Identity, IdentityKey};
 use crate::limits::Limits;
+use crate::lock::Lock;
 use crate::observer::{Event, Observer};
 use crate::stats::Stats;
+use crate::topic_map::TopicMap;
 use crate::wire::Publish;
 
 /// The engine. A clone is the same engine.
@@ -86,6 +89,8 @@ pub(crate) struct Core {
     pub(crate) observes_messages: bool,
     registry: Registry,
     rooms: Rooms,
+    /// Where topics lead that are not the platform's.
+    topic_map: Lock<Arc<TopicMap>>,
     deadlines: Deadlines,
     /// Rates of those who publish without a connection, and of domains.
     callers: Meters<IdentityKey>,
@@ -148,6 +153,7 @@ impl Engine {
             observer,
             registry: Registry::after(last_session),
             rooms: Rooms::default(),
+            topic_map: Lock::default(),
             deadlines: Deadlines::default(),
             callers,
             domains,

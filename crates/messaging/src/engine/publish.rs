@@ -106,7 +106,7 @@ impl Core {
         address: &ChannelAddress<'_>,
         action: Action,
     ) -> Result<Arc<Room>, Refusal> {
-        let found = self.ask(self.gate.resolve(address.domain, address.channel)).await?;
+        let found = self.ask(self.gate.resolve(&address.domain, &address.channel)).await?;
         let (domain, channel) = found.ok_or(Refusal::Unknown)?;
         let room = match self.rooms.get(channel) {
             Some(room) if room.domain == domain => room,
@@ -157,23 +157,26 @@ impl Core {
     /// Gives a ticket for a topic; `None` for the health topic, whose messages go nowhere.
     pub(crate) async fn admit(&self, origin: Origin<'_>, topic: &str) -> Result<Option<Ticket>, Refusal> {
         let Origin { identity, session, .. } = origin;
-        if topic.len() > self.shared.limits.topic_bytes {
-            return Err(Refusal::Malformed(Malformed::Topic));
-        }
-        let address = match Address::of_topic(topic).map_err(Refusal::Malformed)? {
-            Address::Health { domain } => {
-                return self.authorize_health(identity, domain).await.map(|()| None);
+        loop {
+            let map = self.topic_map();
+            let address = match self.address(&map, identity, topic).map_err(Refusal::Malformed)? {
+                Address::Health { domain } => {
+                    return self.authorize_health(identity, domain).await.map(|()| None);
+                }
+                Address::Channel(address) => address,
+            };
+            let session_generation = session.map_or(0, Session::generation);
+            let room = self.room(identity, &address, Action::Publish).await?;
+            let room_generation = room.generation();
+            if !self.is_in_force(&map) {
+                continue;
             }
-            Address::Channel(address) => address,
-        };
-        let session_generation = session.map_or(0, Session::generation);
-        let room = self.room(identity, &address, Action::Publish).await?;
-        let room_generation = room.generation();
-        self.authorize(identity, &room, Action::Publish).await?;
-        let targets = room.targets(&address.subtopic);
-        let subtopic = address.subtopic.into();
-        let meter = self.domains.of(room.domain, Instant::now());
-        Ok(Some(Ticket { room, subtopic, room_generation, session_generation, targets, meter }))
+            self.authorize(identity, &room, Action::Publish).await?;
+            let targets = room.targets(&address.subtopic);
+            let subtopic = address.subtopic.into();
+            let meter = self.domains.of(room.domain, Instant::now());
+            return Ok(Some(Ticket { room, subtopic, room_generation, session_generation, targets, meter }));
+        }
     }
 
     /// Takes a message: keeps it if it is to be retained, and gives it to everybody who is to have it.

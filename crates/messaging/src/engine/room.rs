@@ -25,6 +25,7 @@ use super::tree::FilterTree;
 use crate::limits::Limits;
 use crate::lock::Lock;
 use crate::stats::Stats;
+use crate::topic_map::spelling::expanded;
 use crate::wire::{QoS, SubscriptionId, SubscriptionOptions, Text};
 
 /// Subtopics of one room whose targets are remembered.
@@ -34,7 +35,7 @@ const REMEMBERED: usize = 1_024;
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) session: Arc<Session>,
-    /// The text up to the channel, as the subscriber wrote it.
+    /// The text up to the channel, as the subscriber wrote it, or the way back to a mapped name.
     pub(crate) spelling: Text,
     pub(crate) group: Option<Box<str>>,
     pub(crate) options: SubscriptionOptions,
@@ -296,7 +297,11 @@ impl Topics<'_> {
 
 /// A topic in a subscriber's spelling.
 pub(crate) fn spelled(spelling: &Text, subtopic: &str) -> Text {
-    if subtopic.is_empty() { spelling.clone() } else { Text::from(format!("{spelling}/{subtopic}")) }
+    match expanded(spelling.as_str(), subtopic) {
+        Some(topic) => Text::from(topic),
+        None if subtopic.is_empty() => spelling.clone(),
+        None => Text::from(format!("{spelling}/{subtopic}")),
+    }
 }
 
 /// The rooms of the node.

@@ -21,7 +21,7 @@ use super::session::{Session, Taken};
 use crate::gate::{Action, Identity};
 use crate::observer::Event;
 use crate::store::{Change, SubscriptionRecord};
-use crate::topic::{Address, ChannelAddress, Filter};
+use crate::topic::{Address, ChannelAddress};
 use crate::wire::{QoS, ReasonCode, RetainHandling, Subscription, SubscriptionId, SubscriptionOptions, Text};
 
 /// A subscription as its session remembers it.
@@ -86,9 +86,9 @@ impl Core {
         subscription: &Subscription,
         id: Option<SubscriptionId>,
     ) -> Granted {
-        let text = subscription.filter.as_str();
-        let filter = Filter::parse(text).ok().filter(|_| text.len() <= self.shared.limits.topic_bytes);
-        let Some(filter) = filter else { return Granted::only(ReasonCode::TOPIC_FILTER_INVALID) };
+        let Ok(filter) = self.filter(identity, subscription.filter.as_str()) else {
+            return Granted::only(ReasonCode::TOPIC_FILTER_INVALID);
+        };
         let outcome = match filter.address {
             Address::Health { domain } => self.authorize_health(identity, domain).await.map(|()| None),
             Address::Channel(address) => {
@@ -120,7 +120,7 @@ impl Core {
             filter: filter.detached(),
             room: self.room(identity, address, Action::Subscribe).await?,
             subtopic: address.subtopic.as_ref().into(),
-            spelling: Text::from(address.spelling),
+            spelling: Text::from(&*address.spelling),
             group: group.map(Into::into),
         })
     }

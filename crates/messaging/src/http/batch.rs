@@ -69,7 +69,7 @@ async fn publish(
     let envelopes = envelopes(&headers, &body)?;
     let first = envelopes.iter().find_map(|envelope| envelope.as_ref().ok());
     let topic = first.map(|envelope| envelope.topic.as_str()).unwrap_or_default();
-    let identity = caller.authenticate(&engine, &address_of(topic)?).await?;
+    let identity = caller.authenticate(&engine, &address_of(&engine, topic)?).await?;
     let started = Instant::now();
     let mut results = Vec::with_capacity(envelopes.len());
     for envelope in envelopes {

@@ -89,15 +89,15 @@ impl Caller {
 }
 
 /// The address of a topic, or the contract's words for one that is none.
-pub(super) fn address_of(topic: &str) -> kernel::Result<Address<'_>> {
-    Address::of_topic(topic).map_err(|error| Error::invalid(format!("failed to publish : {error}")))
+pub(super) fn address_of<'a>(engine: &Engine, topic: &'a str) -> kernel::Result<Address<'a>> {
+    engine.address_of(topic).map_err(|error| Error::invalid(format!("failed to publish : {error}")))
 }
 
 /// The domain of a topic. Legacy topics do not name it: there it is that of the channel, or none.
 async fn domain_of(engine: &Engine, address: &Address<'_>) -> kernel::Result<String> {
     match address {
         Address::Channel(legacy) if legacy.domain.is_empty() => {
-            let found = engine.gate().resolve("", legacy.channel).await?;
+            let found = engine.gate().resolve("", &legacy.channel).await?;
             Ok(found.map(|(domain, _)| domain.to_string()).unwrap_or_default())
         }
         named => Ok(named.domain().to_owned()),

@@ -62,7 +62,7 @@ async fn listen(
         // Who has no right here learns nothing of the path but that.
         caller
             .or_query(listening.authorization)
-            .authenticate(&engine, &filter(topic_of(&uri))?.address)
+            .authenticate(&engine, &filter(&engine, topic_of(&uri))?.address)
             .await?;
         return Err(Error::invalid(advice).into());
     }
@@ -79,9 +79,9 @@ async fn listen(
     }
 }
 
-fn filter(topic: &str) -> kernel::Result<Filter<'_>> {
+fn filter<'a>(engine: &Engine, topic: &'a str) -> kernel::Result<Filter<'a>> {
     let parsed =
-        Filter::parse(topic).map_err(|error| Error::invalid(format!("failed to subscribe : {error}")))?;
+        engine.filter_of(topic).map_err(|error| Error::invalid(format!("failed to subscribe : {error}")))?;
     match parsed.group {
         None => Ok(parsed),
         Some(_) => Err(Error::new(Kind::Invalid, "failed to subscribe : malformed topic")),
@@ -90,7 +90,7 @@ fn filter(topic: &str) -> kernel::Result<Filter<'_>> {
 
 /// Lets a reader in; again, while credentials are being revoked.
 async fn attach(engine: &Engine, caller: &Caller, topic: &str, name: &str) -> kernel::Result<Reader> {
-    let filter = filter(topic)?;
+    let filter = filter(engine, topic)?;
     loop {
         let epoch = engine.epoch();
         let identity = caller.authenticate(engine, &filter.address).await?;

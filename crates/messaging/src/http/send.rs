@@ -104,7 +104,7 @@ async fn send(
     Payload(payload): Payload,
 ) -> web::Result<Empty> {
     let topic = topic_of(&uri);
-    let identity = caller.authenticate(&engine, &address_of(topic)?).await?;
+    let identity = caller.authenticate(&engine, &address_of(&engine, topic)?).await?;
     let content_type = content_type(&headers)?;
     if payload.is_empty() {
         return Err(Error::invalid("empty message").into());
@@ -125,14 +125,14 @@ async fn publish(
     if envelope.topic.is_empty() {
         return Err(Error::invalid("topic is required").into());
     }
-    let identity = caller.authenticate(&engine, &address_of(&envelope.topic)?).await?;
+    let identity = caller.authenticate(&engine, &address_of(&engine, &envelope.topic)?).await?;
     engine.publish(&identity, PROTOCOL, &envelope.open(&engine)?).await?;
     Ok(Json(Published { status: "ok" }))
 }
 
 async fn health(State(engine): State<Engine>, caller: Caller, uri: Uri) -> web::Result<Empty> {
     let topic = topic_of(&uri);
-    let identity = caller.authenticate(&engine, &address_of(topic)?).await?;
+    let identity = caller.authenticate(&engine, &address_of(&engine, topic)?).await?;
     let message = message(&engine, topic, Bytes::new(), 0, false, MessageProperties::default())?;
     engine.publish(&identity, PROTOCOL, &message).await?;
     Ok(Empty(StatusCode::OK))

@@ -243,11 +243,9 @@ async fn authenticate(core: &Core, connect: &Connect, peer: &Peer) -> Result<Ide
 
 /// A will is a message like any other: it needs a topic and the right to publish there.
 async fn check_will(core: &Core, identity: &Identity, will: &Will) -> Result<(), ReasonCode> {
-    let topic = will.topic.as_str();
-    if topic.len() > core.shared.limits.topic_bytes {
-        return Err(ReasonCode::TOPIC_NAME_INVALID);
-    }
-    let address = Address::of_topic(topic).map_err(|_| ReasonCode::TOPIC_NAME_INVALID)?;
+    let map = core.topic_map();
+    let address = core.address(&map, identity, will.topic.as_str());
+    let address = address.map_err(|_| ReasonCode::TOPIC_NAME_INVALID)?;
     let allowed = match address {
         Address::Health { domain } => core.authorize_health(identity, domain).await,
         Address::Channel(address) => match core.room(identity, &address, Action::Publish).await {

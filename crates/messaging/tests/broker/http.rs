@@ -59,6 +59,19 @@ impl Broker {
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
+    /// A client's answer to a body that names topics.
+    pub(crate) async fn publish_as(&self, client: &str, path: &str, body: &str) -> (u16, String) {
+        let post = Post {
+            path: path.to_owned(),
+            authorization: "Bearer secret",
+            content_type: "application/json",
+            user_name: client,
+            body,
+        };
+        let (status, answer) = self.answer(post).await;
+        (status.as_u16(), answer)
+    }
+
     async fn status(&self, post: Post<'_>) -> u16 {
         self.answer(post).await.0.as_u16()
     }

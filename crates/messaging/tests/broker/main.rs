@@ -15,6 +15,7 @@ mod floods;
 mod flow;
 mod gate;
 mod http;
+mod mapping;
 mod messages;
 mod node;
 mod observer;

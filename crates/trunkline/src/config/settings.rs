@@ -565,6 +565,10 @@ settings! {
     /// Longest topic or filter.
     max_topic: ByteSize = "1KiB";
 
+    /// File that leads topics of devices in the field to channels, so that the devices need not change. It is read again
+    /// when it changes.
+    topic_map: Option<PathBuf> = "";
+
     /// Most connections at a time that have not been let in yet.
     max_handshakes: Count = "10000";
 

@@ -8,7 +8,7 @@ use certs::{NewCertificate, model::Ttl};
 use channels::http::ChannelView;
 use clients::{http::ClientView, model::WithSecret};
 use http::{HeaderValue, StatusCode, header, request::Parts};
-use kernel::{ClientId, DomainId, Error, Kind, Result, Secret};
+use kernel::{ClientId, DomainId, Error, Kind, Metadata, Result, Secret};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -16,6 +16,7 @@ use web::{Json, Path, Route, Routes, Rule};
 
 use crate::{
     Provision,
+    layout::{File, Layout},
     service::{Gateway, Made},
 };
 
@@ -31,7 +32,10 @@ pub fn routes(provision: Provision) -> Routes {
                     bootstrap::operations::CREATE,
                 ]))
                 .summary("Make a gateway: clients, channels, connections, configuration and certificates, or nothing")
-                .description("Without a token it is made in the name of the user that the operator has set.")
+                .description(
+                    "Without a token it is made in the name of the user that the operator has set, as the operator has \
+                     laid it out.",
+                )
                 .takes::<NewGateway>()
                 .answers::<MadeView>(201),
         )
@@ -54,13 +58,18 @@ pub fn routes(provision: Provision) -> Routes {
 }
 
 /// Whoever sends the request, or in whose name one without a token is carried out.
-struct Somebody(Context);
+struct Somebody {
+    cx: Context,
+    /// Whether it is the operator's name.
+    lent: bool,
+}
 
 impl FromRequestParts<Provision> for Somebody {
     type Rejection = web::Error;
 
     async fn from_request_parts(parts: &mut Parts, provision: &Provision) -> web::Result<Self> {
-        if !parts.headers.contains_key(header::AUTHORIZATION) {
+        let lent = !parts.headers.contains_key(header::AUTHORIZATION);
+        if lent {
             let request = RequestInfo::from_request_parts(parts, provision).await?;
             let failed = |error: Error| match error.kind() {
                 Kind::Internal => error,
@@ -71,7 +80,7 @@ impl FromRequestParts<Provision> for Somebody {
                 parts.headers.insert(header::AUTHORIZATION, bearer.map_err(Error::internal)?);
             }
         }
-        Context::from_request_parts(parts, provision).await.map(Self)
+        Ok(Self { cx: Context::from_request_parts(parts, provision).await?, lent })
     }
 }
 
@@ -89,6 +98,12 @@ struct NewGateway {
     /// What it proves itself with.
     #[schema(value_type = String, required = true)]
     external_key: Option<Secret<String>>,
+    /// More about it: stands in its client's metadata, and is there for the template.
+    #[serde(default)]
+    metadata: Metadata,
+    /// What it consists of, where that is not what the operator has laid out: the layout file as JSON.
+    #[schema(value_type = Option<Object>)]
+    layout: Option<File>,
 }
 
 impl NewGateway {
@@ -100,7 +115,13 @@ impl NewGateway {
         if self.name.is_empty() {
             return Err(Error::invalid("missing identity name"));
         }
-        Ok(Gateway { name: self.name.parse()?, external_id, external_key })
+        Ok(Gateway {
+            name: self.name.parse()?,
+            external_id,
+            external_key,
+            metadata: self.metadata.checked()?,
+            layout: self.layout.map(Layout::of_request).transpose()?,
+        })
     }
 }
 
@@ -154,10 +175,14 @@ impl From<Made> for MadeView {
 
 async fn provide(
     State(provision): State<Provision>,
-    Somebody(cx): Somebody,
+    Somebody { cx, lent }: Somebody,
     Path(domain): Path<DomainId>,
     Json(body): Json<NewGateway>,
 ) -> web::Result<(StatusCode, Json<MadeView>)> {
+    if lent && body.layout.is_some() {
+        // Who is nobody gets what the operator has laid out, and nothing else.
+        return Err(Error::new(Kind::Unauthenticated, "a layout in the request needs a token").into());
+    }
     let made = provision.provision(&cx, domain, body.parse()?).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
 }

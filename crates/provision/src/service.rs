@@ -89,6 +89,10 @@ pub struct Gateway {
     pub external_id: ExternalId,
     /// What it proves itself with.
     pub external_key: Secret<String>,
+    /// More about it: stands in its client's metadata, and is there for the template.
+    pub metadata: Metadata,
+    /// What it consists of, where that is not what the operator has laid out.
+    pub layout: Option<Layout>,
 }
 
 /// What was made.
@@ -161,8 +165,9 @@ impl Provision {
     /// everything else happens to what the caller has made. Conflict where the external id or the name is taken.
     pub async fn provision(&self, cx: &Context, domain: DomainId, gateway: Gateway) -> Result<Made> {
         let told = json!({ "name": gateway.name, "external_id": gateway.external_id.as_str() });
-        let permit = cx.authorize_all(&self.wanted(domain), || told).await?;
-        let plan = self.planned(gateway, &permit)?;
+        let (layout, gateway) = self.laid_out_as(gateway);
+        let permit = cx.authorize_all(&wanted(&layout, domain), || told).await?;
+        let plan = self.planned(layout, gateway, &permit)?;
         let (on, request) = (self.on.clone(), Arc::clone(&cx.request().id));
         cx.write(move |tx| {
             Box::pin(async move {
@@ -172,29 +177,20 @@ impl Provision {
         .await
     }
 
-    fn wanted(&self, domain: DomainId) -> Vec<(Operation, Object)> {
-        let mut wanted = vec![clients::operations::CREATE, channels::operations::CREATE];
-        if self.layout.configuration {
-            wanted.push(bootstrap::operations::CREATE);
-        }
-        wanted.into_iter().map(|operation| (operation, Object::domain(domain))).collect()
+    fn laid_out_as(&self, mut gateway: Gateway) -> (Arc<Layout>, Gateway) {
+        let own = gateway.layout.take().map(Arc::new);
+        (own.unwrap_or_else(|| Arc::clone(&self.layout)), gateway)
     }
 
     /// Ids and certificates, outside of the transaction: signing takes longer than all the rest.
-    fn planned(&self, gateway: Gateway, permit: &Permit) -> Result<Plan> {
-        let layout = Arc::clone(&self.layout);
-        if layout.clients.is_empty() {
-            return Err(Error::invalid("clients list in configuration empty"));
-        }
-        if layout.channels.is_empty() {
-            return Err(Error::invalid("channels list in configuration is empty"));
-        }
+    fn planned(&self, layout: Arc<Layout>, gateway: Gateway, permit: &Permit) -> Result<Plan> {
+        layout.checked()?;
         let rng = self.on.access.rng();
         let clients: Vec<_> =
             layout.clients.iter().map(|part| (ClientId::generate(rng), part.clone())).collect();
         let channels = layout.channels.iter().map(|part| (ChannelId::generate(rng), part.clone())).collect();
         let issue = |(id, _): &(ClientId, Part)| {
-            let new = NewCertificate::of_client(*id, Some(layout.ttl));
+            let new = NewCertificate::of_client(*id, Some(layout.ttl()));
             self.on.certs.authority().issue(new, permit.at())
         };
         let certificates = match layout.certificates {
@@ -203,6 +199,14 @@ impl Provision {
         };
         Ok(Plan { layout, clients, channels, certificates, gateway })
     }
+}
+
+fn wanted(layout: &Layout, domain: DomainId) -> Vec<(Operation, Object)> {
+    let mut wanted = vec![clients::operations::CREATE, channels::operations::CREATE];
+    if layout.configuration {
+        wanted.push(bootstrap::operations::CREATE);
+    }
+    wanted.into_iter().map(|operation| (operation, Object::domain(domain))).collect()
 }
 
 /// One transaction.
@@ -283,6 +287,7 @@ impl Plan {
     /// see the client.
     fn gateway_metadata(&self, id: ClientId, part: &Part) -> Metadata {
         let mut map = part.metadata.as_map().clone();
+        map.extend(self.gateway.metadata.as_map().clone());
         map.insert("external_id".to_owned(), json!(self.gateway.external_id.as_str()));
         if !self.layout.configuration {
             return map.into();
@@ -310,6 +315,7 @@ impl Plan {
             ca_cert: issued.chain.clone(),
         });
         let mut values: Map<String, Value> = self.layout.render_context.as_map().clone();
+        values.extend(self.gateway.metadata.as_map().clone());
         values.insert("external_id".to_owned(), json!(self.gateway.external_id.as_str()));
         values.insert("name".to_owned(), json!(self.gateway.name));
         Ok(NewConfig {

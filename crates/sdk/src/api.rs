@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::authz::Authz;
+use crate::bootstrap::{Configs, Devices};
 use crate::channels::Channels;
 use crate::clients::Clients;
 use crate::domains::Domains;
@@ -22,6 +23,7 @@ use crate::keys::Keys;
 use crate::messages::Messages;
 use crate::page::{Envelope, Page};
 use crate::pats::Pats;
+use crate::provision::Provision;
 use crate::registry::Registry;
 use crate::tokens::Tokens;
 use crate::users::Users;
@@ -44,6 +46,10 @@ pub struct Remotes {
     pub clients: String,
     /// Channels.
     pub channels: String,
+    /// Configurations that wait for devices.
+    pub bootstrap: String,
+    /// Gateways.
+    pub provision: String,
     /// Publishing over HTTP.
     pub messages: String,
 }
@@ -59,6 +65,8 @@ impl Remotes {
             groups: url.clone(),
             clients: url.clone(),
             channels: url.clone(),
+            bootstrap: url.clone(),
+            provision: url.clone(),
             messages: url,
         }
     }
@@ -73,6 +81,8 @@ impl Remotes {
             groups: at(9004),
             clients: at(9006),
             channels: at(9005),
+            bootstrap: at(9013),
+            provision: at(9016),
             messages: at(8008),
         }
     }
@@ -185,6 +195,21 @@ impl Api {
         Registry::new(self, domain)
     }
 
+    /// The bootstrap configurations of a domain.
+    pub const fn configs(&self, domain: DomainId) -> Configs<'_> {
+        Configs::new(self, domain)
+    }
+
+    /// What devices fetch.
+    pub const fn devices(&self) -> Devices<'_> {
+        Devices(self)
+    }
+
+    /// The gateways of a domain.
+    pub const fn provision(&self, domain: DomainId) -> Provision<'_> {
+        Provision::new(self, domain)
+    }
+
     /// Publishing.
     pub const fn messages(&self) -> Messages<'_> {
         Messages(self)
@@ -279,6 +304,11 @@ impl Request {
     /// Sends it; the answer has nothing to say but yes.
     pub(crate) async fn done(self) -> Result<()> {
         self.send().await.map(drop)
+    }
+
+    /// Sends it and gives the body of the answer.
+    pub(crate) async fn bytes(self) -> Result<Vec<u8>> {
+        self.send().await
     }
 
     async fn send(self) -> Result<Vec<u8>> {

@@ -1,8 +1,8 @@
-//! The Rust client of the platform's HTTP API; it also speaks to SuperMQ and Magistrala (references 01 to 03).
+//! The Rust client of the platform's HTTP API; it also speaks to SuperMQ and Magistrala (references 01 to 04).
 //!
 //! An [`Api`] knows where the services are and whose token to show. From it come small handles, one per service:
 //! [`Api::tokens`], [`Api::users`], [`Api::domains`], [`Api::invitations`], [`Api::groups`], [`Api::clients`],
-//! [`Api::channels`], [`Api::pats`], [`Api::keys`], [`Api::messages`]; roles hang on what they are roles on
+//! [`Api::channels`], [`Api::pats`], [`Api::keys`], [`Api::configs`], [`Api::devices`], [`Api::provision`], [`Api::messages`]; roles hang on what they are roles on
 //! ([`Registry::roles`], [`Domains::roles`]). Their methods are named as the API names its operations; each is one request.
 //! Shapes take what the platform may add later: unknown fields are passed over. What the platform refuses is [`Error::Refused`] with the status and
 //! the platform's own message.
@@ -20,6 +20,7 @@
 mod access;
 mod api;
 mod authz;
+mod bootstrap;
 mod channels;
 mod clients;
 mod domains;
@@ -31,6 +32,7 @@ mod keys;
 mod messages;
 mod page;
 mod pats;
+mod provision;
 mod registry;
 mod roles;
 #[cfg(test)]
@@ -41,6 +43,9 @@ mod users;
 pub use access::{MemberRole, Standing};
 pub use api::{Answers, Api, Remotes};
 pub use authz::{Authz, Explained, Inquiry as AuthzInquiry, Reason, Step};
+pub use bootstrap::{
+    Config, ConfigChange, ConfigChannel, ConfigQuery, Configs, DeviceConfig, Devices, NewConfig,
+};
 pub use channels::{Channel, ChannelChange, Channels, ConnectionType, Connections, NewChannel};
 pub use clients::{Client, ClientChange, Clients, Credentials, NewClient};
 pub use domains::{Domain, DomainChange, DomainStatus, Domains, NewDomain};
@@ -52,6 +57,7 @@ pub use keys::{Key, Keys, NewKey, SigningKey, SigningKeys};
 pub use messages::Messages;
 pub use page::{Page, Query, Span};
 pub use pats::{NewPat, NewScope, Pat, PatQuery, PatStatus, Pats, Scope};
+pub use provision::{Certified, Gateway, NewGateway, Provision};
 pub use registry::{Bulk, Kind, Registry};
 pub use roles::{Member, MemberQuery, NewRole, Role, Roles};
 pub use tokens::{Session, TokenPair, Tokens};

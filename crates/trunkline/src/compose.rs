@@ -215,7 +215,8 @@ impl Platform {
         let (access_rules, user_rules) = (access_settings(settings), users_settings(settings)?);
         let registry =
             Registry::open(ground, access_rules, user_rules, cipher(settings)?, certificates).await?;
-        let registry = registry.laid_out(laid_out::layout(settings)?, laid_out::credentials(settings));
+        let (layout, credentials) = laid_out::laid_out(settings)?;
+        let registry = registry.laid_out(layout, credentials);
         let generated_password = if settings.auth.standalone_id.is_none() {
             registry.users.ensure_admin(first_admin(settings)).await?
         } else {

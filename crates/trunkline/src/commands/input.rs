@@ -107,7 +107,8 @@ pub(crate) fn nothing_left(row: &Map<String, Value>, known: &str) -> anyhow::Res
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
+/// The text of a file.
+pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
     let wrong = || format!("cannot read `{}`", path.display());
     let mut text = String::new();
     let file = File::open(path).with_context(wrong)?;
@@ -117,7 +118,7 @@ fn read(path: &Path) -> anyhow::Result<String> {
 }
 
 fn csv_rows(text: &str) -> anyhow::Result<Vec<Map<String, Value>>> {
-    let mut lines = csv(text)?.into_iter().peekable();
+    let mut lines = csv(text)?.into_iter().map(|line| line.fields).peekable();
     let header = match lines.peek() {
         Some(first) if first.iter().any(|name| name == "name") => lines.next().unwrap_or_default(),
         _ => vec!["name".to_owned()],
@@ -131,30 +132,42 @@ fn csv_rows(text: &str) -> anyhow::Result<Vec<Map<String, Value>>> {
     Ok(rows)
 }
 
-/// Lines of fields (RFC 4180): commas between them, quotes around what has commas, quotes or line ends in it.
-fn csv(text: &str) -> anyhow::Result<Vec<Vec<String>>> {
+/// A line of a CSV file, which may go over several lines of text.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// Where it begins, counted from 1.
+    pub(crate) number: usize,
+    /// What stands between the commas, without blanks around it.
+    pub(crate) fields: Vec<String>,
+}
+
+/// Lines of fields (RFC 4180): commas between them, quotes around what has commas, quotes or line ends in it. Lines without
+/// anything are left out.
+pub(crate) fn csv(text: &str) -> anyhow::Result<Vec<Line>> {
     let mut lines = Vec::new();
-    let (mut line, mut field, mut quoted) = (Vec::new(), String::new(), false);
+    let (mut line, mut field, mut quoted) = (Line { number: 1, ..Line::default() }, String::new(), false);
+    let mut next = 1;
     let mut characters = text.trim_start_matches('\u{feff}').chars().peekable();
     while let Some(c) = characters.next() {
+        next += usize::from(c == '\n');
         match c {
             '"' if quoted && characters.peek() == Some(&'"') => {
                 characters.next();
                 field.push('"');
             }
             '"' => quoted = !quoted,
-            ',' if !quoted => line.push(std::mem::take(&mut field).trim().to_owned()),
+            ',' if !quoted => line.fields.push(std::mem::take(&mut field).trim().to_owned()),
             '\n' if !quoted => {
-                line.push(std::mem::take(&mut field).trim().to_owned());
-                lines.push(std::mem::take(&mut line));
+                line.fields.push(std::mem::take(&mut field).trim().to_owned());
+                lines.push(std::mem::replace(&mut line, Line { number: next, fields: Vec::new() }));
             }
             c => field.push(c),
         }
     }
-    ensure!(!quoted, "a quote that is opened is not closed");
-    line.push(field.trim().to_owned());
+    ensure!(!quoted, "line {}: a quote that is opened is not closed", line.number);
+    line.fields.push(field.trim().to_owned());
     lines.push(line);
-    lines.retain(|line| line.iter().any(|field| !field.is_empty()));
+    lines.retain(|line| line.fields.iter().any(|field| !field.is_empty()));
     Ok(lines)
 }
 
@@ -193,7 +206,7 @@ mod tests {
     fn what_does_not_fit_is_said() {
         for (text, error) in [
             ("name\na,b", "row 1 has more columns than there are names"),
-            ("name\n\"a", "a quote that is opened is not closed"),
+            ("name\n\"a", "line 2: a quote that is opened is not closed"),
         ] {
             assert_eq!(csv_rows(text).unwrap_err().to_string(), error);
         }

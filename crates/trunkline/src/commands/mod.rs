@@ -20,6 +20,7 @@ mod login;
 mod output;
 mod pats;
 pub(crate) mod policy;
+mod provision;
 mod resolve;
 mod roles;
 pub(crate) mod session;
@@ -65,6 +66,14 @@ pub(crate) enum Command {
     Invitations(Noun<invitations::InvitationsCommand>),
     /// Personal access tokens: for programs, limited to what you say
     Pats(Noun<pats::PatsCommand>),
+    /// Make gateways from a list: clients, channels, configurations and certificates, by the thousand
+    #[command(
+        after_help = "The file of results holds the secrets and private keys of the gateways; only you may read it. The \
+                            same command goes on where it ended, and makes none twice.\n\nExamples:\n  \
+                            trunkline provision --layout layout.toml --from gateways.csv --dry-run\n  \
+                            trunkline provision --layout layout.toml --from gateways.csv --domain plant"
+    )]
+    Provision(provision::ProvisionArgs),
     /// API keys: for programs that may do all that you may
     Keys(OfPlatform<keys::KeysCommand>),
 }
@@ -107,6 +116,11 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             let session = Session::open(&remote, None).await?;
             let session = if users::needs_login(&command) { session.logged_in()? } else { session };
             advised(&session, users::run(&session, command).await).await
+        }
+        Command::Provision(args) if provision::is_dry(&args) => provision::check(&args),
+        Command::Provision(args) => {
+            let session = open(&args.remote, Some(&args.domain)).await?;
+            advised(&session, provision::run(&session, &args).await).await
         }
         Command::Keys(OfPlatform { remote, command }) => {
             let session = open(&remote, None).await?;

@@ -184,6 +184,11 @@ impl Session {
         Ok(self.out.borrow_mut().text(&self.answer()?, text)?)
     }
 
+    /// Shows what came out of many requests: to a person as a text, to a program as JSON.
+    pub(crate) fn told(&self, answer: &Value, text: &str) -> anyhow::Result<()> {
+        Ok(self.out.borrow_mut().text(answer, text)?)
+    }
+
     /// Says that it is done.
     pub(crate) fn done(&self, sentence: &str) -> anyhow::Result<()> {
         Ok(self.out.borrow_mut().done(sentence)?)

@@ -2,7 +2,10 @@
 
 use db::{both_databases, testing::TestDb};
 use kernel::Secret;
-use provision::{Credentials, Layout, layout::Beside};
+use provision::{
+    Credentials, Layout,
+    layout::{Beside, File},
+};
 use serde_json::{Value, json};
 
 use crate::plant::{Caller, PASSWORD, Plant};
@@ -30,7 +33,7 @@ type = "export"
 
 /// A platform with this layout and these credentials.
 async fn tenant(db: TestDb, file: &str, credentials: Credentials) -> (Plant, Caller, String) {
-    let plant = Plant::new(db).await.with_provisioning(Layout::parse(file, &whole()).unwrap(), credentials);
+    let plant = Plant::new(db).await.with_provisioning(laid(file), credentials);
     let owner = plant.user("owner").await;
     let domain = owner.domain("one").await;
     (plant, owner, domain)
@@ -88,6 +91,49 @@ both_databases! {
         assert_eq!(content, json!({"agent": {"log": {"level": "info"}}}));
     }
 
+    async fn a_caller_with_a_token_brings_a_layout_and_more_about_the_gateway(db: TestDb) {
+        let (plant, owner, domain) = tenant(db, LAYOUT, Credentials::None).await;
+        let path = format!("/{domain}/mapping");
+        let mut body = gateway();
+        body["metadata"] = json!({"floor": "3", "type": "lamp"});
+        body["layout"] = json!({
+            "clients": [{"name": "lamp", "metadata": {"external_id": "x"}}],
+            "channels": [{"name": "data", "metadata": {"type": "data"}}],
+            "bootstrap": {"x509_provision": false, "render_context": {"floor": "0", "url": "u"}},
+            "server": {"mg_api_key": "not used"},
+        });
+        let made = owner.post(&path, body.clone()).await.expect(201);
+        assert_eq!((made["clients"].as_array().unwrap().len(), made["channels"].as_array().unwrap().len()), (1, 1));
+        assert_eq!(made["client_cert"], Value::Null);
+        let id = made["clients"][0]["id"].as_str().unwrap();
+        let seen = owner.get(&format!("/{domain}/clients/{id}")).await.expect(200);
+        assert_eq!((&seen["metadata"]["floor"], &seen["metadata"]["type"]), (&json!("3"), &json!("gateway")));
+        let config = owner.get(&format!("/{domain}/clients/configs/{id}")).await.expect(200);
+        let values = json!({"floor": "3", "url": "u", "type": "lamp", "external_id": "33:52:77:99:43", "name": "gateway-a"});
+        assert_eq!(config["render_context"], values);
+
+        let before = things(&plant).await;
+        for (layout, status, message) in [
+            (json!({"clients": [{"name": "a"}]}), 400, "channels list in configuration is empty"),
+            (json!({"channels": [{"name": "a"}]}), 400, "clients list in configuration empty"),
+            (json!({"clients": vec![json!({"name": "a"}); 101]}), 400, "a gateway has at most 100 clients"),
+        ] {
+            body["layout"] = layout;
+            assert_eq!(owner.post(&path, body.clone()).await.refused(status), message);
+        }
+        assert_eq!(things(&plant).await, before);
+    }
+
+    async fn who_acts_in_the_operators_name_gets_the_operators_layout(db: TestDb) {
+        let login = Credentials::Login("owner".to_owned(), Secret::new(PASSWORD.to_owned()));
+        let (plant, _, domain) = tenant(db, LAYOUT, login).await;
+        let mut body = gateway();
+        body["layout"] = json!({"clients": [{"name": "a"}], "channels": [{"name": "b"}]});
+        let refused = plant.nobody().post(&format!("/{domain}/mapping"), body).await.refused(401);
+        assert_eq!(refused, "a layout in the request needs a token");
+        assert_eq!(plant.count("clients").await, 0);
+    }
+
     async fn a_failure_anywhere_leaves_nothing(db: TestDb) {
         let (plant, owner, domain) = tenant(db, LAYOUT, Credentials::None).await;
         let path = format!("/{domain}/mapping");
@@ -129,7 +175,7 @@ both_databases! {
         let path = format!("/{domain}/mapping");
         plant.nobody().post(&path, gateway()).await.refused(401);
         let token = Secret::new(owner.token.clone().unwrap());
-        let plant = plant.with_provisioning(Layout::parse(LAYOUT, &whole()).unwrap(), Credentials::Token(token));
+        let plant = plant.with_provisioning(laid(LAYOUT), Credentials::Token(token));
         plant.nobody().post(&path, gateway()).await.expect(201);
     }
 
@@ -157,7 +203,7 @@ both_databases! {
             ("[[channels]]\nname = \"c\"\n", "clients list in configuration empty"),
             ("[[clients]]\nname = \"c\"\n", "channels list in configuration is empty"),
         ] {
-            plant = plant.with_provisioning(Layout::parse(file, &whole()).unwrap(), Credentials::None);
+            plant = plant.with_provisioning(laid(file), Credentials::None);
             let owner = plant.nobody().logged_in("owner").await;
             assert_eq!(owner.post(&path, gateway()).await.refused(400), message);
         }
@@ -188,6 +234,7 @@ both_databases! {
     }
 }
 
-fn whole() -> Beside {
-    Beside { configuration: true, whitelist: true, ..Beside::default() }
+fn laid(file: &str) -> Layout {
+    let beside = Beside { configuration: true, whitelist: true, ..Beside::default() };
+    Layout::of_file(File::parse(file).unwrap(), &beside).unwrap()
 }

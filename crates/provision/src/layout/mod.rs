@@ -1,5 +1,8 @@
 //! What every gateway consists of, as an operator writes it in TOML (reference 04 §2.2).
 
+mod file;
+mod unknown;
+
 use std::time::Duration;
 
 use certs::model::Ttl;
@@ -7,8 +10,14 @@ use kernel::{Error, Metadata, ProfileId, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+pub use file::{File, OfServer};
+pub use unknown::unknown;
+
 /// How long a certificate is valid where nobody says: 2400 hours.
 const DEFAULT_TTL: Ttl = Ttl(Duration::from_secs(2400 * 3600));
+
+/// The most clients and the most channels that a gateway has.
+pub const PARTS_MAX: usize = 100;
 
 /// One client or channel of every gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -46,8 +55,15 @@ pub struct Layout {
     pub content: Option<Map<String, Value>>,
     /// Values for the profile's template.
     pub render_context: Metadata,
-    /// How long certificates are valid.
-    pub ttl: Ttl,
+    /// How long certificates are valid; 2400 hours where nothing is said.
+    pub ttl: Option<Ttl>,
+}
+
+/// What is done for every gateway.
+struct Switches {
+    certificates: bool,
+    configuration: bool,
+    whitelist: bool,
 }
 
 /// What is set beside the file; the file wins, apart from switches that it cannot switch off.
@@ -65,34 +81,6 @@ pub struct Beside {
     pub content: String,
     /// As [`Layout::ttl`]; empty is 2400 hours.
     pub ttl: String,
-}
-
-/// The file. Unknown keys are ignored, as files of older generations have many.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct File {
-    bootstrap: OfBootstrap,
-    clients: Vec<Part>,
-    channels: Vec<Part>,
-    cert: OfCertificates,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct OfBootstrap {
-    x509_provision: bool,
-    provision: bool,
-    autowhite_list: bool,
-    profile_id: String,
-    content: Option<Map<String, Value>>,
-    render_context: Metadata,
-    bindings: Vec<toml::Value>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct OfCertificates {
-    ttl: String,
 }
 
 impl Layout {
@@ -114,7 +102,7 @@ impl Layout {
             profile: None,
             content: None,
             render_context: Metadata::default(),
-            ttl: DEFAULT_TTL,
+            ttl: None,
         }
     }
 
@@ -131,54 +119,94 @@ impl Layout {
             })?),
         };
         let usual = Self::usual();
-        let file = File {
-            bootstrap: OfBootstrap { content, ..OfBootstrap::default() },
-            clients: usual.clients,
-            channels: usual.channels,
-            cert: OfCertificates::default(),
-        };
-        Self::merged(file, beside)
+        let file = File { clients: usual.clients, channels: usual.channels, ..File::default() };
+        Ok(Self { content, ..Self::of_file(file, beside)? })
     }
 
     /// The layout of a file.
     ///
     /// # Errors
     ///
-    /// Invalid, with line and column, for what is no TOML or has a value of the wrong kind; for settings that do not go
-    /// together; and for what the platform does not do.
-    pub fn parse(text: &str, beside: &Beside) -> Result<Self> {
-        let file: File = toml::from_str(text).map_err(|error| Error::invalid(error.to_string()))?;
-        if !file.bootstrap.bindings.is_empty() {
+    /// Invalid for settings that do not go together, and for what the platform does not do.
+    pub fn of_file(file: File, beside: &Beside) -> Result<Self> {
+        let switches = Switches {
+            certificates: file.bootstrap.x509_provision.unwrap_or(false) || beside.certificates,
+            configuration: file.bootstrap.provision.unwrap_or(false) || beside.configuration,
+            whitelist: file.bootstrap.autowhite_list.unwrap_or(false) || beside.whitelist,
+        };
+        let profile = Some(&beside.profile).filter(|id| !id.is_empty()).map(|id| id.parse()).transpose()?;
+        let ttl = Some(&beside.ttl).filter(|ttl| !ttl.is_empty()).map(|ttl| ttl.parse()).transpose()?;
+        let merged = Self::merged(file, switches)?;
+        Ok(Self { profile: merged.profile.or(profile), ttl: merged.ttl.or(ttl), ..merged })
+    }
+
+    /// The layout that a caller brings along, which counts as it is: here `false` switches off.
+    ///
+    /// # Errors
+    ///
+    /// As [`Layout::of_file`]; Invalid, too, where it has no client, no channel, or metadata without bounds.
+    pub fn of_request(file: File) -> Result<Self> {
+        let switches = Switches {
+            certificates: file.bootstrap.x509_provision.unwrap_or(false),
+            configuration: file.bootstrap.provision.unwrap_or(true),
+            whitelist: file.bootstrap.autowhite_list.or(file.bootstrap.provision).unwrap_or(true),
+        };
+        let layout = Self::merged(file, switches)?;
+        for part in layout.clients.iter().chain(&layout.channels) {
+            part.metadata.clone().checked()?;
+        }
+        layout.render_context.clone().checked()?;
+        layout.checked()?;
+        Ok(layout)
+    }
+
+    fn merged(file: File, switches: Switches) -> Result<Self> {
+        let File { bootstrap, clients, channels, cert, server: _ } = file;
+        let Switches { certificates, configuration, whitelist } = switches;
+        if whitelist && !configuration {
+            return Err(Error::invalid("Can't auto whitelist if auto config save is off"));
+        }
+        if !bootstrap.bindings.is_empty() {
             return Err(Error::invalid(
                 "`bootstrap.bindings` is not supported, bind clients and channels after provisioning",
             ));
         }
-        Self::merged(file, beside)
-    }
-
-    fn merged(file: File, beside: &Beside) -> Result<Self> {
-        let File { bootstrap, clients, channels, cert } = file;
-        let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
-        let (configuration, whitelist) =
-            (bootstrap.provision || beside.configuration, bootstrap.autowhite_list || beside.whitelist);
-        if whitelist && !configuration {
-            return Err(Error::invalid("Can't auto whitelist if auto config save is off"));
+        for (what, parts) in [("clients", &clients), ("channels", &channels)] {
+            if parts.len() > PARTS_MAX {
+                return Err(Error::invalid(format!("a gateway has at most {PARTS_MAX} {what}")));
+            }
         }
-        let profile = or(bootstrap.profile_id, &beside.profile);
-        let profile = Some(profile).filter(|id| !id.is_empty()).map(|id| id.parse()).transpose()?;
-        let ttl = or(cert.ttl, &beside.ttl);
-        let ttl = if ttl.is_empty() { DEFAULT_TTL } else { ttl.parse()? };
         Ok(Self {
             clients,
             channels,
-            certificates: bootstrap.x509_provision || beside.certificates,
+            certificates,
             configuration,
             whitelist,
-            profile,
+            profile: bootstrap.profile_id,
             content: bootstrap.content,
             render_context: bootstrap.render_context,
-            ttl,
+            ttl: cert.ttl,
         })
+    }
+
+    /// Whether a gateway can be made by it.
+    ///
+    /// # Errors
+    ///
+    /// Invalid where there is no client or no channel.
+    pub fn checked(&self) -> Result<()> {
+        if self.clients.is_empty() {
+            return Err(Error::invalid("clients list in configuration empty"));
+        }
+        if self.channels.is_empty() {
+            return Err(Error::invalid("channels list in configuration is empty"));
+        }
+        Ok(())
+    }
+
+    /// How long certificates are valid.
+    pub fn ttl(&self) -> Ttl {
+        self.ttl.unwrap_or(DEFAULT_TTL)
     }
 
     /// The content as a configuration keeps it.
@@ -193,6 +221,10 @@ mod tests {
 
     fn on() -> Beside {
         Beside { configuration: true, whitelist: true, ..Beside::default() }
+    }
+
+    fn parse(text: &str) -> Result<Layout> {
+        Layout::of_file(File::parse(text)?, &on())
     }
 
     #[test]
@@ -210,12 +242,30 @@ mod tests {
         let text = "[bootstrap]\nx509_provision = true\nprovision = false\n[bootstrap.content.agent.log]\nlevel = \"info\"\n\
                     [[clients]]\nname = \"gw\"\n[clients.metadata]\nexternal_id = \"x\"\n[cert]\nttl = \"10h\"\nunknown = 1";
         let beside = Beside { content: "{\"not\":1}".to_owned(), ttl: "1h".to_owned(), ..on() };
-        let layout = Layout::parse(text, &beside).unwrap();
+        let layout = Layout::of_file(File::parse(text).unwrap(), &beside).unwrap();
         assert!(layout.configuration && layout.certificates);
         assert_eq!(layout.content_text().unwrap(), "{\"agent\":{\"log\":{\"level\":\"info\"}}}");
-        assert_eq!(layout.ttl, "10h".parse().unwrap());
+        assert_eq!(layout.ttl(), "10h".parse().unwrap());
         assert!(layout.channels.is_empty());
-        assert_eq!(Layout::parse("", &on()).unwrap().content_text().unwrap(), "null");
+        assert_eq!(parse("").unwrap().content_text().unwrap(), "null");
+        let empty = "[bootstrap]\nprofile_id = \"\"\n[cert]\nttl = \"\"\n";
+        let layout = Layout::of_file(File::parse(empty).unwrap(), &beside).unwrap();
+        assert_eq!(layout.ttl(), "1h".parse().unwrap());
+    }
+
+    #[test]
+    fn a_layout_in_a_request_counts_as_it_is() {
+        let of = |text: &str| Layout::of_request(File::parse(text).unwrap());
+        let parts = "[[clients]]\nname = \"a\"\n[[channels]]\nname = \"b\"\n";
+        let layout = of(parts).unwrap();
+        assert!(layout.configuration && layout.whitelist && !layout.certificates);
+        let off = of(&format!("{parts}[bootstrap]\nprovision = false\n")).unwrap();
+        assert!(!off.configuration && !off.whitelist);
+        assert!(of("[[clients]]\nname = \"a\"\n").unwrap_err().to_string().contains("channels list"));
+        let many = "[[clients]]\nname = \"a\"\n".repeat(101);
+        assert!(of(&many).unwrap_err().to_string().contains("at most 100 clients"));
+        let large = format!("{parts}[channels.metadata]\na = \"{}\"\n", "x".repeat(70_000));
+        assert!(of(&large).unwrap_err().to_string().contains("64 KiB"));
     }
 
     #[test]
@@ -224,12 +274,14 @@ mod tests {
             ("[bootstrap]\ncontent = \"\"\n", "line 2, column 11"),
             ("[[clients]]\nname = 7\n", "line 2, column 8"),
             ("[bootstrap\n", "line 1, column 11"),
+            ("[cert]\nttl = \"soon\"\n", "line 2, column 7"),
+            ("[bootstrap]\nprofile_id = \"p\"\n", "line 2, column 14"),
         ] {
-            let error = Layout::parse(text, &on()).unwrap_err().to_string();
+            let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(place), "{error}");
         }
         let bound = "[[bootstrap.bindings]]\nslot = \"a\"\n";
-        assert!(Layout::parse(bound, &on()).unwrap_err().to_string().contains("bootstrap.bindings"));
+        assert!(parse(bound).unwrap_err().to_string().contains("bootstrap.bindings"));
         for beside in [
             Beside { whitelist: true, ..Beside::default() },
             Beside { content: "[]".to_owned(), ..on() },

@@ -31,6 +31,7 @@ mod policy;
 mod policy_members;
 mod policy_mosquitto;
 mod probe;
+mod provision;
 mod quickstart;
 mod refusals;
 mod revocation;

@@ -62,13 +62,8 @@ impl Shell {
 
     #[track_caller]
     pub(crate) fn run_with(&self, arguments: &[&str], stdin: &str) -> Said {
-        let mut child = Command::new(program())
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("XDG_CONFIG_HOME", self.home.path().join("config"))
-            .envs(self.environment.iter().map(|(name, value)| (*name, value)))
-            .current_dir(self.home.path())
+        let mut child = self
+            .command(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -79,6 +74,19 @@ impl Shell {
         let output = child.wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Said { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// A command that is to be run here.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("XDG_CONFIG_HOME", self.home.path().join("config"))
+            .envs(self.environment.iter().map(|(name, value)| (*name, value)))
+            .current_dir(self.home.path());
+        command
     }
 
     /// Runs a command that must succeed and gives what it printed.

@@ -222,7 +222,7 @@ fn segment(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
-                segment.push(byte.into())
+                segment.push(byte.into());
             }
             _ => segment.push_str(&format!("%{byte:02X}")),
         }

@@ -308,6 +308,7 @@ mod tests {
             "invitations",
             "pats",
             "keys",
+            "provision",
             "completion",
         ] {
             insta::assert_snapshot!(format!("help_{noun}"), help_of(&[noun]));

@@ -60,6 +60,7 @@ pub struct Layout {
 }
 
 /// What is done for every gateway.
+#[derive(Clone, Copy)]
 struct Switches {
     certificates: bool,
     configuration: bool,

@@ -212,7 +212,8 @@ impl<'a> Maker<'a> {
                 }
                 sdk::Error::Refused { status, message, detail, .. } => {
                     self.answered.set(Instant::now());
-                    let detail = detail.filter(|detail| *detail != message);
+                    // What a conflict is needs no further words.
+                    let detail = detail.filter(|detail| *detail != message && status != 409);
                     let message =
                         [Some(message), detail].into_iter().flatten().collect::<Vec<_>>().join(": ");
                     return Err(Failed::Refused(status, message));

@@ -5,7 +5,7 @@
 //! lost answer alone, so these get further certificates.
 
 use kernel::{ClientId, Secret, Timestamp};
-use sdk::{Answers, Api, Config, ConfigQuery, DeviceConfig, Query};
+use sdk::{Answers, Api, Config, ConfigChannel, ConfigQuery, DeviceConfig, Query};
 use serde_json::{Map, Value, json};
 
 use super::list::Row;
@@ -24,7 +24,7 @@ impl Maker<'_> {
         let (gateway, made) = self.client(at, id).await?;
         let mut found = Found { clients: vec![gateway], certs: Map::new(), keys: Map::new() };
         if self.plan.layout.certificates {
-            found.certified(id, device.client_cert, device.client_key);
+            found.certified(id, device.client_cert.as_ref(), device.client_key.as_ref());
         }
         for part in self.plan.layout.clients.iter().filter(|part| !part.is_gateway()) {
             let name = format!("{}_{}", row.name, part.name);
@@ -34,14 +34,10 @@ impl Maker<'_> {
                 let ttl = format!("{}s", self.plan.layout.ttl().0.as_secs());
                 let ask = || async { at.0.provision(self.domain).certify(id, Some(&ttl)).await };
                 let certified = self.answered(ask).await?;
-                found.certified(id, Some(certified.certificate), Some(certified.key));
+                found.certified(id, Some(&certified.certificate), Some(&certified.key));
             }
         }
-        let mut channels = Vec::new();
-        for channel in &config.channels {
-            self.answered(|| async { at.0.channels(self.domain).view(channel.id).await }).await?;
-            channels.push(at.1.take().unwrap_or_default());
-        }
+        let channels = self.channels(at, row, config.channels).await?;
         Ok(Some(self.answer(found, &channels, device.ca_cert)))
     }
 
@@ -88,6 +84,26 @@ impl Maker<'_> {
         Ok((shown, seen.created_at))
     }
 
+    /// The channels in the order of the layout.
+    async fn channels(
+        &self,
+        (api, answers): (&Api, &Answers),
+        row: &Row,
+        mut left: Vec<ConfigChannel>,
+    ) -> Result<Vec<Value>, Failed> {
+        let mut channels = Vec::new();
+        for part in &self.plan.layout.channels {
+            let name = format!("{}_{}", row.name, part.name);
+            let Some(at) = left.iter().position(|channel| channel.name == name) else {
+                return Err(not_ours(&format!("its channel `{name}` is not there any more")));
+            };
+            let id = left.remove(at).id;
+            self.answered(|| async { api.channels(self.domain).view(id).await }).await?;
+            channels.push(answers.take().unwrap_or_default());
+        }
+        Ok(channels)
+    }
+
     /// The client of this name that was made in this instant and is none of those.
     async fn made_with(
         &self,
@@ -120,18 +136,19 @@ impl Maker<'_> {
 
     fn answer(&self, found: Found, channels: &[Value], authorities: Option<String>) -> Value {
         let Found { clients, certs, keys } = found;
-        let mut answer = json!({ "channels": channels });
+        let mut answer = Map::from_iter([("channels".to_owned(), json!(channels))]);
         if self.plan.layout.certificates {
-            answer["client_cert"] = certs.into();
-            answer["client_key"] = keys.into();
-            answer["ca_cert"] = authorities.into();
+            answer.insert("client_cert".to_owned(), certs.into());
+            answer.insert("client_key".to_owned(), keys.into());
+            answer.insert("ca_cert".to_owned(), authorities.into());
         }
         if self.plan.layout.whitelist {
             let ids = clients.iter().filter_map(|client| client["id"].as_str());
-            answer["whitelisted"] = Map::from_iter(ids.map(|id| (id.to_owned(), true.into()))).into();
+            let all = Map::from_iter(ids.map(|id| (id.to_owned(), true.into())));
+            answer.insert("whitelisted".to_owned(), all.into());
         }
-        answer["clients"] = clients.into();
-        answer
+        answer.insert("clients".to_owned(), clients.into());
+        answer.into()
     }
 }
 
@@ -143,9 +160,9 @@ struct Found {
 }
 
 impl Found {
-    fn certified(&mut self, id: ClientId, certificate: Option<String>, key: Option<Secret<String>>) {
+    fn certified(&mut self, id: ClientId, certificate: Option<&String>, key: Option<&Secret<String>>) {
         self.certs.insert(id.to_string(), json!(certificate));
-        self.keys.insert(id.to_string(), json!(key.as_ref().map(Secret::expose)));
+        self.keys.insert(id.to_string(), json!(key.map(Secret::expose)));
     }
 }
 

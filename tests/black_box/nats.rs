@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use testkit::mosquitto::{self, Version};
 use testkit::nats::{Nats, Reader};
-use testkit::{Launch, Storage};
+use testkit::process::{Process, Stream};
+use testkit::{Launch, Storage, coap};
 
 use crate::platform::{Platform, text};
 use crate::probe::{Library, Probe};
@@ -80,4 +81,80 @@ fn without_its_nats_the_platform_works_and_events_are_told_afterwards() {
     let mut early = nats.read("m.>");
     witness.publish(1, &platform.topic(&channel, "/x"), "when back");
     while !String::from_utf8_lossy(&early.message().1).contains("when back") {}
+}
+
+/// The next message that has this payload: field 6 of `messaging.Message` follows field 5, the protocol.
+#[track_caller]
+fn came_by(messages: &mut Reader, protocol: &str, payload: &str) {
+    let field = |number: u8, text: &str| {
+        let mut field = vec![number << 3 | 2, u8::try_from(text.len()).unwrap()];
+        field.extend_from_slice(text.as_bytes());
+        field
+    };
+    let wanted = [field(5, protocol), field(6, payload)].concat();
+    let is_in = |body: &[u8], part: &[u8]| body.windows(part.len()).any(|window| window == part);
+    loop {
+        let (_, body) = messages.message();
+        if is_in(&body, payload.as_bytes()) {
+            assert!(is_in(&body, &wanted), "{payload} did not come by {protocol}: {body:?}");
+            return;
+        }
+    }
+}
+
+#[test]
+fn each_protocol_stands_in_the_envelope_and_names_its_subscriptions() {
+    let nats = Nats::start();
+    let platform = platform(&nats, Storage::Sqlite);
+    let (mut events, mut messages) = (nats.read("events.>"), nats.read("m.>"));
+    let channel = platform.channel("boiler");
+    let device = platform.connected_device("device", &channel);
+    let login = platform.login(&device, Version::V5);
+    let topic = platform.topic(&channel, "/room");
+    let subject = format!("m.{}.c.{channel}.room", platform.domain);
+
+    mosquitto::publish(&login, &topic, 1, "\"by mqtt\"", &[]);
+    came_by(&mut messages, "mqtt", "\"by mqtt\"");
+    assert_eq!(platform.publish(&device, &topic, "\"by http\"").status, 202);
+    came_by(&mut messages, "http", "\"by http\"");
+
+    let mut probe = Probe::connect(Library::Paho, &login, &[&format!("will={topic},by will")]);
+    probe.subscribe(1, &topic);
+    let subscribed = event(&mut events, "events.magistrala.mqtt.client_subscribe");
+    assert_eq!(
+        (text(&subscribed, "domainID"), text(&subscribed, "subtopic")),
+        (platform.domain.clone(), "room".into())
+    );
+    probe.die();
+    came_by(&mut messages, "mqtt", "by will");
+
+    let mut socket = socket(&platform, &topic, &device.secret);
+    let subscribed = event(&mut events, "events.magistrala.subscribe");
+    assert_eq!(text(&subscribed, "operation"), "messaging.client_subscribe");
+    assert_eq!(
+        (text(&subscribed, "client_id"), text(&subscribed, "topic")),
+        (device.id.clone(), subject.clone())
+    );
+    socket.say("by websocket");
+    came_by(&mut messages, "websocket", "by websocket");
+    drop(socket);
+    let ended = event(&mut events, "events.magistrala.unsubscribe");
+    assert_eq!(text(&ended, "subscriber_id"), text(&subscribed, "subscriber_id"));
+
+    let uri = format!("coap://{}/{topic}?auth={}", platform.server.coap(), device.secret);
+    coap::ask(coap::CLIENTS[0], &["-m", "post", "-e", "by coap"], &uri);
+    came_by(&mut messages, "coap", "by coap");
+    let observer = coap::observe(coap::CLIENTS[0], &[], &uri);
+    assert_eq!(text(&event(&mut events, "events.magistrala.subscribe"), "topic"), subject);
+    drop(observer);
+}
+
+fn socket(platform: &Platform, topic: &str, secret: &str) -> Process {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut node = std::process::Command::new("node");
+    node.arg(root.join("tests/clients/node/socket.mjs"));
+    node.args([&format!("ws://{}/{topic}", platform.server.http()), &format!("Client {secret}")]);
+    let socket = Process::start_with_input("socket", &mut node);
+    socket.wait_for(Stream::Out, "open", |said| (said == "open").then_some(()));
+    socket
 }

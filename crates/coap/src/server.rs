@@ -203,7 +203,7 @@ impl Server {
 
     /// Somebody is there. A reader without subscriptions tells when that ends: a new secret, a client that is gone.
     fn connected(&mut self, peer: SocketAddr, number: u64, epoch: Epoch, identity: Identity, now: Instant) {
-        match self.endpoint.engine().attach_reader(epoch, &identity, "coaps") {
+        match self.endpoint.engine().attach_reader(epoch, &identity, messaging::Protocol::Coap) {
             Ok(Some(mut reader)) => {
                 let results = self.endpoint.results();
                 let watch = tokio::spawn(async move {

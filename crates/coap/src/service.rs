@@ -7,14 +7,12 @@ use coap_lite::{CoapOption, ResponseType};
 use kernel::{Error, Kind, Result};
 use messaging::topic::Address;
 use messaging::wire::{MessageProperties, MessageProperty, Publish, Text};
-use messaging::{Credentials, Engine, Identity, Reader, Reading};
+use messaging::{Credentials, Engine, Identity, Protocol, Reader, Reading};
 
 use crate::content_format;
 use crate::request::{Method, Request, Shown, Target};
 use crate::wire::Reply;
 
-/// What the bus calls messages that came this way.
-const PROTOCOL: &str = "coap";
 /// How personal access tokens begin.
 const TOKEN_BEGINS: &str = "pat_";
 
@@ -45,7 +43,7 @@ pub(crate) async fn publish(engine: &Engine, caller: &Caller, request: &Request)
         properties: MessageProperties::new(media_type.map(MessageProperty::ContentType)),
         ..Publish::default()
     };
-    let published = engine.publish(&identity, PROTOCOL, &message).await;
+    let published = engine.publish(&identity, Protocol::Coap, &message).await;
     let success = match request.method {
         _ if *below_publish => Reply::text(ResponseType::Changed, "ok"),
         Method::Get => Reply::empty(ResponseType::Content),
@@ -75,7 +73,7 @@ pub(crate) async fn observe(engine: &Engine, caller: &Caller, request: &Request)
             Ok(identity) => identity,
             Err(error) => return (false, Err(refusal(&error))),
         };
-        match engine.attach_reader(epoch, &identity, PROTOCOL) {
+        match engine.attach_reader(epoch, &identity, Protocol::Coap) {
             Ok(Some(mut reader)) => {
                 let subscribed = reader.subscribe(topic, Reading::default()).await;
                 return (true, subscribed.map(|()| reader).map_err(|error| refusal(&error)));

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use kernel::{ChannelId, DomainId, Timestamp};
 
 use crate::gate::IdentityKey;
+use crate::protocol::Protocol;
 use crate::wire::QoS;
 
 /// Sees what happens.
@@ -24,7 +25,7 @@ pub trait Observer: Send + Sync + 'static {
 /// Something that happened.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// A session has a connection.
+    /// A session has a connection; of MQTT alone, since others have none before they subscribe.
     Connected {
         /// Whose.
         identity: IdentityKey,
@@ -42,8 +43,10 @@ pub enum Event<'a> {
     Subscribed {
         /// Whose.
         identity: IdentityKey,
-        /// The client identifier of the protocol.
+        /// The client identifier of the protocol; a random one where it has none.
         client_id: &'a str,
+        /// How.
+        protocol: Protocol,
         /// Domain of the channel.
         domain: DomainId,
         /// The channel.
@@ -51,12 +54,14 @@ pub enum Event<'a> {
         /// The filter below the channel.
         subtopic: &'a str,
     },
-    /// A subscription was ended by its owner.
+    /// A subscription was ended by its owner; where it is the whole connection, it ends with that.
     Unsubscribed {
         /// Whose.
         identity: IdentityKey,
-        /// The client identifier of the protocol.
+        /// The client identifier of the protocol; a random one where it has none.
         client_id: &'a str,
+        /// How.
+        protocol: Protocol,
         /// Domain of the channel.
         domain: DomainId,
         /// The channel.
@@ -75,8 +80,8 @@ pub struct PublishedMessage<'a> {
     pub publisher: IdentityKey,
     /// The client identifier of the protocol; empty for HTTP.
     pub client_id: &'a str,
-    /// `mqtt`, `http`, …
-    pub protocol: &'static str,
+    /// How it came.
+    pub protocol: Protocol,
     /// Domain of the channel.
     pub domain: DomainId,
     /// The channel.

@@ -3,13 +3,62 @@
 //! A connection counts its messages in a `Tally` of its own and adds it to the shared [`Stats`] once per batch.
 //! Nothing looks up a metric by name while a message is under way: [`Stats::export`] publishes all of them at once.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+use std::time::Duration;
+
+use crate::protocol::Protocol;
+use crate::wire::QoS;
+
+/// What one protocol carries.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Gauge: open connections.
+    pub connections: AtomicU64,
+    /// Messages from publishers, by QoS.
+    pub received: [AtomicU64; 3],
+    /// Payload bytes from publishers.
+    pub received_bytes: AtomicU64,
+    /// Messages to subscribers, by QoS.
+    pub delivered: [AtomicU64; 3],
+    /// Payload bytes to subscribers.
+    pub delivered_bytes: AtomicU64,
+    /// How long messages took, of a sample; see `engine/output/sample.rs`.
+    delays: OnceLock<metrics::Histogram>,
+}
+
+impl Traffic {
+    /// A message of the sample has been written to its subscriber so long after it was accepted.
+    pub(crate) fn took(&self, protocol: Protocol, elapsed: Duration) {
+        let delays = self
+            .delays
+            .get_or_init(|| metrics::histogram!("messaging_delivery_seconds", "protocol" => protocol.name()));
+        delays.record(elapsed.as_secs_f64());
+    }
+
+    fn deliver(&self, qos: QoS, bytes: usize) {
+        if let Some(counter) = self.delivered.get(usize::from(qos.bits())) {
+            count(counter);
+        }
+        self.delivered_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+}
 
 /// Numbers since the start of the node; all but the gauges only grow.
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// Gauge: open connections with a session.
-    pub connections: AtomicU64,
+    /// What MQTT carries.
+    pub mqtt: Traffic,
+    /// What requests of HTTP carry.
+    pub http: Traffic,
+    /// What raw WebSockets carry.
+    pub websocket: Traffic,
+    /// What server-sent events carry.
+    pub events: Traffic,
+    /// What CoAP carries.
+    pub coap: Traffic,
     /// Gauge: sessions, connected or not.
     pub sessions: AtomicU64,
     /// Gauge: sessions that are stored.
@@ -31,14 +80,6 @@ pub struct Stats {
     pub tls_failures: AtomicU64,
     /// CONNECTs answered with a failure.
     pub connect_failures: AtomicU64,
-    /// Messages from publishers, by QoS.
-    pub received: [AtomicU64; 3],
-    /// Messages to subscribers, by QoS.
-    pub delivered: [AtomicU64; 3],
-    /// Payload bytes from publishers.
-    pub received_bytes: AtomicU64,
-    /// Payload bytes to subscribers.
-    pub delivered_bytes: AtomicU64,
     /// QoS 0 messages dropped because a subscriber's output buffer was full.
     pub dropped_slow: AtomicU64,
     /// Messages dropped because they expired before they were delivered.
@@ -70,6 +111,17 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// What a protocol carries.
+    pub const fn of(&self, protocol: Protocol) -> &Traffic {
+        match protocol {
+            Protocol::Mqtt => &self.mqtt,
+            Protocol::Http => &self.http,
+            Protocol::WebSocket => &self.websocket,
+            Protocol::Events => &self.events,
+            Protocol::Coap => &self.coap,
+        }
+    }
+
     /// Publishes every number through the `metrics` facade; called before metrics are rendered.
     pub fn export(&self) {
         let gauge = |name: &'static str, value: &AtomicU64| {
@@ -79,7 +131,6 @@ impl Stats {
             )]
             metrics::gauge!(name).set(value.load(Relaxed) as f64);
         };
-        gauge("messaging_connections", &self.connections);
         gauge("messaging_sessions", &self.sessions);
         gauge("messaging_stored_sessions", &self.stored_sessions);
         gauge("messaging_subscriptions", &self.subscriptions);
@@ -95,17 +146,14 @@ impl Stats {
         counter("messaging_tls_failures_total", &self.tls_failures);
         counter("messaging_store_failures_total", &self.store_failures);
         counter("messaging_connect_failures_total", &self.connect_failures);
-        counter("messaging_received_bytes_total", &self.received_bytes);
-        counter("messaging_delivered_bytes_total", &self.delivered_bytes);
         counter("messaging_stalls_total", &self.stalls);
         counter("messaging_slowed_total", &self.slowed);
         counter("messaging_slow_closed_total", &self.slow_closed);
         counter("messaging_sessions_overflowed_total", &self.sessions_overflowed);
         counter("messaging_violations_total", &self.violations);
         counter("messaging_subscriptions_revoked_total", &self.subscriptions_revoked);
-        for (qos, received, delivered) in self.by_qos() {
-            metrics::counter!("messaging_received_total", "qos" => qos).absolute(received);
-            metrics::counter!("messaging_delivered_total", "qos" => qos).absolute(delivered);
+        for protocol in Protocol::ALL {
+            self.of(protocol).export(protocol.name());
         }
         for (cause, value) in [
             ("slow_subscriber", &self.dropped_slow),
@@ -119,13 +167,25 @@ impl Stats {
             metrics::counter!("messaging_dropped_total", "cause" => cause).absolute(value.load(Relaxed));
         }
     }
+}
 
-    fn by_qos(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
-        ["0", "1", "2"]
-            .into_iter()
-            .zip(&self.received)
-            .zip(&self.delivered)
-            .map(|((qos, received), delivered)| (qos, received.load(Relaxed), delivered.load(Relaxed)))
+impl Traffic {
+    fn export(&self, protocol: &'static str) {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and 2^53 of anything suffices")]
+        metrics::gauge!("messaging_connections", "protocol" => protocol)
+            .set(self.connections.load(Relaxed) as f64);
+        for (qos, (received, delivered)) in
+            ["0", "1", "2"].into_iter().zip(self.received.iter().zip(&self.delivered))
+        {
+            metrics::counter!("messaging_received_total", "protocol" => protocol, "qos" => qos)
+                .absolute(received.load(Relaxed));
+            metrics::counter!("messaging_delivered_total", "protocol" => protocol, "qos" => qos)
+                .absolute(delivered.load(Relaxed));
+        }
+        metrics::counter!("messaging_received_bytes_total", "protocol" => protocol)
+            .absolute(self.received_bytes.load(Relaxed));
+        metrics::counter!("messaging_delivered_bytes_total", "protocol" => protocol)
+            .absolute(self.delivered_bytes.load(Relaxed));
     }
 }
 
@@ -134,16 +194,28 @@ pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }
 
-/// Messages counted by one batch.
-#[derive(Debug, Default)]
+/// Messages counted by one batch: what its publisher brought, and what subscribers over MQTT got of it. What others get
+/// is counted at once: they are few.
+#[derive(Debug)]
 pub(crate) struct Tally {
-    pub(crate) received: [u64; 3],
-    pub(crate) delivered: [u64; 3],
-    pub(crate) received_bytes: u64,
-    pub(crate) delivered_bytes: u64,
+    /// How the publisher is connected.
+    from: Protocol,
+    received: [u64; 3],
+    received_bytes: u64,
+    delivered: [u64; 3],
+    delivered_bytes: u64,
 }
 
 impl Tally {
+    pub(crate) const fn from(from: Protocol) -> Self {
+        Self { from, received: [0; 3], received_bytes: 0, delivered: [0; 3], delivered_bytes: 0 }
+    }
+
+    /// For what had been received before.
+    pub(crate) const fn of_deliveries() -> Self {
+        Self::from(Protocol::Mqtt)
+    }
+
     /// Adds everything to the shared numbers and starts again from zero.
     pub(crate) fn settle(&mut self, stats: &Stats) {
         let add = |counter: &AtomicU64, by: u64| {
@@ -151,25 +223,29 @@ impl Tally {
                 counter.fetch_add(by, Relaxed);
             }
         };
-        for (counter, by) in stats.received.iter().zip(self.received) {
+        let from = stats.of(self.from);
+        for (counter, by) in from.received.iter().zip(self.received) {
             add(counter, by);
         }
-        for (counter, by) in stats.delivered.iter().zip(self.delivered) {
+        for (counter, by) in stats.mqtt.delivered.iter().zip(self.delivered) {
             add(counter, by);
         }
-        add(&stats.received_bytes, self.received_bytes);
-        add(&stats.delivered_bytes, self.delivered_bytes);
-        *self = Self::default();
+        add(&from.received_bytes, self.received_bytes);
+        add(&stats.mqtt.delivered_bytes, self.delivered_bytes);
+        *self = Self::from(self.from);
     }
 
-    pub(crate) fn receive(&mut self, qos: crate::wire::QoS, bytes: usize) {
+    pub(crate) fn receive(&mut self, qos: QoS, bytes: usize) {
         if let Some(counter) = self.received.get_mut(usize::from(qos.bits())) {
             *counter += 1;
         }
         self.received_bytes += bytes as u64;
     }
 
-    pub(crate) fn deliver(&mut self, qos: crate::wire::QoS, bytes: usize) {
+    pub(crate) fn deliver(&mut self, stats: &Stats, to: Protocol, qos: QoS, bytes: usize) {
+        if to != Protocol::Mqtt {
+            return stats.of(to).deliver(qos, bytes);
+        }
         if let Some(counter) = self.delivered.get_mut(usize::from(qos.bits())) {
             *counter += 1;
         }

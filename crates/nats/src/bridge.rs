@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kernel::Clock;
-use messaging::{Event, Observer, PublishedMessage};
+use messaging::{Event, Observer, Protocol, PublishedMessage};
 use prost::Message as _;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -165,6 +165,17 @@ impl Feed {
         self.event("publish", event);
     }
 
+    /// Tells that a subscription was made or ended, in the words that upstream has for all protocols.
+    fn subscription(&self, name: &str, client: String, subscriber: &str, topic: &str) {
+        let event = json!({
+            "operation": format!("messaging.client_{name}"),
+            "client_id": client,
+            "subscriber_id": subscriber,
+            "topic": topic,
+        });
+        self.event(name, event);
+    }
+
     /// Publishes an event of the message plane to `<prefix><name>` (reference 05 §11).
     fn event(&self, name: &str, mut event: Value) {
         if let Some(members) = event.as_object_mut() {
@@ -196,7 +207,14 @@ impl Observer for Feed {
                     json!({"operation": name, "client_id": client, "subscriber_id": subscriber, "instance": instance}),
                 );
             }
-            Event::Subscribed { identity, client_id, domain, channel, subtopic } => self.event(
+            Event::Subscribed {
+                identity,
+                client_id,
+                protocol: Protocol::Mqtt,
+                domain,
+                channel,
+                subtopic,
+            } => self.event(
                 "mqtt.client_subscribe",
                 // `domainID` is upstream's spelling.
                 json!({
@@ -208,20 +226,20 @@ impl Observer for Feed {
                     "subtopic": subtopic.replace('/', "."),
                 }),
             ),
-            Event::Unsubscribed { identity, client_id, domain, channel, subtopic } => {
-                let below = if subtopic.is_empty() {
-                    String::new()
-                } else {
-                    format!(".{}", subtopic.replace('/', "."))
-                };
-                self.event(
+            Event::Subscribed { identity, client_id, domain, channel, subtopic, .. } => {
+                self.subscription(
+                    "subscribe",
+                    id(identity),
+                    client_id,
+                    &subject::of_filter(domain, channel, subtopic),
+                );
+            }
+            Event::Unsubscribed { identity, client_id, domain, channel, subtopic, .. } => {
+                self.subscription(
                     "unsubscribe",
-                    json!({
-                        "operation": "messaging.client_unsubscribe",
-                        "client_id": id(identity),
-                        "subscriber_id": client_id,
-                        "topic": format!("m.{domain}.c.{channel}{below}"),
-                    }),
+                    id(identity),
+                    client_id,
+                    &subject::of_filter(domain, channel, subtopic),
                 );
             }
         }

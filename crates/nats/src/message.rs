@@ -42,7 +42,7 @@ impl Message {
             subtopic: published.subtopic.replace('/', "."),
             client_id: client_id.to_owned(),
             publisher,
-            protocol: published.protocol.to_owned(),
+            protocol: published.protocol.name().to_owned(),
             // The engine's buffer may hold much more than this payload.
             payload: bytes::Bytes::copy_from_slice(published.payload),
             created: published.created.micros().saturating_mul(1_000),
@@ -73,7 +73,7 @@ mod tests {
         PublishedMessage {
             publisher: IdentityKey::Client(format!("{ID}1").parse().unwrap()),
             client_id,
-            protocol: "mqtt",
+            protocol: messaging::Protocol::Mqtt,
             domain: format!("{ID}2").parse().unwrap(),
             channel: format!("{ID}3").parse().unwrap(),
             subtopic: "a/b",

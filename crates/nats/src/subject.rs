@@ -1,5 +1,6 @@
 //! Subjects of NATS.
 
+use kernel::{ChannelId, DomainId};
 use messaging::PublishedMessage;
 
 /// The longest subject that is sent; the server reads no protocol line above 4 KiB.
@@ -12,6 +13,20 @@ pub(crate) fn of_message(message: &PublishedMessage<'_>) -> String {
         for level in message.subtopic.split('/') {
             subject.push('.');
             push_token(&mut subject, level);
+        }
+    }
+    subject
+}
+
+/// What a subscription reads, with the wildcards of NATS.
+pub(crate) fn of_filter(domain: DomainId, channel: ChannelId, subtopic: &str) -> String {
+    let mut subject = format!("m.{domain}.c.{channel}");
+    for level in subtopic.split('/').filter(|level| !level.is_empty()) {
+        subject.push('.');
+        match level {
+            "+" => subject.push('*'),
+            "#" => subject.push('>'),
+            level => push_token(&mut subject, level),
         }
     }
     subject

@@ -36,7 +36,7 @@ fn publish(feed: &Feed, subtopic: &str, payload: &'static [u8]) {
     feed.observe(messaging::Event::Published(PublishedMessage {
         publisher: IdentityKey::Client(format!("{ID}1").parse().unwrap()),
         client_id: "device",
-        protocol: "mqtt",
+        protocol: messaging::Protocol::Mqtt,
         domain: format!("{ID}2").parse().unwrap(),
         channel: format!("{ID}3").parse().unwrap(),
         subtopic,

@@ -353,7 +353,7 @@ fn app_options(
 ) -> kernel::Result<AppOptions> {
     let (engine, coap) = (engine.clone(), Arc::clone(coap));
     let metrics = Metrics::install()?.gathering(move || {
-        engine.stats().export();
+        engine.export();
         coap.export();
     });
     tokio::spawn(metrics.clone().upkeep(shutdown.clone()));

@@ -23,7 +23,7 @@ use std::time::Duration;
 use coap::{Limits, Listener, Stats};
 use kernel::Clock;
 use messaging::wire::Publish;
-use messaging::{Engine, Reader, Reading};
+use messaging::{Engine, Protocol, Reader, Reading};
 use tokio_util::sync::CancellationToken;
 
 use device::Device;
@@ -91,7 +91,8 @@ impl Scene {
     /// Somebody who reads the channel by another way.
     async fn witness(&self) -> Reader {
         let epoch = self.engine.epoch();
-        let mut reader = self.engine.attach_reader(epoch, &self.gate.identity(), "witness").unwrap().unwrap();
+        let mut reader =
+            self.engine.attach_reader(epoch, &self.gate.identity(), Protocol::WebSocket).unwrap().unwrap();
         reader.subscribe(&self.path("/#"), Reading::default()).await.unwrap();
         reader
     }
@@ -100,7 +101,7 @@ impl Scene {
     async fn publish(&self, below: &str, payload: &[u8]) {
         let topic = self.path(below).as_str().into();
         let message = Publish { topic, payload: payload.to_vec().into(), ..Publish::default() };
-        self.engine.publish(&self.gate.identity(), "http", &message).await.unwrap();
+        self.engine.publish(&self.gate.identity(), Protocol::Http, &message).await.unwrap();
     }
 }
 

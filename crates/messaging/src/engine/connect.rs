@@ -25,6 +25,7 @@ use super::takeover;
 use super::will::Testament;
 use crate::gate::Identity;
 use crate::observer::Event;
+use crate::protocol::Protocol;
 use crate::store::Change;
 use crate::wire::{ConnAck, Packet, ReasonCode, Text, Version, encode};
 
@@ -46,8 +47,8 @@ pub(crate) struct Newcomer {
     pub(crate) will: Option<Box<Testament>>,
     /// Sent first, with session present filled in.
     pub(crate) connack: ConnAck,
-    /// See [`Link::ends_with_rights`].
-    pub(crate) ends_with_rights: bool,
+    /// How it is connected.
+    pub(crate) protocol: Protocol,
 }
 
 /// Why a newcomer got no session.
@@ -89,7 +90,7 @@ impl Core {
         let now = Instant::now();
         let mut aftermath = Aftermath::default();
         let mut link = Link::new(pipe, newcomer.version, newcomer.maximum_packet_size);
-        link.ends_with_rights = newcomer.ends_with_rights;
+        link.protocol = newcomer.protocol;
         link.topic_alias_maximum = newcomer.topic_alias_maximum;
         let link = Arc::new(link);
 
@@ -118,7 +119,7 @@ impl Core {
                 earlier => {
                     let limits = &self.shared.limits;
                     let full = self.shared.stats.sessions.load(Relaxed) >= limits.sessions as u64
-                        || (!newcomer.ends_with_rights
+                        || (!link.is_inside()
                             && sessions.len() >= limits.sessions_per_identity
                             && sessions.values().filter(|session| !session.is_read_inside()).count()
                                 >= limits.sessions_per_identity);
@@ -137,9 +138,9 @@ impl Core {
         };
 
         self.settle(aftermath);
-        self.shared.stats.connections.fetch_add(1, Relaxed);
+        self.shared.stats.of(link.protocol).connections.fetch_add(1, Relaxed);
         // A reader has no client of a protocol that could connect: what it does is to subscribe.
-        if !link.ends_with_rights {
+        if !link.is_inside() {
             self.observe(|| Event::Connected {
                 identity: session.identity,
                 client_id: session.client_id.as_str(),

@@ -63,14 +63,17 @@ impl Core {
                 }
             }
         }
+        if link.is_inside() {
+            aftermath.ended.iter().for_each(|(_, held)| self.announce_end(session, link, held));
+        }
         self.settle(aftermath);
-        if !link.ends_with_rights {
+        if !link.is_inside() {
             self.observe(|| Event::Disconnected {
                 identity: session.identity,
                 client_id: session.client_id.as_str(),
             });
         }
-        self.shared.stats.connections.fetch_sub(1, Relaxed);
+        self.shared.stats.of(link.protocol).connections.fetch_sub(1, Relaxed);
     }
 
     /// Stores how long a session and its will have from now on.

@@ -5,7 +5,7 @@
 //! flush, once, however many messages the batch brought. The race it must win: a session that was promised a flush
 //! gets it, even if the task that promised is dropped in between.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use super::link::Link;
 use super::message::{Message, Parcel, Place};
 use super::room::{Room, Target, Targets};
 use super::session::{Session, Taken};
+use crate::protocol::Protocol;
 use crate::stats::{Stats, Tally};
 use crate::wire::{Delivery, Frame, Publish, QoS, SubscriptionId};
 
@@ -39,10 +40,11 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    pub(crate) fn begin() -> Self {
+    /// For packets that come over this protocol.
+    pub(crate) fn begin(from: Protocol) -> Self {
         Self {
             now: Instant::now(),
-            tally: Tally::default(),
+            tally: Tally::from(from),
             unflushed: SPARE.with_borrow_mut(Vec::pop).unwrap_or_default(),
             full: Vec::new(),
             until: None,
@@ -93,6 +95,7 @@ pub(crate) struct Fanout<'a> {
     /// The session that published it, for subscriptions that do not want their own messages.
     pub(crate) origin: Option<u64>,
     pub(crate) expires_at: Option<Instant>,
+    accepted: Instant,
     kept: Option<Arc<Message>>,
     frames: SmallVec<[(FrameKey, Frame); 2]>,
     is_shared: bool,
@@ -110,19 +113,17 @@ struct FrameKey {
 }
 
 impl<'a> Fanout<'a> {
-    pub(crate) fn new(
-        publish: &'a Publish,
-        room: &'a Room,
-        origin: Option<u64>,
-        expires_at: Option<Instant>,
-    ) -> Self {
+    pub(crate) fn new(publish: &'a Publish, room: &'a Room, origin: Option<u64>, accepted: Instant) -> Self {
         let frames = SmallVec::new();
-        Self { publish, room, origin, expires_at, kept: None, frames, is_shared: false }
+        let expires_at = publish.message_expiry.map(|seconds| accepted + Duration::from_secs(seconds.into()));
+        Self { publish, room, origin, expires_at, accepted, kept: None, frames, is_shared: false }
     }
 
     /// The message in memory of its own, made when the first one needs it.
     pub(crate) fn kept(&mut self) -> &Arc<Message> {
-        self.kept.get_or_insert_with(|| Message::keep(self.publish, self.room.channel, self.expires_at))
+        self.kept.get_or_insert_with(|| {
+            Message::keep(self.publish, self.room.channel, self.expires_at, Some(self.accepted))
+        })
     }
 
     /// Gives the message to everybody who is to have it.
@@ -144,7 +145,8 @@ impl<'a> Fanout<'a> {
         let qos = self.publish.qos.min(target.qos);
         let retain = self.publish.retain && target.retain_as_published;
         let taken = if qos == QoS::AtMostOnce {
-            session.offer_now(self.publish.payload.len(), &mut work.tally, |link, output| {
+            let payload = self.publish.payload.len();
+            session.offer_now(payload, work.now, &mut work.tally, |link, output| {
                 self.append(target, retain, link, output)
             })
         } else {
@@ -160,7 +162,7 @@ impl<'a> Fanout<'a> {
                 work.batch.deliver(session, parcel);
                 return;
             }
-            session.offer(parcel, &mut work.tally, |link| self.frame(target, qos, retain, link))
+            session.offer(parcel, work.now, &mut work.tally, |link| self.frame(target, qos, retain, link))
         };
         work.note(session, taken);
     }

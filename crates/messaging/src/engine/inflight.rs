@@ -108,6 +108,11 @@ impl Window {
         self.unsent = 0;
     }
 
+    /// Messages that are not finished.
+    pub(crate) fn len(&self) -> usize {
+        self.unfinished.len()
+    }
+
     /// Whether another message may be sent. Identifiers are given in turn, so the next one can only be in use by
     /// the oldest message, all the way round. `seq` is that of the next message, if it is stored.
     pub(crate) fn is_open(&self, seq: u64) -> bool {
@@ -262,7 +267,7 @@ mod tests {
     fn parcel() -> Parcel {
         let channel = ChannelId::generate(&kernel::Rng::seeded(1));
         Parcel {
-            message: Arc::clone(&Message::keep(&Publish::default(), channel, None)),
+            message: Arc::clone(&Message::keep(&Publish::default(), channel, None, None)),
             topic: Text::from("m/d/c/ch"),
             qos: QoS::AtLeastOnce,
             retain: false,

@@ -6,8 +6,10 @@
 use std::{fmt, sync::OnceLock};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::output::Pipe;
+use crate::protocol::Protocol;
 use crate::wire::{ReasonCode, Version};
 
 /// Why a connection must end.
@@ -31,16 +33,24 @@ pub(crate) struct Link {
     pub(crate) topic_alias_maximum: u16,
     /// Wakes the task of the connection: the output is blocked, or the connection must end.
     pub(crate) wake: Notify,
-    /// The connection is nothing but its subscriptions, so it ends when it loses the right to one.
-    pub(crate) ends_with_rights: bool,
+    /// How the client is connected.
+    pub(crate) protocol: Protocol,
+    /// When it was made.
+    pub(crate) since: Instant,
     closing: OnceLock<Close>,
 }
 
 impl Link {
     pub(crate) fn new(pipe: Box<dyn Pipe>, version: Version, maximum_packet_size: usize) -> Self {
         let (wake, closing) = (Notify::new(), OnceLock::new());
-        let (topic_alias_maximum, ends_with_rights) = (0, false);
-        Self { pipe, version, maximum_packet_size, topic_alias_maximum, wake, ends_with_rights, closing }
+        let (topic_alias_maximum, protocol, since) = (0, Protocol::Mqtt, Instant::now());
+        Self { pipe, version, maximum_packet_size, topic_alias_maximum, wake, protocol, since, closing }
+    }
+
+    /// Whether it is that of a reader inside the process (`reader.rs`): it is nothing but its subscriptions, so it ends
+    /// when it loses the right to one.
+    pub(crate) fn is_inside(&self) -> bool {
+        self.protocol != Protocol::Mqtt
     }
 
     /// Asks for the end of the connection.

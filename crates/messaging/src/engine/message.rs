@@ -26,17 +26,25 @@ pub(crate) struct Message {
     pub(crate) properties: MessageProperties,
     /// When it is no longer worth delivering (MQTT 5.0 §3.3.2.3.3).
     pub(crate) expires_at: Option<Instant>,
+    /// When it came; `None` where that was before the start of the node.
+    pub(crate) accepted: Option<Instant>,
 }
 
 impl Message {
     /// Copies what must be kept of a PUBLISH.
-    pub(crate) fn keep(publish: &Publish, channel: ChannelId, expires_at: Option<Instant>) -> Arc<Self> {
+    pub(crate) fn keep(
+        publish: &Publish,
+        channel: ChannelId,
+        expires_at: Option<Instant>,
+        accepted: Option<Instant>,
+    ) -> Arc<Self> {
         let properties = if publish.properties.is_empty() {
             MessageProperties::default()
         } else {
             publish.properties.detached()
         };
-        Arc::new(Self { channel, payload: Bytes::copy_from_slice(&publish.payload), properties, expires_at })
+        let payload = Bytes::copy_from_slice(&publish.payload);
+        Arc::new(Self { channel, payload, properties, expires_at, accepted })
     }
 
     /// Whether it is too late for it.

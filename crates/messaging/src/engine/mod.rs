@@ -19,6 +19,7 @@
 
 pub(crate) mod commit;
 pub(crate) mod connect;
+mod depths;
 pub(crate) mod disconnect;
 mod expiry;
 pub(crate) mod fanout;
@@ -69,6 +70,7 @@ use crate::gate::{Gate, Identity, IdentityKey};
 use crate::limits::Limits;
 use crate::lock::Lock;
 use crate::observer::{Event, Observer};
+use crate::protocol::Protocol;
 use crate::stats::Stats;
 use crate::topic_map::TopicMap;
 use crate::wire::Publish;
@@ -173,18 +175,13 @@ impl Engine {
     /// Publishes one message of somebody who has no session: HTTP, and what the platform itself has to say.
     ///
     /// Returns when the message is with its subscribers and none of their queues is over its bound, or after twice
-    /// [`Limits::slow_subscriber`]. `protocol` is what the bus calls the way it came (`http`, `coap`, …).
+    /// [`Limits::slow_subscriber`]. `protocol` is the way it came.
     ///
     /// # Errors
     ///
     /// `Invalid` for a topic that is none or leads nowhere, `Denied` without the right to publish,
     /// `Limited` above a rate, `Unavailable` when the gate cannot answer.
-    pub async fn publish(
-        &self,
-        identity: &Identity,
-        protocol: &'static str,
-        publish: &Publish,
-    ) -> Result<()> {
+    pub async fn publish(&self, identity: &Identity, protocol: Protocol, publish: &Publish) -> Result<()> {
         let origin = Origin { identity, session: None, protocol };
         Ok(self.0.publish_metered(origin, publish).await?)
     }

@@ -7,6 +7,7 @@
 //! the connection, which alone waits for the socket.
 
 mod alias;
+mod sample;
 
 use std::{cell::RefCell, io, sync::Arc};
 
@@ -14,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use self::alias::{Alias, Aliases};
+use self::sample::Sample;
 use crate::wire::{Delivery, Text};
 
 /// Where the bytes of a connection go.
@@ -85,6 +87,8 @@ pub(crate) struct Output {
     pub(crate) sealed: bool,
     /// Topics that the client knows under a number.
     aliases: Aliases,
+    /// How long messages are on their way.
+    sample: Sample,
 }
 
 impl Output {
@@ -153,6 +157,7 @@ impl Output {
             return None;
         }
         self.taken = Some(self.buffer.len() - self.written);
+        self.sample.taken();
         Some((std::mem::take(&mut self.buffer), std::mem::take(&mut self.written)))
     }
 
@@ -162,21 +167,28 @@ impl Output {
         self.stuck_since.get_or_insert(now);
     }
 
-    /// Ends a turn: what was not written goes back in front of what has been appended since.
-    pub(crate) fn give_back(&mut self, mut buffer: Vec<u8>, written: usize) {
+    /// A message that was accepted at this moment comes into the buffer.
+    pub(crate) fn carries(&mut self, accepted: Instant) {
+        self.sample.carries(accepted);
+    }
+
+    /// Ends a turn: what was not written goes back in front of what has been appended since. When a message was accepted
+    /// that has left now, if it is one of the sample.
+    pub(crate) fn give_back(&mut self, mut buffer: Vec<u8>, written: usize) -> Option<Instant> {
         if self.taken.take() != Some(buffer.len() - written) {
             self.stuck_since = None;
             self.begun = true;
         }
         if written == buffer.len() {
             recycle(buffer);
-            return;
+            return self.sample.left();
         }
         if !self.buffer.is_empty() {
             buffer.extend_from_slice(&self.buffer);
         }
         recycle(std::mem::replace(&mut self.buffer, buffer));
         self.written = written;
+        None
     }
 }
 

@@ -26,6 +26,7 @@ use super::room::{Room, Targets};
 use super::session::Session;
 use crate::gate::{Action, Identity};
 use crate::observer::{Event, PublishedMessage};
+use crate::protocol::Protocol;
 use crate::stats::count;
 use crate::topic::{Address, ChannelAddress, Malformed};
 use crate::wire::{Publish, QoS, ReasonCode};
@@ -51,7 +52,7 @@ pub(crate) struct Origin<'a> {
     pub(crate) identity: &'a Identity,
     /// Its session; `None` for those who have none.
     pub(crate) session: Option<&'a Session>,
-    pub(crate) protocol: &'static str,
+    pub(crate) protocol: Protocol,
 }
 
 /// A topic that somebody may publish to.
@@ -181,9 +182,8 @@ impl Core {
 
     /// Takes a message: keeps it if it is to be retained, and gives it to everybody who is to have it.
     pub(crate) fn accept(&self, ticket: &mut Ticket, origin: Origin<'_>, publish: &Publish, work: &mut Work) {
-        let expires_at = publish.message_expiry.map(|seconds| work.now + Duration::from_secs(seconds.into()));
         let mut fanout =
-            Fanout::new(publish, &ticket.room, origin.session.map(|session| session.id), expires_at);
+            Fanout::new(publish, &ticket.room, origin.session.map(|session| session.id), work.now);
         if publish.retain {
             let retained = Retained { message: Arc::clone(fanout.kept()), qos: publish.qos };
             let Core { shared, .. } = self;
@@ -279,7 +279,7 @@ impl Core {
         publish: &Publish,
     ) -> Result<(), Refusal> {
         let (mut full, batch) = {
-            let mut work = Work::begin();
+            let mut work = Work::begin(origin.protocol);
             work.tally.receive(publish.qos, publish.payload.len());
             self.accept(ticket, origin, publish, &mut work);
             work.flush();

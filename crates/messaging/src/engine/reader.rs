@@ -34,6 +34,7 @@ use super::session::Session;
 use super::subscribe::Owed;
 use super::{Core, Engine};
 use crate::gate::Identity;
+use crate::protocol::Protocol;
 use crate::stats::count;
 use crate::wire::{
     ConnAck, Decoder, Packet, Publish, QoS, ReasonCode, RetainHandling, Subscription, SubscriptionOptions,
@@ -101,13 +102,18 @@ impl Engine {
         Epoch(self.0.revocations())
     }
 
-    /// Gives `identity`, whom the gate has told since `epoch`, a reader without subscriptions. `name` tells the protocol
-    /// in the client identifier. `None`: credentials were revoked meanwhile, perhaps these; ask the gate again.
+    /// Gives `identity`, whom the gate has told since `epoch`, a reader without subscriptions, for a protocol other than
+    /// MQTT. `None`: credentials were revoked meanwhile, perhaps these; ask the gate again.
     ///
     /// # Errors
     ///
     /// `Limited` when there are too many connections or sessions, `Unavailable` while the node goes down.
-    pub fn attach_reader(&self, epoch: Epoch, identity: &Identity, name: &str) -> Result<Option<Reader>> {
+    pub fn attach_reader(
+        &self,
+        epoch: Epoch,
+        identity: &Identity,
+        protocol: Protocol,
+    ) -> Result<Option<Reader>> {
         let core = &self.0;
         if core.closing.is_cancelled() {
             return Err(Error::unavailable("the node goes down"));
@@ -120,7 +126,7 @@ impl Engine {
             identity: identity.clone(),
             revocations: epoch.0,
             // Random, so that no client can name it and take it over.
-            client_id: Text::from(format!("{name}:{}", core.rng.uuid().simple())),
+            client_id: Text::from(format!("{}:{}", protocol.name(), core.rng.uuid().simple())),
             clean_start: true,
             expiry: 0,
             window: WINDOW,
@@ -129,7 +135,7 @@ impl Engine {
             topic_alias_maximum: 0,
             will: None,
             connack: ConnAck::default(),
-            ends_with_rights: true,
+            protocol,
         };
         let tracked = core.connections.token();
         let (session, link) = match core.attach(newcomer, Box::new(OwnerOnly)) {
@@ -229,12 +235,12 @@ impl Reader {
     }
 
     /// Publishes in the reader's name and with its revocations, besides the reading.
-    pub fn publisher(&self, protocol: &'static str) -> Publisher {
+    pub fn publisher(&self) -> Publisher {
         Publisher {
             core: Arc::clone(&self.core),
             session: Arc::clone(&self.session),
             identity: self.identity.clone(),
-            protocol,
+            protocol: self.link.protocol,
             meter: Meter::new(self.core.shared.limits.rate, Instant::now()),
             known: None,
         }
@@ -312,7 +318,7 @@ pub struct Publisher {
     core: Arc<Core>,
     session: Arc<Session>,
     identity: Identity,
-    protocol: &'static str,
+    protocol: Protocol,
     meter: Option<Meter>,
     known: Option<(Text, Ticket)>,
 }

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::commit::Committer;
+use super::depths::Depth;
 use super::inflight::{Again, Last, Receipt, Window};
 use super::link::{Close, Link};
 use super::message::Parcel;
@@ -186,13 +187,14 @@ impl Session {
 
     /// Whether it is that of a reader inside the process (`reader.rs`), which has it only as long as its connection.
     pub(crate) fn is_read_inside(&self) -> bool {
-        self.state.lock().link.as_ref().is_some_and(|link| link.ends_with_rights)
+        self.state.lock().link.as_ref().is_some_and(|link| link.is_inside())
     }
 
     /// Offers a QoS 0 message, encoded for the version of the connection by `frame`. Not kept without a connection.
     pub(crate) fn offer_now(
         &self,
         payload: usize,
+        accepted: Instant,
         tally: &mut Tally,
         append: impl FnOnce(&Link, &mut Output) -> bool,
     ) -> Taken {
@@ -208,8 +210,8 @@ impl Session {
             count(&self.shared.stats.dropped_large);
             return Taken::Done;
         }
-        tally.deliver(QoS::AtMostOnce, payload);
-        state.output.promise()
+        tally.deliver(&self.shared.stats, link.protocol, QoS::AtMostOnce, payload);
+        state.output.promise(Some(accepted))
     }
 
     /// Offers a QoS 1 or 2 message. It is sent if it may be, else it is queued; a queue over its bound takes it too,
@@ -217,6 +219,7 @@ impl Session {
     pub(crate) fn offer(
         &self,
         parcel: Parcel,
+        accepted: Instant,
         tally: &mut Tally,
         frame: impl FnOnce(&Link) -> Option<Frame>,
     ) -> Taken {
@@ -235,11 +238,12 @@ impl Session {
                     count(&self.shared.stats.dropped_large);
                     return Taken::Done;
                 };
-                tally.deliver(parcel.qos, parcel.message.payload.len());
+                let payload = parcel.message.payload.len();
+                tally.deliver(&self.shared.stats, link.protocol, parcel.qos, payload);
                 let packet_id = state.window.take_id();
                 frame.append_to(Some(packet_id), state.output.buffer());
                 state.window.sent(packet_id, parcel);
-                state.output.promise()
+                state.output.promise(Some(accepted))
             }
             link => {
                 let taken = if link.is_some() { Taken::Full } else { Taken::Done };
@@ -302,7 +306,7 @@ impl Session {
         // Others append faster than this task writes: the owner goes on, so that this one can go its way.
         let mut state = self.state.lock();
         if state.is_current(&link) {
-            state.output.give_back(buffer, written);
+            let _not_all = state.output.give_back(buffer, written);
             state.output.blocked = true;
             link.wake.notify_one();
         }
@@ -322,7 +326,9 @@ impl Session {
             recycle(buffer);
             return None;
         }
-        state.output.give_back(buffer, written);
+        if let Some(accepted) = state.output.give_back(buffer, written) {
+            self.shared.stats.of(link.protocol).took(link.protocol, accepted.elapsed());
+        }
         match outcome {
             Written::All => {
                 self.send_waiting(&mut state, now);
@@ -376,7 +382,7 @@ impl Session {
     /// publishers that wait for it.
     pub(super) fn send_waiting(&self, state: &mut State, now: Instant) {
         let Some(link) = state.link.clone().filter(|_| !state.output.sealed) else { return };
-        let mut tally = Tally::default();
+        let mut tally = Tally::of_deliveries();
         for _ in 0..state.send_again(&link, self.shared.limits.output_bytes, now) {
             count(&self.shared.stats.dropped_large);
         }
@@ -402,7 +408,11 @@ impl Session {
             self.forget_place(parcel.place);
             return;
         }
-        tally.deliver(parcel.qos, parcel.message.payload.len());
+        tally.deliver(&self.shared.stats, link.protocol, parcel.qos, parcel.message.payload.len());
+        // What came before the connection did has waited for the client and not for us.
+        if let Some(accepted) = parcel.message.accepted.filter(|at| !parcel.retain && *at >= link.since) {
+            state.output.carries(accepted);
+        }
         let packet_id = (parcel.qos > QoS::AtMostOnce).then(|| state.take_id(parcel.place));
         let encoded = parcel.encode(link.version, packet_id, again, now, state.output.buffer());
         if let (Ok(()), Some(packet_id)) = (encoded, packet_id) {
@@ -499,7 +509,7 @@ impl Session {
     pub(crate) fn forget_channel(&self, state: &mut State, channel: ChannelId) {
         state.window.forget_channel(channel);
         match &state.link {
-            Some(link) if link.ends_with_rights => link.close(Close::Told(ReasonCode::NOT_AUTHORIZED)),
+            Some(link) if link.is_inside() => link.close(Close::Told(ReasonCode::NOT_AUTHORIZED)),
             Some(link) if state.output.blocked => link.close(Close::Broken),
             Some(_) | None => {}
         }
@@ -573,6 +583,19 @@ impl State {
         messages >= most || bytes >= most_bytes
     }
 
+    /// What waits, and what is on its way.
+    pub(super) fn depth(&self) -> Depth {
+        let (stored_messages, stored_bytes) = self.stored.as_ref().map_or((0, 0), |stored| stored.waiting());
+        Depth {
+            messages: self.queue.len(),
+            bytes: self.queue_bytes,
+            stored_messages,
+            stored_bytes,
+            inflight: self.window.len(),
+            output_bytes: self.output.len(),
+        }
+    }
+
     /// The messages that wait, in memory and in the tables, and their bytes.
     fn backlog(&self) -> (usize, usize) {
         let (messages, bytes) = self.stored.as_ref().map_or((0, 0), |stored| stored.waiting());
@@ -636,8 +659,15 @@ impl State {
 
 impl Output {
     /// Notes that the caller will flush, unless somebody else has promised.
-    pub(super) fn promise(&mut self) -> Taken {
-        if std::mem::replace(&mut self.promised, true) { Taken::Done } else { Taken::Unflushed }
+    /// `accepted`: when the message was that the turn begins with; `None`: it has been noted already.
+    pub(super) fn promise(&mut self, accepted: Option<Instant>) -> Taken {
+        if std::mem::replace(&mut self.promised, true) {
+            return Taken::Done;
+        }
+        if let Some(accepted) = accepted {
+            self.carries(accepted);
+        }
+        Taken::Unflushed
     }
 }
 
@@ -671,7 +701,7 @@ mod tests {
         let shared = Arc::new(Shared { limits, stats: Stats::default(), committer: None });
         let session = Session::new(1, &identity, Text::from("device"), shared, None);
         let publish = Publish { payload: Bytes::from(vec![0; PAYLOAD]), ..Publish::default() };
-        let message = Message::keep(&publish, ChannelId::generate(&rng), None);
+        let message = Message::keep(&publish, ChannelId::generate(&rng), None, None);
         let mut state = session.state.lock();
         for _ in 0..MESSAGES {
             let id = state.window.take_id();

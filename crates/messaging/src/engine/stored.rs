@@ -190,7 +190,7 @@ impl Session {
         self.full.store(full, Relaxed);
         match &state.link {
             Some(_) if full => Taken::Full,
-            Some(_) if !state.output.is_empty() => state.output.promise(),
+            Some(_) if !state.output.is_empty() => state.output.promise(None),
             _ => Taken::Done,
         }
     }

@@ -156,6 +156,7 @@ impl Core {
         self.observe(|| Event::Subscribed {
             identity: session.identity,
             client_id: session.client_id.as_str(),
+            protocol: link.protocol,
             domain: held.room.domain,
             channel: held.room.channel,
             subtopic: &held.subtopic,
@@ -258,18 +259,26 @@ impl Core {
     }
 
     /// Ends the subscription that was made with this filter.
-    pub(crate) fn unsubscribe(&self, session: &Session, filter: &Text) -> ReasonCode {
+    pub(crate) fn unsubscribe(&self, session: &Session, link: &Link, filter: &Text) -> ReasonCode {
         let Some(held) = self.drop_filter(session, filter) else {
             return ReasonCode::NO_SUBSCRIPTION_EXISTED;
         };
-        self.observe(|| Event::Unsubscribed {
-            identity: session.identity,
-            client_id: session.client_id.as_str(),
-            domain: held.room.domain,
-            channel: held.room.channel,
-            subtopic: &held.subtopic,
-        });
+        self.announce_end(session, link, std::slice::from_ref(&held));
         ReasonCode::SUCCESS
+    }
+
+    /// Tells the observer that subscriptions were ended by their owner.
+    pub(crate) fn announce_end(&self, session: &Session, link: &Link, ended: &[Held]) {
+        for held in ended {
+            self.observe(|| Event::Unsubscribed {
+                identity: session.identity,
+                client_id: session.client_id.as_str(),
+                protocol: link.protocol,
+                domain: held.room.domain,
+                channel: held.room.channel,
+                subtopic: &held.subtopic,
+            });
+        }
     }
 
     fn drop_filter(&self, session: &Session, filter: &Text) -> Option<Held> {

@@ -7,6 +7,7 @@
 use super::Core;
 use super::publish::Origin;
 use crate::gate::Identity;
+use crate::protocol::Protocol;
 use crate::wire::{Publish, Will};
 
 /// A will that waits for its day.
@@ -38,7 +39,7 @@ impl Core {
     pub(crate) fn publish_will(&self, identity: Identity, will: Box<Testament>) {
         let Some(core) = self.myself.upgrade() else { return };
         tokio::spawn(async move {
-            let origin = Origin { identity: &identity, session: None, protocol: "mqtt" };
+            let origin = Origin { identity: &identity, session: None, protocol: Protocol::Mqtt };
             if let Err(refusal) = core.publish_once(origin, &will.publish).await {
                 tracing::debug!(identity = ?identity, ?refusal, "a will was not published");
             }

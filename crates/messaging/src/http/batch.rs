@@ -16,8 +16,9 @@ use web::{Json, Payload, Route};
 
 use super::RULE;
 use super::caller::{Caller, address_of};
-use super::send::{Envelope, PROTOCOL};
+use super::send::Envelope;
 use crate::engine::Engine;
+use crate::protocol::Protocol;
 
 /// Most messages of one request.
 const MOST: usize = 1_000;
@@ -78,7 +79,7 @@ async fn publish(
                 return Err(Error::unavailable("not tried, there was no time left"));
             }
             let message = envelope?.open(&engine)?;
-            engine.publish(&identity, PROTOCOL, &message).await
+            engine.publish(&identity, Protocol::Http, &message).await
         };
         results.push(Outcome::from(outcome.await));
     }

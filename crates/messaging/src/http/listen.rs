@@ -12,6 +12,7 @@ use web::{Query, Route};
 use super::caller::Caller;
 use super::{READ_RULE, socket, stream, topic_of};
 use crate::engine::{Engine, Reader, Reading};
+use crate::protocol::Protocol;
 use crate::topic::Filter;
 use crate::wire::QoS;
 
@@ -68,8 +69,9 @@ async fn listen(
     }
     let topic = topic_of(&uri).to_owned();
     let caller = caller.or_query(listening.authorization);
-    let (name, no_local) = if is_socket { ("ws", true) } else { ("sse", false) };
-    let mut reader = attach(&engine, &caller, &topic, name).await?;
+    let (protocol, no_local) =
+        if is_socket { (Protocol::WebSocket, true) } else { (Protocol::Events, false) };
+    let mut reader = attach(&engine, &caller, &topic, protocol).await?;
     reader.subscribe(&topic, Reading { qos, no_local, no_retained: false }).await?;
     if is_socket {
         let upgrade = upgrade.map_err(|error| Error::invalid(error.body_text()))?;
@@ -89,12 +91,12 @@ fn filter<'a>(engine: &Engine, topic: &'a str) -> kernel::Result<Filter<'a>> {
 }
 
 /// Lets a reader in; again, while credentials are being revoked.
-async fn attach(engine: &Engine, caller: &Caller, topic: &str, name: &str) -> kernel::Result<Reader> {
+async fn attach(engine: &Engine, caller: &Caller, topic: &str, protocol: Protocol) -> kernel::Result<Reader> {
     let filter = filter(engine, topic)?;
     loop {
         let epoch = engine.epoch();
         let identity = caller.authenticate(engine, &filter.address).await?;
-        if let Some(reader) = engine.attach_reader(epoch, &identity, name)? {
+        if let Some(reader) = engine.attach_reader(epoch, &identity, protocol)? {
             return Ok(reader);
         }
     }

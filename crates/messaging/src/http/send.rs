@@ -12,10 +12,8 @@ use web::{Empty, Json, Payload, Query, Route};
 use super::caller::{Caller, address_of};
 use super::{RULE, topic_of};
 use crate::engine::Engine;
+use crate::protocol::Protocol;
 use crate::wire::{MessageProperties, MessageProperty, Publish, QoS, Text};
-
-/// What the bus calls messages that came this way.
-pub(super) const PROTOCOL: &str = "http";
 
 /// Content types of the message paths (reference 05 §5.1), and the one that the SDK lets its callers choose.
 const CONTENT_TYPES: [&str; 4] =
@@ -111,7 +109,7 @@ async fn send(
     }
     let properties = MessageProperties::new([MessageProperty::ContentType(content_type)]);
     let message = message(&engine, topic, payload, delivery.qos, delivery.retain, properties)?;
-    engine.publish(&identity, PROTOCOL, &message).await?;
+    engine.publish(&identity, Protocol::Http, &message).await?;
     Ok(Empty(StatusCode::ACCEPTED))
 }
 
@@ -126,7 +124,7 @@ async fn publish(
         return Err(Error::invalid("topic is required").into());
     }
     let identity = caller.authenticate(&engine, &address_of(&engine, &envelope.topic)?).await?;
-    engine.publish(&identity, PROTOCOL, &envelope.open(&engine)?).await?;
+    engine.publish(&identity, Protocol::Http, &envelope.open(&engine)?).await?;
     Ok(Json(Published { status: "ok" }))
 }
 
@@ -134,7 +132,7 @@ async fn health(State(engine): State<Engine>, caller: Caller, uri: Uri) -> web::
     let topic = topic_of(&uri);
     let identity = caller.authenticate(&engine, &address_of(&engine, topic)?).await?;
     let message = message(&engine, topic, Bytes::new(), 0, false, MessageProperties::default())?;
-    engine.publish(&identity, PROTOCOL, &message).await?;
+    engine.publish(&identity, Protocol::Http, &message).await?;
     Ok(Empty(StatusCode::OK))
 }
 

@@ -42,7 +42,7 @@ pub(super) fn bounded(upgrade: WebSocketUpgrade, largest: usize) -> WebSocketUpg
 
 async fn run(socket: WebSocket, mut reader: Reader, topic: String) {
     let (mut sink, mut stream) = socket.split();
-    let mut publisher = reader.publisher("websocket");
+    let mut publisher = reader.publisher();
     let End(reason) = tokio::select! {
         end = outgoing(&mut reader, &mut sink) => end,
         end = incoming(&mut stream, &mut publisher, topic) => end,

@@ -16,6 +16,7 @@ use crate::engine::message::Place;
 use crate::engine::publish::{Origin, Refusal};
 use crate::engine::session::Taken;
 use crate::engine::subscribe::Granted;
+use crate::protocol::Protocol;
 use crate::stats::count;
 use crate::wire::{
     Ack, Diagnostics, Disconnect, Packet, PacketId, Publish, QoS, ReasonCode, SubAck, Subscribe, Text,
@@ -162,7 +163,8 @@ impl Connection {
         if !ticket.is_valid(&self.session) {
             return None;
         }
-        let origin = Origin { identity: &self.identity, session: Some(&self.session), protocol: "mqtt" };
+        let origin =
+            Origin { identity: &self.identity, session: Some(&self.session), protocol: Protocol::Mqtt };
         match self.core.within_rates([self.meter.as_deref(), ticket.meter()], publish, patience) {
             Ok(until) => work.until = work.until.max(until),
             Err(refusal) => return Some(Err(refusal)),
@@ -177,7 +179,8 @@ impl Connection {
         work.flush();
         self.session.flush(work.now);
         self.topics.remove(&publish.topic);
-        let origin = Origin { identity: &self.identity, session: Some(&self.session), protocol: "mqtt" };
+        let origin =
+            Origin { identity: &self.identity, session: Some(&self.session), protocol: Protocol::Mqtt };
         let patience = self.rate_patience(publish.qos);
         // Also what is not allowed uses up the rate of who tries it.
         let own = self.core.within_rates([self.meter.as_deref(), None], publish, patience)?;
@@ -365,7 +368,7 @@ impl Connection {
         let mut reasons = Vec::with_capacity(packet.filters.len());
         for filter in &packet.filters {
             consume_budget().await;
-            reasons.push(self.core.unsubscribe(&self.session, filter));
+            reasons.push(self.core.unsubscribe(&self.session, &self.link, filter));
         }
         self.core.changes_stored(&self.session).await;
         let packet_id = packet.packet_id;

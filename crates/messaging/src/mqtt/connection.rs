@@ -31,6 +31,7 @@ use crate::engine::rate::Meter;
 use crate::engine::session::Session;
 use crate::engine::subscribe::Owed;
 use crate::gate::Identity;
+use crate::protocol::Protocol;
 use crate::stats::count;
 use crate::wire::{Decoder, Disconnect, Packet, PacketId, QoS, ReasonCode, Text, Violation, encode};
 
@@ -258,7 +259,7 @@ impl Connection {
 
     /// Handles every whole packet of `input`.
     async fn batch(&mut self, mut input: Bytes) -> Result<(), Exit> {
-        let mut work = Work::begin();
+        let mut work = Work::begin(Protocol::Mqtt);
         self.last_seen = work.now;
         let outcome = loop {
             let before = input.len();
@@ -354,7 +355,7 @@ impl Connection {
         if self.stall.is_some() || self.commit.is_some() {
             return Ok(());
         }
-        let mut work = Work::begin();
+        let mut work = Work::begin(Protocol::Mqtt);
         let mut outcome = Ok(());
         self.send_owed(&mut work).await;
         if !work.full.is_empty() {

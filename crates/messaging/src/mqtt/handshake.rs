@@ -20,6 +20,7 @@ use crate::engine::output::Pipe;
 use crate::engine::publish::Refusal;
 use crate::engine::session::Session;
 use crate::gate::{Action, Credentials, Identity};
+use crate::protocol::Protocol;
 use crate::topic::Address;
 use crate::wire::{ConnAck, Connect, Decoder, Packet, ReasonCode, Text, Version, Violation, Will, encode};
 
@@ -194,7 +195,7 @@ async fn admit(
         topic_alias_maximum: connect.topic_alias_maximum,
         will: connect.will.clone().map(|will| Box::new(will.into())),
         connack,
-        ends_with_rights: false,
+        protocol: Protocol::Mqtt,
     };
     let (session, link) = core.attach(newcomer, pipe)?;
     if core.store_attached(&session, &link).await.is_err() {

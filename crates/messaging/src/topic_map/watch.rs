@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::Ordering::Relaxed,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -15,8 +15,8 @@ use crate::engine::Engine;
 const EVERY: Duration = Duration::from_secs(1);
 
 impl Engine {
-    /// Puts the map of a file in force, and from then on what the file has become, without a restart, within about a
-    /// second. A change that is broken is logged and counted, and the map before it stays in force.
+    /// Puts the map of a file in force, and from then on what the file has become, without a restart, within about
+    /// two seconds. A change that is broken is logged and counted, and the map before it stays in force.
     ///
     /// # Errors
     ///
@@ -41,34 +41,28 @@ async fn read(file: &Path) -> Result<String, Fault> {
     read.map_err(|error| Fault::of_file(&file.display().to_string(), &error.to_string()))
 }
 
-/// Looks at the file until the node goes down.
-async fn follow(engine: Engine, file: PathBuf, mut known: String) {
+/// Looks at the file until the node goes down. What is different is taken when it is still the same at the next look: a
+/// file that is being written is not what it will be.
+async fn follow(engine: Engine, file: PathBuf, known: String) {
     let closing = engine.0.closing.clone();
-    // The node ends when nothing else holds the engine.
-    let watched = std::sync::Arc::downgrade(&engine.0);
+    // The engine ends when nothing else holds it.
+    let watched = Arc::downgrade(&engine.0);
     drop(engine);
     let mut every = interval(EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut unread = false;
+    let (mut known, mut last) = (Ok(known), None);
     while closing.run_until_cancelled(every.tick()).await.is_some() {
         let Some(engine) = watched.upgrade().map(Engine) else { return };
-        let outcome = match read(&file).await {
-            Ok(text) if text == known && !unread => continue,
-            Ok(text) => {
-                unread = false;
-                let outcome = engine.take_topic_map(&file, &text);
-                known = text;
-                outcome
+        let seen = read(&file).await;
+        let is_settled = last.as_ref() == Some(&seen);
+        if is_settled && known != seen {
+            let outcome = seen.clone().and_then(|text| engine.take_topic_map(&file, &text));
+            engine.stats().topic_map_outdated.store(u64::from(outcome.is_err()), Relaxed);
+            if let Err(fault) = outcome {
+                tracing::error!("the changed topic map is not taken, the one before stays in force: {fault}");
             }
-            Err(_) if unread => continue,
-            Err(fault) => {
-                unread = true;
-                Err(fault)
-            }
-        };
-        engine.stats().topic_map_outdated.store(u64::from(outcome.is_err()), Relaxed);
-        if let Err(fault) = outcome {
-            tracing::error!("the changed topic map is not taken, the one before stays in force: {fault}");
+            known.clone_from(&seen);
         }
+        last = Some(seen);
     }
 }

@@ -123,7 +123,7 @@ async fn a_flood_of_connects_does_not_starve_others() {
         .await;
     flood.shutdown().await;
     assert!(broker.engine.stats().accepted.load(SeqCst) > 8, "there was a flood");
-    becomes("the end of all connections", &broker.engine.stats().connections, 0).await;
+    becomes("the end of all connections", &broker.engine.stats().mqtt.connections, 0).await;
     assert!(broker.engine.stats().sessions.load(SeqCst) <= 4 + 2, "one session for each name");
 }
 

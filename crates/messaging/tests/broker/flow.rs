@@ -40,7 +40,7 @@ async fn a_slow_subscriber_slows_its_publishers_and_loses_nothing() {
     }
     // The subscriber acknowledges nothing: publishers come to a stand, with no more taken than the bounds allow.
     becomes("a stand", &broker.engine.stats().stalls, 3).await;
-    let taken: u64 = broker.engine.stats().received[1].load(SeqCst);
+    let taken: u64 = broker.engine.stats().mqtt.received[1].load(SeqCst);
     assert!(taken <= 10 + 50 + 3, "{taken} messages were taken");
 
     let mut next = [0; 4];
@@ -138,11 +138,11 @@ async fn a_subscriber_that_reads_and_never_acknowledges_is_closed_too() {
 async fn absent(broker: &Broker, number: usize, filter: &str) -> Connect {
     let connect =
         Connect { session_expiry: 60, clean_start: false, ..broker.plant.connect(Version::V5, number) };
-    let connections = broker.engine.stats().connections.load(SeqCst);
+    let connections = broker.engine.stats().mqtt.connections.load(SeqCst);
     let mut client = broker.connect(connect.clone()).await;
     client.subscribe(filter, QoS::AtLeastOnce).await;
     client.disconnect(ReasonCode::SUCCESS).await;
-    becomes("the absence", &broker.engine.stats().connections, connections).await;
+    becomes("the absence", &broker.engine.stats().mqtt.connections, connections).await;
     connect
 }
 
@@ -253,7 +253,7 @@ async fn a_connection_over_the_bound_is_closed_at_once() {
     let mut second = Client::open(broker.address, Version::V311).await;
     assert!(second.next().await.is_none());
     first.disconnect(ReasonCode::SUCCESS).await;
-    becomes("the disconnect", &broker.engine.stats().connections, 0).await;
+    becomes("the disconnect", &broker.engine.stats().mqtt.connections, 0).await;
     soon("room", async {
         loop {
             let mut third = Client::open(broker.address, Version::V311).await;

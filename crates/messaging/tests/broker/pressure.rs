@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use messaging::wire::{Ack, Connect, Packet, PacketId, Publish, QoS, ReasonCode, Text, Version};
-use messaging::{Action, Credentials, Gate, Identity, Revocation};
+use messaging::{Action, Credentials, Gate, Identity, Protocol, Revocation};
 
 use crate::client::{Client, text};
 use crate::{Broker, becomes, soon};
@@ -35,7 +35,7 @@ async fn deaf_subscriber(broker: &Broker, connect: Connect) -> Client {
     let flood = Publish { qos: QoS::AtMostOnce, ..message(broker, &"x".repeat(100_000)) };
     soon("a full output", async {
         while broker.engine.stats().dropped_slow.load(SeqCst) == 0 {
-            broker.engine.publish(&identity, "test", &flood).await.unwrap();
+            broker.engine.publish(&identity, Protocol::Http, &flood).await.unwrap();
         }
     })
     .await;
@@ -51,7 +51,7 @@ async fn messages_on_their_way_have_a_bound_in_bytes() {
     let payload = "x".repeat(8_000);
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce, QoS::ExactlyOnce, QoS::ExactlyOnce, QoS::ExactlyOnce] {
         let publish = Publish { qos, ..message(&broker, &payload) };
-        broker.engine.publish(&identity, "test", &publish).await.unwrap();
+        broker.engine.publish(&identity, Protocol::Http, &publish).await.unwrap();
     }
     // 8,000 and 16,000 are under the bound, so a third one is sent; it is over the bound.
     let mut ids = Vec::new();
@@ -80,11 +80,11 @@ async fn what_is_sent_again_goes_in_steps_that_the_output_has_room_for() {
     let identity = publisher(&broker).await;
     let payload = "x".repeat(8_000);
     for _ in 0..100 {
-        broker.engine.publish(&identity, "test", &message(&broker, &payload)).await.unwrap();
+        broker.engine.publish(&identity, Protocol::Http, &message(&broker, &payload)).await.unwrap();
         subscriber.delivery().await;
     }
     drop(subscriber);
-    becomes("the absence", &broker.engine.stats().connections, 0).await;
+    becomes("the absence", &broker.engine.stats().mqtt.connections, 0).await;
     // All come again, in order, although each step is small and nothing is acknowledged in between.
     let mut subscriber = broker.connect(connect).await;
     let mut ids = Vec::new();
@@ -111,7 +111,7 @@ async fn acknowledgements_of_nothing_are_no_progress() {
     let publishing = async {
         for _ in 0..4 {
             let publish = Publish { qos: QoS::ExactlyOnce, ..message(&broker, "x") };
-            broker.engine.publish(&identity, "test", &publish).await.unwrap();
+            broker.engine.publish(&identity, Protocol::Http, &publish).await.unwrap();
         }
     };
     let babbling = async {
@@ -154,7 +154,7 @@ async fn a_publisher_without_a_connection_does_not_wait_for_ever_for_a_slow_subs
     let identity = publisher(&broker).await;
     let publishing = async {
         for _ in 0..=MESSAGES {
-            broker.engine.publish(&identity, "test", &message(&broker, "x")).await.unwrap();
+            broker.engine.publish(&identity, Protocol::Http, &message(&broker, "x")).await.unwrap();
         }
     };
     // One message now and then: that is progress, but half the queue would take seconds.
@@ -185,14 +185,14 @@ async fn what_an_absent_client_may_not_have_any_more_is_not_sent_again() {
     let identity = publisher(&broker).await;
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
         let publish = Publish { qos, ..message(&broker, "lost") };
-        broker.engine.publish(&identity, "test", &publish).await.unwrap();
+        broker.engine.publish(&identity, Protocol::Http, &publish).await.unwrap();
         subscriber.delivery().await;
     }
     let kept = Publish { topic: Text::from("m/plant/c/other"), ..message(&broker, "kept") };
-    broker.engine.publish(&identity, "test", &kept).await.unwrap();
+    broker.engine.publish(&identity, Protocol::Http, &kept).await.unwrap();
     subscriber.delivery().await;
     subscriber.disconnect(ReasonCode::SUCCESS).await;
-    becomes("the absence", &broker.engine.stats().connections, 0).await;
+    becomes("the absence", &broker.engine.stats().mqtt.connections, 0).await;
 
     broker.gate.deny(0, Action::Subscribe);
     broker.engine.revoke(Revocation::Channel(broker.plant.channel));
@@ -206,10 +206,10 @@ async fn what_an_absent_client_may_not_have_any_more_is_not_sent_again() {
 async fn a_connection_that_is_full_of_messages_it_may_not_have_any_more_is_closed() {
     let broker = Broker::with(|limits| limits.output_bytes = 10_000).await;
     let _deaf = deaf_subscriber(&broker, broker.plant.connect(Version::V5, 0)).await;
-    assert_eq!(broker.engine.stats().connections.load(SeqCst), 1);
+    assert_eq!(broker.engine.stats().mqtt.connections.load(SeqCst), 1);
     broker.gate.deny(0, Action::Subscribe);
     broker.engine.revoke(Revocation::Client(broker.plant.clients[0]));
-    becomes("the end of the connection", &broker.engine.stats().connections, 0).await;
+    becomes("the end of the connection", &broker.engine.stats().mqtt.connections, 0).await;
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn a_socket_that_takes_nothing_is_given_up_with_and_without_a_keep_alive()
         .await;
         let _deaf =
             deaf_subscriber(&broker, Connect { keep_alive, ..broker.plant.connect(Version::V311, 0) }).await;
-        becomes("the end of the connection", &broker.engine.stats().connections, 0).await;
+        becomes("the end of the connection", &broker.engine.stats().mqtt.connections, 0).await;
         assert_eq!(broker.engine.stats().slow_closed.load(SeqCst), 1);
     }
 }

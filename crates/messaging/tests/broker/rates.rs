@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kernel::Kind;
 use messaging::wire::{Packet, PacketId, Publish, QoS, ReasonCode, Text, Version};
-use messaging::{Credentials, Gate, Identity, Limits, Rate};
+use messaging::{Credentials, Gate, Identity, Limits, Protocol, Rate};
 
 use crate::client::{Client, text};
 use crate::{Broker, becomes};
@@ -115,8 +115,8 @@ async fn bytes_are_limited_like_messages() {
     let broker = Broker::with(|limits| limits.rate = rate).await;
     let identity = caller(&broker, 0).await;
     let large = Publish { payload: Bytes::from(vec![0; 10_000]), ..message(&broker) };
-    broker.engine.publish(&identity, "http", &large).await.unwrap();
-    let error = broker.engine.publish(&identity, "http", &message(&broker)).await.unwrap_err();
+    broker.engine.publish(&identity, Protocol::Http, &large).await.unwrap();
+    let error = broker.engine.publish(&identity, Protocol::Http, &message(&broker)).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Limited);
     let wait = error.retry_after().unwrap();
     assert!((Duration::from_secs(8)..Duration::from_secs(11)).contains(&wait), "{wait:?}");
@@ -127,12 +127,12 @@ async fn without_a_connection_each_identity_has_a_rate_and_is_told_when_to_come_
     let broker = Broker::with(|limits| limits.rate = a_second(1)).await;
     let (one, other) = (caller(&broker, 0).await, caller(&broker, 1).await);
     for _ in 0..2 {
-        broker.engine.publish(&one, "http", &message(&broker)).await.unwrap();
+        broker.engine.publish(&one, Protocol::Http, &message(&broker)).await.unwrap();
     }
-    let error = broker.engine.publish(&one, "http", &message(&broker)).await.unwrap_err();
+    let error = broker.engine.publish(&one, Protocol::Http, &message(&broker)).await.unwrap_err();
     assert_eq!((error.kind(), error.public()), (Kind::Limited, "too many messages, send fewer in a second"));
     assert!(error.retry_after().unwrap() <= Duration::from_secs(1));
-    broker.engine.publish(&other, "http", &message(&broker)).await.unwrap();
+    broker.engine.publish(&other, Protocol::Http, &message(&broker)).await.unwrap();
     becomes("the dropped message", &broker.engine.stats().dropped_rate, 1).await;
 }
 
@@ -142,8 +142,9 @@ async fn over_a_websocket_a_publisher_has_a_rate_of_its_own_and_waits_for_it() {
     let identity = caller(&broker, 0).await;
     let mut subscriber = broker.client(Version::V5, 1).await;
     subscriber.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
-    let reader = broker.engine.attach_reader(broker.engine.epoch(), &identity, "ws").unwrap().unwrap();
-    let mut publisher = reader.publisher("websocket");
+    let reader =
+        broker.engine.attach_reader(broker.engine.epoch(), &identity, Protocol::WebSocket).unwrap().unwrap();
+    let mut publisher = reader.publisher();
     let message = Publish { qos: QoS::AtLeastOnce, ..message(&broker) };
     for _ in 0..25 {
         publisher.publish(&message).await.unwrap();

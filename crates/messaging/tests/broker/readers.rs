@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kernel::Kind;
 use messaging::wire::{Publish, QoS, Text, Version};
-use messaging::{Action, Credentials, Ended, Gate, Identity, Reader, Reading, Revocation};
+use messaging::{Action, Credentials, Ended, Gate, Identity, Protocol, Reader, Reading, Revocation};
 
 use crate::client::text;
 use crate::{Broker, becomes, soon};
@@ -23,7 +23,7 @@ impl Broker {
 
     async fn reader(&self, number: usize, below: &str, reading: Reading) -> Reader {
         let (epoch, identity) = (self.engine.epoch(), self.identity(number).await);
-        let mut reader = self.engine.attach_reader(epoch, &identity, "test").unwrap().unwrap();
+        let mut reader = self.engine.attach_reader(epoch, &identity, Protocol::WebSocket).unwrap().unwrap();
         reader.subscribe(&self.topic(below), reading).await.unwrap();
         reader
     }
@@ -68,7 +68,7 @@ async fn a_reader_without_the_right_or_with_a_bad_filter_is_refused() {
     let broker = Broker::start().await;
     broker.gate.deny(0, Action::Subscribe);
     let (epoch, identity) = (broker.engine.epoch(), broker.identity(0).await);
-    let mut reader = broker.engine.attach_reader(epoch, &identity, "test").unwrap().unwrap();
+    let mut reader = broker.engine.attach_reader(epoch, &identity, Protocol::WebSocket).unwrap().unwrap();
     let denied = reader.subscribe(&broker.topic("/#"), SAFE).await.unwrap_err();
     assert_eq!(denied.kind(), Kind::Denied);
     let invalid = reader.subscribe("m/+/c/x", SAFE).await.unwrap_err();
@@ -88,7 +88,7 @@ async fn a_reader_ends_with_its_right() {
     assert_eq!(soon("the end", reader.next()).await.unwrap_err(), Ended::Revoked);
     broker
         .engine
-        .publish(&broker.identity(1).await, "test", &broker.note("", "x", QoS::AtMostOnce))
+        .publish(&broker.identity(1).await, Protocol::Http, &broker.note("", "x", QoS::AtMostOnce))
         .await
         .unwrap();
     assert_eq!(text(&next(&mut other).await), "x");
@@ -109,7 +109,7 @@ async fn a_reader_whose_credentials_were_revoked_while_it_came_in_must_show_them
     let broker = Broker::start().await;
     let (epoch, identity) = (broker.engine.epoch(), broker.identity(0).await);
     broker.engine.revoke(Revocation::ClientSecret(broker.plant.clients[0]));
-    assert!(broker.engine.attach_reader(epoch, &identity, "test").unwrap().is_none());
+    assert!(broker.engine.attach_reader(epoch, &identity, Protocol::WebSocket).unwrap().is_none());
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn a_reader_ends_with_its_token() {
     let credentials = Credentials::Password { user_name: "", password: b"short-lived token" };
     let epoch = broker.engine.epoch();
     let identity = broker.gate.authenticate(credentials, IpAddr::from([127, 0, 0, 1])).await.unwrap();
-    let mut reader = broker.engine.attach_reader(epoch, &identity, "test").unwrap().unwrap();
+    let mut reader = broker.engine.attach_reader(epoch, &identity, Protocol::WebSocket).unwrap().unwrap();
     reader.subscribe(&broker.topic(""), SAFE).await.unwrap();
     assert_eq!(soon("the end", reader.next()).await.unwrap_err(), Ended::Expired);
 }
@@ -130,14 +130,18 @@ async fn what_a_slow_reader_has_no_room_for_is_dropped_at_qos_0() {
     let identity = broker.identity(1).await;
     for _ in 0..100 {
         let note = broker.note("", &"x".repeat(1_000), QoS::AtLeastOnce);
-        broker.engine.publish(&identity, "test", &note).await.unwrap();
+        broker.engine.publish(&identity, Protocol::Http, &note).await.unwrap();
     }
     let dropped = broker.engine.stats().dropped_slow.load(SeqCst);
     assert!((85..=95).contains(&dropped), "{dropped}");
     for _ in 0..100 - dropped {
         next(&mut reader).await;
     }
-    broker.engine.publish(&identity, "test", &broker.note("", "last", QoS::AtMostOnce)).await.unwrap();
+    broker
+        .engine
+        .publish(&identity, Protocol::Http, &broker.note("", "last", QoS::AtMostOnce))
+        .await
+        .unwrap();
     assert_eq!(text(&next(&mut reader).await), "last");
 }
 
@@ -150,7 +154,7 @@ async fn publishers_wait_for_a_reader_at_qos_1_and_nothing_is_lost() {
         (0..2_000).map(|number| broker.note("", &number.to_string(), QoS::AtLeastOnce)).collect();
     let publishing = tokio::spawn(async move {
         for note in notes {
-            engine.publish(&identity, "test", &note).await.unwrap();
+            engine.publish(&identity, Protocol::Http, &note).await.unwrap();
         }
     });
     for number in 0..2_000 {
@@ -171,7 +175,7 @@ async fn a_reader_that_takes_nothing_is_told_and_its_publishers_go_on() {
     // The window, the queue and one above it.
     for _ in 0..75 {
         let note = broker.note("", "x", QoS::AtLeastOnce);
-        soon("a publish", broker.engine.publish(&identity, "test", &note)).await.unwrap();
+        soon("a publish", broker.engine.publish(&identity, Protocol::Http, &note)).await.unwrap();
     }
     let ended = soon("the end", async {
         loop {
@@ -192,7 +196,7 @@ async fn a_publisher_beside_a_reader_keeps_its_rights_and_its_own_messages_to_it
     let mut reader = broker.reader(0, "/#", quiet).await;
     let mut device = broker.client(Version::V5, 1).await;
     device.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
-    let mut publisher = reader.publisher("test");
+    let mut publisher = reader.publisher();
     let asked = broker.gate.asked.load(SeqCst);
     for number in 0..10 {
         publisher.publish(&broker.note("/a", &number.to_string(), QoS::AtLeastOnce)).await.unwrap();
@@ -201,7 +205,7 @@ async fn a_publisher_beside_a_reader_keeps_its_rights_and_its_own_messages_to_it
     assert!(broker.gate.asked.load(SeqCst) - asked <= 1, "the decision is remembered");
     let other = broker.identity(2).await;
     let outside = broker.note("", "from outside", QoS::AtLeastOnce);
-    broker.engine.publish(&other, "test", &outside).await.unwrap();
+    broker.engine.publish(&other, Protocol::Http, &outside).await.unwrap();
     assert_eq!(text(&next(&mut reader).await), "from outside");
     broker.gate.deny(0, Action::Publish);
     broker.engine.revoke(Revocation::Client(broker.plant.clients[0]));
@@ -214,7 +218,7 @@ async fn nothing_is_left_of_a_reader_that_is_gone_and_the_node_waits_for_those_t
     let broker = Broker::start().await;
     let stats = broker.engine.stats();
     drop(broker.reader(0, "/#", SAFE).await);
-    for gauge in [&stats.connections, &stats.sessions, &stats.subscriptions] {
+    for gauge in [&stats.websocket.connections, &stats.sessions, &stats.subscriptions] {
         becomes("the end of the reader", gauge, 0).await;
     }
     let mut reader = broker.reader(0, "/#", SAFE).await;
@@ -224,7 +228,8 @@ async fn nothing_is_left_of_a_reader_that_is_gone_and_the_node_waits_for_those_t
     assert!(!down.is_finished());
     drop(reader);
     soon("the end of the node", down).await.unwrap();
-    let late = broker.engine.attach_reader(broker.engine.epoch(), &broker.identity(0).await, "test");
+    let late =
+        broker.engine.attach_reader(broker.engine.epoch(), &broker.identity(0).await, Protocol::WebSocket);
     assert_eq!(late.unwrap_err().kind(), Kind::Unavailable);
 }
 

@@ -247,11 +247,11 @@ async fn a_client_that_is_gone_loses_connections_and_sessions() {
     client.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
     let absent = Connect { client_id: Text::from("absent"), ..connect.clone() };
     broker.connect(absent).await.disconnect(ReasonCode::SUCCESS).await;
-    becomes("the absence", &broker.engine.stats().connections, 1).await;
+    becomes("the absence", &broker.engine.stats().mqtt.connections, 1).await;
     broker.gate.disable(0);
     broker.engine.revoke(Revocation::ClientGone(broker.plant.clients[0]));
     assert_eq!(client.closed().await, Some(ReasonCode::NOT_AUTHORIZED));
-    becomes("the end", &broker.engine.stats().connections, 0).await;
+    becomes("the end", &broker.engine.stats().mqtt.connections, 0).await;
     assert_eq!(broker.engine.stats().sessions.load(SeqCst), 0);
     assert_eq!(broker.engine.stats().subscriptions.load(SeqCst), 0);
     let (_, connack) = Client::connect(broker.address, connect).await;
@@ -283,7 +283,7 @@ async fn a_revoked_key_ends_the_idle_connections_that_were_made_with_it_and_no_o
     let mut plain = broker.connect(with("token", "plain")).await;
     let absent = broker.connect(with("first key", "absent")).await;
     absent.disconnect(ReasonCode::SUCCESS).await;
-    becomes("the absence", &broker.engine.stats().connections, 3).await;
+    becomes("the absence", &broker.engine.stats().mqtt.connections, 3).await;
 
     let [first_key, second_key] = crate::gate::keys();
     broker.engine.revoke(Revocation::Credential(crate::gate::user(), first_key));

@@ -22,7 +22,7 @@ async fn a_session_keeps_subscriptions_and_messages_while_its_client_is_away() {
         assert_eq!(connack.session_present, version == Version::V5, "the session of the earlier round");
         client.subscribe(&broker.topic("/#"), QoS::ExactlyOnce).await;
         client.disconnect(ReasonCode::SUCCESS).await;
-        becomes("the disconnect", &broker.engine.stats().connections, 1).await;
+        becomes("the disconnect", &broker.engine.stats().mqtt.connections, 1).await;
 
         for (payload, qos) in [("0", QoS::AtMostOnce), ("1", QoS::AtLeastOnce), ("2", QoS::ExactlyOnce)] {
             publisher.publish(&broker.topic("/a"), payload, qos).await;
@@ -33,7 +33,7 @@ async fn a_session_keeps_subscriptions_and_messages_while_its_client_is_away() {
         assert_eq!(text(&client.take().await), "2");
         client.has_nothing().await;
         client.disconnect(ReasonCode::SUCCESS).await;
-        becomes("the disconnect", &broker.engine.stats().connections, 1).await;
+        becomes("the disconnect", &broker.engine.stats().mqtt.connections, 1).await;
     }
 }
 
@@ -105,7 +105,7 @@ async fn of_many_connections_at_once_exactly_one_keeps_the_session() {
         tasks.spawn(Client::connect(broker.address, connect));
     }
     let mut clients = tasks.join_all().await;
-    becomes("all losers gone", &broker.engine.stats().connections, 1).await;
+    becomes("all losers gone", &broker.engine.stats().mqtt.connections, 1).await;
     assert_eq!(broker.engine.stats().sessions.load(std::sync::atomic::Ordering::SeqCst), 1);
 
     let mut alive = 0;
@@ -164,7 +164,7 @@ async fn a_message_that_expired_in_the_queue_is_not_delivered() {
     client.subscribe(&broker.topic("/#"), QoS::AtLeastOnce).await;
     client.disconnect(ReasonCode::SUCCESS).await;
     let mut publisher = broker.client(Version::V5, 1).await;
-    becomes("the disconnect", &broker.engine.stats().connections, 1).await;
+    becomes("the disconnect", &broker.engine.stats().mqtt.connections, 1).await;
     for (payload, expiry) in [("never", Some(0)), ("always", None)] {
         let mut publish = publisher.message(&broker.topic(""), payload, QoS::AtLeastOnce);
         publish.message_expiry = expiry;
@@ -227,7 +227,7 @@ async fn a_connection_that_lost_its_session_releases_no_messages_of_it() {
     broker.gate.holding().await;
     let mut new = broker.connect(connect).await;
     broker.gate.let_go();
-    becomes("the end of the old connection", &broker.engine.stats().connections, 2).await;
+    becomes("the end of the old connection", &broker.engine.stats().mqtt.connections, 2).await;
 
     new.send(Packet::Publish(Publish { dup: true, ..once })).await;
     assert!(matches!(new.receive().await, Packet::PubRec(_)));

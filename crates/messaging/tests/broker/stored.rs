@@ -225,7 +225,7 @@ db::both_databases! {
         let connect = Connect { will: Some(will), ..lasting(&node, 1) };
         let (client, _) = Client::connect(node.broker().address, connect).await;
         drop(client);
-        becomes("the end of the connection", &node.broker().engine.stats().connections, 0).await;
+        becomes("the end of the connection", &node.broker().engine.stats().mqtt.connections, 0).await;
         node.restart().await;
         let (mut reader, _) = back(&node, 0).await;
         reader.has_nothing().await;

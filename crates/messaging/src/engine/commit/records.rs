@@ -144,6 +144,7 @@ pub(super) fn contents(message: &Message, moment: &Moment) -> Contents {
 /// A stored message.
 fn message(channel: ChannelId, contents: Contents, moment: &Moment) -> Arc<Message> {
     Arc::new(Message {
+        accepted: None,
         channel,
         payload: contents.payload,
         properties: MessageProperties::from_encoded(&contents.properties),

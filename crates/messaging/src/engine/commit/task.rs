@@ -18,6 +18,7 @@ use crate::engine::link::Link;
 use crate::engine::message::{Message, Place};
 use crate::engine::session::Session;
 use crate::engine::stored::{AT_A_TIME, Counted};
+use crate::protocol::Protocol;
 use crate::stats::{Stats, count};
 use crate::store::{self, Change, MessageRecord};
 use crate::wire::{Ack, Packet};
@@ -242,7 +243,7 @@ impl Committer {
 
     /// Does what had to wait until it was stored.
     async fn done(&self, prepared: Vec<Prepared>, loads: Vec<(Arc<Session>, Arc<Link>)>, owed: &mut Owed) {
-        let mut work = Work::begin();
+        let mut work = Work::begin(Protocol::Mqtt);
         let mut uncounted: Vec<Arc<Session>> = Vec::new();
         for Prepared { order, .. } in prepared {
             match order {

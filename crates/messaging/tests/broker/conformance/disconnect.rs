@@ -27,7 +27,7 @@ async fn the_server_closes_after_a_disconnect_and_says_nothing_more() {
         let client = broker.client(version, 0).await;
         client.disconnect(ReasonCode::SUCCESS).await;
     }
-    becomes("the end of both", &broker.engine.stats().connections, 0).await;
+    becomes("the end of both", &broker.engine.stats().mqtt.connections, 0).await;
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn a_disconnect_may_shorten_and_lengthen_a_session_that_lasts() {
         let mut client = broker.connect(lasting(&broker, Version::V5, 0)).await;
         client.send(Packet::Disconnect(ends(seconds))).await;
         assert_eq!(client.closed().await, None);
-        becomes("the end", &broker.engine.stats().connections, 0).await;
+        becomes("the end", &broker.engine.stats().mqtt.connections, 0).await;
         let (client, connack) = Client::connect(broker.address, lasting(&broker, Version::V5, 0)).await;
         assert_eq!(connack.session_present, kept, "{seconds}");
         leave(&broker, client).await;
@@ -110,7 +110,7 @@ async fn a_takeover_tells_the_first_connection_in_the_words_of_its_version() {
             leave(&broker, second).await;
         }
     }
-    assert_eq!(broker.engine.stats().connections.load(SeqCst), 0);
+    assert_eq!(broker.engine.stats().mqtt.connections.load(SeqCst), 0);
 }
 
 /// Connections that lose their session the moment they get it: whatever they are told, CONNACK comes first.

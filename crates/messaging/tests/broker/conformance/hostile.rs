@@ -124,10 +124,10 @@ fn damaged_streams_harm_nobody_and_leave_nothing_behind() {
     outcome.unwrap();
     runtime.block_on(async {
         let stats = broker.engine.stats();
-        becomes("the end of all others", &stats.connections, 1).await;
+        becomes("the end of all others", &stats.mqtt.connections, 1).await;
         // Sessions that are not clean may be left: a damaged flag asks for that. They end with their names.
         bystander.into_inner().disconnect(ReasonCode::SUCCESS).await;
-        becomes("the end of the bystander", &stats.connections, 0).await;
+        becomes("the end of the bystander", &stats.mqtt.connections, 0).await;
         assert!(stats.violations.load(SeqCst) > 0, "something was damaged");
     });
 }

@@ -128,8 +128,8 @@ async fn keep(publisher: &mut Client, topic: &str, payload: &str, qos: QoS) {
 async fn leave(broker: &Broker, client: Client) {
     let disconnects = crate::becomes(
         "the end of the connection",
-        &broker.engine.stats().connections,
-        broker.engine.stats().connections.load(std::sync::atomic::Ordering::SeqCst) - 1,
+        &broker.engine.stats().mqtt.connections,
+        broker.engine.stats().mqtt.connections.load(std::sync::atomic::Ordering::SeqCst) - 1,
     );
     let mut client = client;
     client.send(Packet::Disconnect(Disconnect::new(ReasonCode::SUCCESS))).await;

@@ -109,7 +109,7 @@ async fn what_is_repeated_comes_first_and_in_its_order() {
             ids.push(client.delivery().await.packet_id.unwrap());
         }
         drop(client);
-        becomes("the absence", &broker.engine.stats().connections, 1).await;
+        becomes("the absence", &broker.engine.stats().mqtt.connections, 1).await;
         publisher.publish(&broker.topic("/x"), "new", QoS::AtLeastOnce).await;
         let mut client = broker.connect(lasting(&broker, version, 0)).await;
         let deliveries = take_all(&mut client, 7).await;

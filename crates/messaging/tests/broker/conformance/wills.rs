@@ -155,7 +155,7 @@ async fn a_client_without_a_will_leaves_none() {
     let mut watching = watcher(&broker, 1).await;
     for version in BOTH {
         drop(broker.client(version, 0).await);
-        crate::becomes("the end", &broker.engine.stats().connections, 1).await;
+        crate::becomes("the end", &broker.engine.stats().mqtt.connections, 1).await;
     }
     watching.has_nothing().await;
 }

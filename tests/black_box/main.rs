@@ -25,6 +25,7 @@ mod http_publish;
 mod locked_out;
 mod losses;
 mod mail;
+mod metrics;
 mod nats;
 mod platform;
 mod policy;

@@ -87,7 +87,13 @@ impl Bridge {
                     () = deliver(&nats, &mut batch) => {}
                     _ = &mut stopped => return,
                 }
-                if shared.waiting_bytes.fetch_sub(bytes, Relaxed) == bytes {
+                let before = shared.waiting_bytes.fetch_sub(bytes, Relaxed);
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "a gauge is a float, and 2^53 of anything suffices"
+                )]
+                metrics::gauge!("trunkline_nats_queued_bytes").set((before - bytes) as f64);
+                if before == bytes {
                     shared.idle.notify_waiters();
                 }
             }
@@ -166,7 +172,7 @@ impl Feed {
     }
 
     /// Tells that a subscription was made or ended, in the words that upstream has for all protocols.
-    fn subscription(&self, name: &str, client: String, subscriber: &str, topic: &str) {
+    fn subscription(&self, name: &str, client: &str, subscriber: &str, topic: &str) {
         let event = json!({
             "operation": format!("messaging.client_{name}"),
             "client_id": client,
@@ -229,7 +235,7 @@ impl Observer for Feed {
             Event::Subscribed { identity, client_id, domain, channel, subtopic, .. } => {
                 self.subscription(
                     "subscribe",
-                    id(identity),
+                    &id(identity),
                     client_id,
                     &subject::of_filter(domain, channel, subtopic),
                 );
@@ -237,7 +243,7 @@ impl Observer for Feed {
             Event::Unsubscribed { identity, client_id, domain, channel, subtopic, .. } => {
                 self.subscription(
                     "unsubscribe",
-                    id(identity),
+                    &id(identity),
                     client_id,
                     &subject::of_filter(domain, channel, subtopic),
                 );

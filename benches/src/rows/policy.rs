@@ -127,6 +127,8 @@ fn start(bench: &Bench) -> Result<Service> {
 
     let mut command = Command::new(&bench.build.binary);
     command.arg("policy").arg("--rules").arg(&file).args(["--address", "127.0.0.1:0", "--log-level", "warn"]);
+    // All questions come from this machine: what is measured is what the service can do, not what one broker may.
+    command.env("TRUNKLINE_POLICY_MAX_QUESTIONS_PER_SECOND", "1000000");
     command.args(["--issuer", &issuer.url()]).arg("--logins-file").arg(directory.path().join("logins"));
     let mut running = Running::start(&mut command, directory.path())?;
     let stdout = running.stdout().context("no standard output")?;

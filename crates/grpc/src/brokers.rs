@@ -53,6 +53,7 @@ impl Brokers {
         if !self.options.admits(ip, &HeaderMap::new(), "") {
             return Err(Status::permission_denied("this broker may not ask"));
         }
+        self.policy.takes_question(ip).map_err(|outcome| Status::resource_exhausted(outcome.words()))?;
         Ok(From { connection, broker: ip.to_string(), request_id: RequestId::fresh() })
     }
 }
@@ -61,6 +62,7 @@ impl Brokers {
 fn answer(outcome: &Outcome) -> Result<Response<AuthResponse>, Status> {
     match outcome {
         Outcome::Unavailable => Err(Status::unavailable("cannot decide now")),
+        Outcome::Limited { words, .. } => Err(Status::resource_exhausted(words.as_ref())),
         decided => Ok(Response::new(AuthResponse { ok: decided.is_granted() })),
     }
 }

@@ -3,6 +3,7 @@
 //! The token is looked at on every question, before anything that is remembered. "No" and "nobody can say at the moment"
 //! are different answers: brokers remember the first.
 
+mod credentials;
 mod question;
 mod recording;
 mod reloading;
@@ -21,8 +22,8 @@ use kernel::{Clock, Kind, Result, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use question::bare;
-pub(crate) use question::who;
 pub use question::{Asking, Outcome, Shown};
+pub(crate) use question::{seconds, who};
 
 use crate::{
     Action, Actions, Decision,
@@ -33,7 +34,8 @@ use crate::{
     denied::Denied,
     engine::{Engine, PolicySource},
     identity::{Identity, Login, Member, Platform, Principal},
-    oidc::{Issuers, OidcOptions, Refused, looks_like_token},
+    limits::{LimitOptions, Limits},
+    oidc::{Issuers, OidcOptions, looks_like_token},
     rules::{Fault, Granted},
 };
 
@@ -50,6 +52,8 @@ pub struct PolicyOptions {
     pub cache: CacheOptions,
     /// How decisions are recorded.
     pub audit: AuditOptions,
+    /// How much one address may ask, and how many credentials may fail there.
+    pub limits: LimitOptions,
     /// The file that keeps logins over a restart; none: they are forgotten.
     pub bindings: Option<PathBuf>,
     /// Whether the name at the broker must be the subject's own.
@@ -79,6 +83,7 @@ struct Inner {
     cache: DecisionCache,
     audit: Audit,
     counts: Counts,
+    limits: Limits,
     clock: Clock,
     require_verified_username: bool,
     version: String,
@@ -142,6 +147,7 @@ impl Policy {
             cache: DecisionCache::new(options.cache),
             audit: Audit::open(&options.audit)?,
             counts: Counts::new(),
+            limits: Limits::new(options.limits),
             clock,
             require_verified_username: options.require_verified_username,
             version: options.version,
@@ -155,6 +161,11 @@ impl Policy {
         }
         let (policy, stop) = (self.clone(), shutdown.clone());
         tokio::spawn(async move { stop.run_until_cancelled(policy.watch()).await });
+    }
+
+    /// Whether another question from this address is taken; otherwise what it is told.
+    pub fn takes_question(&self, from: IpAddr) -> Result<(), Outcome> {
+        self.0.limits.question(from, self.0.clock.now())
     }
 
     /// Whether this client may connect: its token holds. What it may do is not asked (reference 08 §3.3).
@@ -306,80 +317,9 @@ impl Policy {
             Ok(None) | Err(Outcome::Denied(_) | Outcome::Malformed(_) | Outcome::Granted(_)) => {
                 Err(kernel::Error::unauthenticated())
             }
+            Err(Outcome::Limited { words, wait }) => Err(kernel::Error::limited(words, wait)),
             Err(Outcome::Unavailable) => {
                 Err(kernel::Error::unavailable("the caller's token cannot be verified"))
-            }
-        }
-    }
-
-    /// The identity that a question is about: what was shown, else who logged in by that name.
-    pub(crate) async fn behind(
-        &self,
-        asking: &Asking<'_>,
-        shown: &Shown<'_>,
-        clientid: Option<&str>,
-    ) -> Result<Identity, Outcome> {
-        if let Some(identity) = self.shown(asking, shown).await? {
-            return Ok(identity);
-        }
-        let found = self.0.bindings.find(asking.broker, shown.username, clientid, self.0.clock.now());
-        found.ok_or(MISSING_TOKEN).and_then(|identity| self.admitted(identity, shown.clientid))
-    }
-
-    /// Refuses those whom the list of the denied names, whatever they have shown and whatever is remembered.
-    fn admitted(&self, identity: Identity, clientid: &str) -> Result<Identity, Outcome> {
-        if self.0.loaded.load().denied.names(&identity, clientid) {
-            tracing::debug!(
-                subject = identity.id(),
-                "a credential is refused: the list of the denied names it"
-            );
-            return Err(INVALID_CREDENTIALS);
-        }
-        Ok(identity)
-    }
-
-    /// The identity of the token that is shown, wherever it is; a header decides alone (reference 08 §4.1).
-    pub(crate) async fn shown(
-        &self,
-        asking: &Asking<'_>,
-        shown: &Shown<'_>,
-    ) -> Result<Option<Identity>, Outcome> {
-        let token = shown.bearer.or_else(|| {
-            [shown.password, shown.username].into_iter().map(bare).find(|text| looks_like_token(text))
-        });
-        match token {
-            Some(token) => {
-                let identity = self.of_token(token, asking.peer).await?;
-                self.admitted(identity, shown.clientid).map(Some)
-            }
-            None => Ok(None),
-        }
-    }
-
-    async fn of_token(&self, token: &str, peer: IpAddr) -> Result<Identity, Outcome> {
-        if let Some(issuers) = &self.0.issuers
-            && (self.0.platform.is_none() || issuers.may_have_issued(token))
-        {
-            return match issuers.verify(token).await {
-                Ok(principal) => Ok(Identity::Subject(principal)),
-                Err(Refused::Invalid(why)) => {
-                    tracing::debug!(why, "a token is refused");
-                    Err(INVALID_CREDENTIALS)
-                }
-                Err(Refused::Unavailable) => Err(Outcome::Unavailable),
-            };
-        }
-        self.member(Login::Bearer(token), peer).await.map(Identity::Member)
-    }
-
-    async fn member(&self, login: Login<'_>, peer: IpAddr) -> Result<Arc<Member>, Outcome> {
-        let Some(platform) = &self.0.platform else { return Err(INVALID_CREDENTIALS) };
-        match platform.authenticate(login, peer).await {
-            Ok(member) => Ok(Arc::new(member)),
-            Err(error) if is_refusal(error.kind()) => Err(INVALID_CREDENTIALS),
-            Err(error) => {
-                tracing::warn!(%error, cause = error.chain(), "nobody can say whether a credential holds");
-                Err(Outcome::Unavailable)
             }
         }
     }

@@ -19,6 +19,15 @@ pub struct Network {
 }
 
 impl Network {
+    /// What stands for one caller where callers are counted: the address, in IPv6 the start of its /64, of which one caller
+    /// has all.
+    pub fn of_caller(address: IpAddr) -> IpAddr {
+        match address.to_canonical() {
+            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+            v4 @ IpAddr::V4(_) => v4,
+        }
+    }
+
     /// Whether an address is in the range.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
@@ -128,6 +137,15 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn a_whole_network_is_one_caller() {
+        let of = |text: &str| Network::of_caller(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
+    }
 
     fn origin(trusted: &[&str], peer: &str, lines: &[(&'static str, &'static str)]) -> String {
         let proxies = TrustedProxies::new(trusted.iter().map(|network| network.parse().unwrap()).collect());

@@ -4,7 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kernel::{Clock, Secret};
 use policy::{
-    AuditOptions, CacheOptions, PolicyOptions, PolicySource, oidc::OidcOptions, rules::RuleOptions,
+    AuditOptions, CacheOptions, LimitOptions, PolicyOptions, PolicySource, oidc::OidcOptions,
+    rules::RuleOptions,
 };
 use serde_json::json;
 use testkit::oidc::{Algorithm, Issuer, Key};
@@ -25,6 +26,10 @@ struct World {
 
 impl World {
     async fn start(http: HttpOptions) -> Self {
+        Self::within(http, LimitOptions::default()).await
+    }
+
+    async fn within(http: HttpOptions, limits: LimitOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let rules = directory.path().join("rules.json");
         let rule = json!({"subjects": {}, "topics": ["a/#"], "actions": "*"});
@@ -40,6 +45,7 @@ impl World {
             },
             cache: CacheOptions::default(),
             audit: AuditOptions::default(),
+            limits,
             bindings: None,
             denied: None,
             require_verified_username: false,
@@ -117,4 +123,27 @@ async fn what_nobody_can_say_is_an_error_and_brokers_that_may_not_ask_are_refuse
     let mut world = World::start(http).await;
     let token = world.token();
     assert_eq!(world.log_in(token).await, Err(Code::PermissionDenied));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_much_is_an_error_that_the_plugin_does_not_remember() {
+    let none = std::num::NonZeroU64::new(0);
+    let one = std::num::NonZeroU64::MIN;
+    let limits = LimitOptions { questions: none, failures: Some(one) };
+    let mut world = World::within(HttpOptions::default(), limits).await;
+    // So many that they do not fit into the time that they take.
+    let mut outcomes = Vec::new();
+    for number in 0..50 {
+        outcomes.push(world.log_in(format!("e30.e30.{number}")).await);
+    }
+    assert_eq!(outcomes[0], Ok(false));
+    assert!(outcomes.contains(&Err(Code::ResourceExhausted)), "{outcomes:?}");
+
+    let limits = LimitOptions { questions: Some(one), failures: none };
+    let mut world = World::within(HttpOptions::default(), limits).await;
+    let mut outcomes = Vec::new();
+    for _ in 0..50 {
+        outcomes.push(world.log_in("e30.e30.x".to_owned()).await);
+    }
+    assert!(outcomes.contains(&Err(Code::ResourceExhausted)), "{outcomes:?}");
 }

@@ -14,7 +14,7 @@ use web::{Connection, Guard, Json, Route, Routes, Rule};
 use super::{Served, body::bearer};
 use crate::{
     Action, Reason, Subject, SubjectKind, Who,
-    service::{Asking, Shown},
+    service::{Asking, Outcome, Shown},
 };
 
 const PROBE: Rule = Rule::Public("a probe has no account");
@@ -153,6 +153,9 @@ struct Reloaded {
 
 impl Served {
     async fn authorize(&self, guard: &Guard, from: Connection, headers: &HeaderMap) -> kernel::Result<()> {
+        if let Err(Outcome::Limited { words, wait }) = self.policy.takes_question(from.peer.ip()) {
+            return Err(Error::limited(words, wait));
+        }
         let asking =
             Asking { broker: "", peer: from.peer.ip(), request_id: guard.request_id().as_str(), source: "" };
         self.policy.administrator(&asking, bearer(headers)).await

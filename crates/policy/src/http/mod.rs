@@ -14,7 +14,7 @@ use http::HeaderMap;
 use kernel::Secret;
 use web::{Network, Routes};
 
-use crate::Policy;
+use crate::{Outcome, Policy};
 
 /// How brokers are met.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +39,16 @@ pub(crate) struct Served {
 pub fn routes(policy: Policy, options: HttpOptions) -> Routes {
     let served = Served { policy, options: Arc::new(options) };
     mqtt::routes().merge(brokers::routes()).merge(admin::routes()).merge(wider::routes()).with(served)
+}
+
+impl Served {
+    /// Whether the broker at this address may ask now; otherwise what it is told.
+    fn admits(&self, from: IpAddr, headers: &HeaderMap, query: &str) -> Result<(), Outcome> {
+        if !self.options.admits(from, headers, query) {
+            return Err(Outcome::denied("this broker may not ask"));
+        }
+        self.policy.takes_question(from)
+    }
 }
 
 impl HttpOptions {

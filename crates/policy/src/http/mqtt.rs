@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Actions,
     counts::Endpoint,
-    service::{Asking, Outcome, Shown},
+    service::{Asking, Outcome, Shown, seconds},
 };
 
 const RULE: Rule =
@@ -111,17 +111,15 @@ impl Served {
     ) -> Response {
         let started = self.policy.now();
         let query = uri.query().unwrap_or_default();
-        let outcome = if self.options.admits(from.peer.ip(), headers, query) {
-            let broker = parameter(query, "broker").unwrap_or_else(|| from.peer.ip().to_string());
-            let asking = Asking {
-                broker: &broker,
-                peer: from.peer.ip(),
-                request_id: guard.request_id().as_str(),
-                source: "mosquitto",
-            };
-            self.outcome(endpoint, &asking, headers, query, body).await
-        } else {
-            Outcome::denied("this broker may not ask")
+        let peer = from.peer.ip();
+        let outcome = match self.admits(peer, headers, query) {
+            Ok(()) => {
+                let broker = parameter(query, "broker").unwrap_or_else(|| peer.to_string());
+                let request_id = guard.request_id().as_str();
+                let asking = Asking { broker: &broker, peer, request_id, source: "mosquitto" };
+                self.outcome(endpoint, &asking, headers, query, body).await
+            }
+            Err(outcome) => outcome,
         };
         let wants_text =
             self.options.text || parameter(query, "response").is_some_and(|response| response == "text");
@@ -193,5 +191,11 @@ pub(super) fn rendered(outcome: &Outcome, wants_text: bool) -> Response {
         Outcome::Denied(reason) => json(StatusCode::FORBIDDEN, denial(reason)),
         Outcome::Malformed(reason) => json(StatusCode::BAD_REQUEST, denial(reason)),
         Outcome::Unavailable => json(StatusCode::SERVICE_UNAVAILABLE, denial("cannot decide now")),
+        // 429 would be a no to the broker, and one that it remembers.
+        Outcome::Limited { words, wait } => {
+            let mut response = json(StatusCode::SERVICE_UNAVAILABLE, denial(words));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds(*wait).into());
+            response
+        }
     }
 }

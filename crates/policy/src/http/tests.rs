@@ -2,6 +2,7 @@
 
 mod changes;
 mod hostile;
+mod limited;
 mod operators;
 
 use std::{net::SocketAddr, time::Duration};
@@ -17,7 +18,10 @@ use tower::ServiceExt;
 use web::{App, AppInfo, Connection};
 
 use super::*;
-use crate::{AuditOptions, CacheOptions, PolicyOptions, PolicySource, oidc::OidcOptions, rules::RuleOptions};
+use crate::{
+    AuditOptions, CacheOptions, LimitOptions, PolicyOptions, PolicySource, oidc::OidcOptions,
+    rules::RuleOptions,
+};
 
 pub(super) const START: i64 = 1_800_000_000;
 pub(super) const TOPIC: &str = "celine/digital-twin/events/pump/1";
@@ -70,6 +74,7 @@ impl World {
             },
             cache: CacheOptions::default(),
             audit: AuditOptions::default(),
+            limits: LimitOptions::default(),
             bindings: Some(directory.path().join("bindings.jsonl")),
             denied: None,
             require_verified_username: false,

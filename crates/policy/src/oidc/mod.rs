@@ -1,7 +1,7 @@
 //! Tokens of OpenID Connect issuers: whose they are, as long as they hold (reference 08 §4.3).
 //!
 //! A token names its issuer, and only the keys of that issuer can verify it, each only for the algorithms that it is for.
-//! A token that was verified is remembered by its hash until it expires or its issuer's keys change.
+//! A token that was verified is remembered by its hash until its issuer's keys change, and so is one that can never hold.
 
 mod jwks;
 mod keys;
@@ -37,7 +37,7 @@ pub struct OidcOptions {
     pub leeway: Duration,
     /// How long keys are used before they are asked for again.
     pub jwks_ttl: Duration,
-    /// How many verified tokens are remembered.
+    /// How many verified tokens are remembered, and as many refused ones.
     pub remembered: usize,
     /// What claims mean.
     pub claims: ClaimOptions,
@@ -73,6 +73,7 @@ pub struct Issuers {
     options: OidcOptions,
     sources: Vec<(String, Arc<Jwks>)>,
     remembered: Cache<[u8; 32], Arc<Remembered>>,
+    refused: Cache<[u8; 32], Refusal>,
     clock: Clock,
 }
 
@@ -80,10 +81,46 @@ pub struct Issuers {
 #[derive(Debug)]
 struct Remembered {
     principal: Arc<Principal>,
-    /// The keys that it was verified with.
-    keys: Arc<KeySet>,
-    issuer: usize,
+    basis: Basis,
     not_before: Timestamp,
+}
+
+/// What a verdict rests on.
+#[derive(Debug, Clone)]
+struct Basis {
+    issuer: usize,
+    /// The keys of the issuer when it was passed.
+    keys: Arc<KeySet>,
+}
+
+/// A token that will not hold, whatever the time.
+#[derive(Debug, Clone)]
+struct Refusal {
+    why: &'static str,
+    /// None: whatever the keys, too.
+    basis: Option<Basis>,
+}
+
+/// Why a token is not verified.
+enum Unverified {
+    /// It never will be, with these keys or with any.
+    Ever(&'static str, Option<Basis>),
+    /// It is not at the moment.
+    Now(Refused),
+}
+
+/// A token that somebody shows.
+pub(crate) struct Presented<'a> {
+    token: &'a str,
+    hash: [u8; 32],
+}
+
+impl<'a> Presented<'a> {
+    pub(crate) fn new(token: &'a str) -> Self {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        Self { token, hash }
+    }
 }
 
 impl Issuers {
@@ -106,8 +143,8 @@ impl Issuers {
             (issuer.clone(), shared.clone().unwrap_or_else(own))
         };
         let sources = options.issuers.iter().map(source).collect();
-        let remembered = Cache::new(options.remembered);
-        Ok(Self { options, sources, remembered, clock })
+        let (remembered, refused) = (Cache::new(options.remembered), Cache::new(options.remembered));
+        Ok(Self { options, sources, remembered, refused, clock })
     }
 
     /// Fetches the keys, and goes on until there are some.
@@ -134,21 +171,39 @@ impl Issuers {
         self.sources.iter().position(|(issuer, _)| issuer == named)
     }
 
-    /// Whose token this is, if it holds now.
-    pub async fn verify(&self, token: &str) -> std::result::Result<Arc<Principal>, Refused> {
-        let now = self.clock.now();
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        if let Some(known) = self.remembered.get(&hash)
-            && let Some((_, jwks)) = self.sources.get(known.issuer)
-            && Arc::ptr_eq(&jwks.known().keys, &known.keys)
-        {
-            return self.timely(&known, now);
+    /// What is known of a token without looking at it: whose it is if it still holds, or that it was refused.
+    pub(crate) fn known(
+        &self,
+        presented: &Presented<'_>,
+    ) -> Option<std::result::Result<Arc<Principal>, Refused>> {
+        let is_current = |basis: &Basis| {
+            let source = self.sources.get(basis.issuer);
+            source.is_some_and(|(_, jwks)| Arc::ptr_eq(&jwks.known().keys, &basis.keys))
+        };
+        if let Some(known) = self.remembered.get(&presented.hash).filter(|known| is_current(&known.basis)) {
+            return Some(self.timely(&known, self.clock.now()));
         }
-        let verified = Arc::new(self.verify_anew(token).await?);
-        let principal = self.timely(&verified, now)?;
-        self.remembered.insert(hash, verified);
-        Ok(principal)
+        let refusal = self.refused.get(&presented.hash)?;
+        refusal.basis.as_ref().is_none_or(is_current).then_some(Err(Refused::Invalid(refusal.why)))
+    }
+
+    /// Whose token this is, if it holds now.
+    pub(crate) async fn look_at(
+        &self,
+        presented: &Presented<'_>,
+    ) -> std::result::Result<Arc<Principal>, Refused> {
+        match self.verify(presented.token).await {
+            Ok(verified) => {
+                let verified = Arc::new(verified);
+                self.remembered.insert(presented.hash, Arc::clone(&verified));
+                self.timely(&verified, self.clock.now())
+            }
+            Err(Unverified::Ever(why, basis)) => {
+                self.refused.insert(presented.hash, Refusal { why, basis });
+                Err(Refused::Invalid(why))
+            }
+            Err(Unverified::Now(refused)) => Err(refused),
+        }
     }
 
     fn timely(&self, token: &Remembered, now: Timestamp) -> std::result::Result<Arc<Principal>, Refused> {
@@ -161,17 +216,17 @@ impl Issuers {
         Ok(Arc::clone(&token.principal))
     }
 
-    async fn verify_anew(&self, token: &str) -> std::result::Result<Remembered, Refused> {
-        let header =
-            jsonwebtoken::decode_header(token).map_err(|_| Refused::Invalid("its header cannot be read"))?;
+    async fn verify(&self, token: &str) -> std::result::Result<Remembered, Unverified> {
+        let ever = |why| Unverified::Ever(why, None);
+        let header = jsonwebtoken::decode_header(token).map_err(|_| ever("its header cannot be read"))?;
         if header.crit.is_some() {
-            return Err(Refused::Invalid("its header asks for an extension"));
+            return Err(ever("its header asks for an extension"));
         }
         if is_symmetric(header.alg) || !self.options.algorithms.contains(&header.alg) {
-            return Err(Refused::Invalid("its algorithm is not accepted"));
+            return Err(ever("its algorithm is not accepted"));
         }
-        let issuer = self.issuer_of(token).ok_or(Refused::Invalid("its issuer is unknown"))?;
-        let (name, jwks) = self.sources.get(issuer).ok_or(Refused::Invalid("its issuer is unknown"))?;
+        let issuer = self.issuer_of(token).ok_or(ever("its issuer is unknown"))?;
+        let (name, jwks) = self.sources.get(issuer).ok_or(ever("its issuer is unknown"))?;
         let kid = header.kid.as_deref();
         let mut loaded = jwks.known();
         if loaded.keys.find(kid, header.alg).is_none() {
@@ -179,22 +234,28 @@ impl Issuers {
         }
         let Some(key) = loaded.keys.find(kid, header.alg) else {
             let known = loaded.is_current && !loaded.keys.is_empty();
-            return Err(if known { Refused::Invalid("its key is unknown") } else { Refused::Unavailable });
+            // The key may come.
+            let refused = if known { Refused::Invalid("its key is unknown") } else { Refused::Unavailable };
+            return Err(Unverified::Now(refused));
         };
+        let basis = Basis { issuer, keys: Arc::clone(&loaded.keys) };
         let mut validation = Validation::new(header.alg);
         // Times and audience are looked at below, by our clock.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_aud = false;
-        let claims = jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation)
-            .map_err(|_| Refused::Invalid("its signature does not hold"))?
-            .claims;
-        let keys = Arc::clone(&loaded.keys);
-        let (subject, expires_at, not_before) = self.read(name, &claims)?;
+        let claims = match jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation) {
+            Ok(decoded) => decoded.claims,
+            Err(_) => return Err(Unverified::Ever("its signature does not hold", Some(basis))),
+        };
+        let (subject, expires_at, not_before) = match self.read(name, &claims) {
+            Ok(read) => read,
+            Err(why) => return Err(Unverified::Ever(why, Some(basis))),
+        };
         let expires_at = expires_at.after(self.options.leeway);
         let token_id = claims.get("jti").and_then(Value::as_str).map(str::to_owned);
         let principal = Principal::new(subject, expires_at).with_token_id(token_id);
-        Ok(Remembered { principal: Arc::new(principal), keys, issuer, not_before })
+        Ok(Remembered { principal: Arc::new(principal), basis, not_before })
     }
 
     /// What the claims say, if they say all that they must.
@@ -202,9 +263,9 @@ impl Issuers {
         &self,
         issuer: &str,
         claims: &Map<String, Value>,
-    ) -> std::result::Result<(Subject, Timestamp, Timestamp), Refused> {
+    ) -> std::result::Result<(Subject, Timestamp, Timestamp), &'static str> {
         if claims.get("iss").and_then(Value::as_str) != Some(issuer) {
-            return Err(Refused::Invalid("its issuer is unknown"));
+            return Err("its issuer is unknown");
         }
         let audiences = &self.options.audiences;
         let names =
@@ -215,14 +276,13 @@ impl Issuers {
             None => false,
         };
         if !audiences.is_empty() && !fits {
-            return Err(Refused::Invalid("it is for another audience"));
+            return Err("it is for another audience");
         }
-        let expires_at = time(claims, "exp")?.ok_or(Refused::Invalid("it does not say when it expires"))?;
+        let expires_at = time(claims, "exp")?.ok_or("it does not say when it expires")?;
         let start = Timestamp::from_micros(i64::MIN);
         // Issued in the future is not valid yet, either.
         let not_before = time(claims, "nbf")?.unwrap_or(start).max(time(claims, "iat")?.unwrap_or(start));
-        let subject =
-            self.options.claims.subject(claims).ok_or(Refused::Invalid("it does not say whose it is"))?;
+        let subject = self.options.claims.subject(claims).ok_or("it does not say whose it is")?;
         Ok((subject, expires_at, not_before))
     }
 }
@@ -232,14 +292,14 @@ const fn is_symmetric(algorithm: Algorithm) -> bool {
 }
 
 /// A time in seconds, possibly with a fraction.
-fn time(claims: &Map<String, Value>, name: &str) -> std::result::Result<Option<Timestamp>, Refused> {
+fn time(claims: &Map<String, Value>, name: &str) -> std::result::Result<Option<Timestamp>, &'static str> {
     let Some(value) = claims.get(name).filter(|value| !value.is_null()) else { return Ok(None) };
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a fraction of a second is cut, and a float beyond is held at the end"
     )]
     let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds as i64));
-    let seconds = seconds.ok_or(Refused::Invalid("one of its times is no number"))?;
+    let seconds = seconds.ok_or("one of its times is no number")?;
     Ok(Some(Timestamp::from_micros(seconds.saturating_mul(1_000_000))))
 }
 

@@ -36,7 +36,11 @@ impl World {
     }
 
     async fn verify(&self, token: &str) -> std::result::Result<Arc<Principal>, Refused> {
-        self.issuers.verify(token).await
+        let token = Presented::new(token);
+        match self.issuers.known(&token) {
+            Some(known) => known,
+            None => self.issuers.look_at(&token).await,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a broker asks and what it is told.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use crate::{Decision, Reason, Who, identity::Principal};
 
@@ -41,11 +41,28 @@ pub enum Outcome {
     Malformed(Cow<'static, str>),
     /// Nobody can say at the moment.
     Unavailable,
+    /// Too much was asked or has failed, so that nobody has looked.
+    Limited {
+        /// What is told.
+        words: Cow<'static, str>,
+        /// How long until it makes sense to ask again.
+        wait: Duration,
+    },
 }
 
 impl Outcome {
     pub(crate) const fn denied(reason: &'static str) -> Self {
         Self::Denied(Cow::Borrowed(reason))
+    }
+
+    /// Too much of `what`, in the words of the platform's other limits.
+    pub(crate) fn limited(what: &str, wait: Duration) -> Self {
+        Self::Limited { words: format!("{what}, try again in {} seconds", seconds(wait)).into(), wait }
+    }
+
+    /// Whether there is an answer, be it yes or no.
+    pub const fn is_decided(&self) -> bool {
+        !matches!(self, Self::Unavailable | Self::Limited { .. })
     }
 
     pub(super) fn of(decision: Decision) -> Self {
@@ -65,13 +82,19 @@ impl Outcome {
         matches!(self, Self::Granted(_))
     }
 
-    pub(super) fn words(&self) -> &str {
+    /// What is told.
+    pub fn words(&self) -> &str {
         match self {
             Self::Granted(words) => words,
-            Self::Denied(words) | Self::Malformed(words) => words,
+            Self::Denied(words) | Self::Malformed(words) | Self::Limited { words, .. } => words,
             Self::Unavailable => "cannot decide now",
         }
     }
+}
+
+/// A wait in whole seconds, as it is told.
+pub(crate) fn seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1000).max(1)).unwrap_or(u64::MAX)
 }
 
 /// The subject as the broker knows it.

@@ -32,7 +32,7 @@ impl Policy {
             Some(Identity::Member(_)) => "platform",
             Some(Identity::Subject(_)) | None => self.policy_name(),
         };
-        let is_error = matches!(outcome, Outcome::Unavailable);
+        let is_error = !outcome.is_decided();
         let allowed = outcome.is_granted();
         let record = Record {
             event: if is_error { "policy_error" } else { "policy_decision" },

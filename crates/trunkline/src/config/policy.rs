@@ -12,8 +12,9 @@ use policy::convention::Convention;
 use policy::http::HttpOptions;
 use policy::oidc::OidcOptions;
 use policy::rules::{CapabilityMode, RuleOptions, SubscribeDeny};
-use policy::{AuditOptions, CacheOptions, PolicyOptions, PolicySource, RegoOptions};
+use policy::{AuditOptions, CacheOptions, LimitOptions, PolicyOptions, PolicySource, RegoOptions};
 
+use super::rate::PerSecond;
 use super::setting::settings;
 use super::value::{Address, Count, Form, Value, Words, list, words};
 use crate::build_info;
@@ -99,6 +100,14 @@ settings! {
 
     /// Addresses or ranges of the brokers; `none` = any.
     brokers: Words = "none";
+
+    /// Most questions in a second from one address; with more the broker is told that nobody can say now, which it does not
+    /// remember. `none` = no limit.
+    max_questions_per_second: PerSecond = "50000";
+
+    /// Most tokens and secrets in a second that may fail from one address. While there are more, new ones are not looked at
+    /// there; tokens that were verified before and clients that are connected go on. `none` = no limit.
+    max_failures_per_second: PerSecond = "1000";
 
     /// Answer `ok` instead of JSON, for brokers set to `text`; `?response=text` asks for it alone.
     text_answers: bool = "false";
@@ -206,6 +215,10 @@ impl PolicySettings {
                 enabled: self.audit,
                 file: self.audit_file.clone(),
                 inputs: self.audit_inputs,
+            },
+            limits: LimitOptions {
+                questions: self.max_questions_per_second.0,
+                failures: self.max_failures_per_second.0,
             },
             bindings: self.logins_file.clone().or(logins),
             require_verified_username: self.require_verified_username,

@@ -97,7 +97,7 @@ async fn authn(
     headers: HeaderMap,
     Payload(body): Payload,
 ) -> Json<Answer> {
-    let Some(question) = Question::read(&served, &guard, from, "emqx", (&uri, &headers, &body)) else {
+    let Ok(question) = Question::read(&served, &guard, from, "emqx", (&uri, &headers, &body)) else {
         return Json(Answer::DENY);
     };
     let shown = question.shown("clientid");
@@ -123,7 +123,7 @@ async fn authz(
     headers: HeaderMap,
     Payload(body): Payload,
 ) -> Json<Answer> {
-    let Some(question) = Question::read(&served, &guard, from, "emqx", (&uri, &headers, &body)) else {
+    let Ok(question) = Question::read(&served, &guard, from, "emqx", (&uri, &headers, &body)) else {
         return Json(Answer::DENY);
     };
     let action = match question.get("action") {
@@ -149,8 +149,8 @@ async fn auth4(
     Payload(body): Payload,
 ) -> Response {
     match Question::read(&served, &guard, from, "emqx4", (&uri, &headers, &body)) {
-        Some(question) => by_status(&question.log_in(&question.shown("clientid")).await),
-        None => by_status(&Outcome::denied("denied")),
+        Ok(question) => by_status(&question.log_in(&question.shown("clientid")).await),
+        Err(outcome) => by_status(&outcome),
     }
 }
 
@@ -162,8 +162,9 @@ async fn superuser4(
     headers: HeaderMap,
     Payload(body): Payload,
 ) -> Response {
-    let Some(question) = Question::read(&served, &guard, from, "emqx4", (&uri, &headers, &body)) else {
-        return by_status(&Outcome::denied("denied"));
+    let question = match Question::read(&served, &guard, from, "emqx4", (&uri, &headers, &body)) {
+        Ok(question) => question,
+        Err(outcome) => return by_status(&outcome),
     };
     by_status(&served.policy.superuser(&question.asking(), &question.shown("clientid")).await)
 }
@@ -187,8 +188,9 @@ async fn by_access(
     source: &'static str,
     request: (&Uri, &HeaderMap, &[u8]),
 ) -> Outcome {
-    let Some(question) = Question::read(served, guard, from, source, request) else {
-        return Outcome::denied("denied");
+    let question = match Question::read(served, guard, from, source, request) {
+        Ok(question) => question,
+        Err(outcome) => return outcome,
     };
     let action = match question.get("access") {
         "1" => Action::Subscribe,
@@ -211,7 +213,7 @@ async fn rmqtt_auth(
     headers: HeaderMap,
     Payload(body): Payload,
 ) -> Response {
-    let Some(question) = Question::read(&served, &guard, from, "rmqtt", (&uri, &headers, &body)) else {
+    let Ok(question) = Question::read(&served, &guard, from, "rmqtt", (&uri, &headers, &body)) else {
         return "deny".into_response();
     };
     let shown = question.shown("clientid");

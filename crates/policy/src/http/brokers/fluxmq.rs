@@ -1,15 +1,18 @@
 //! The callout of FluxMQ, which suits any program that asks in two steps: a login gives a handle, and the handle is asked
-//! about (reference 08 §12.4). The handle is unguessable and ends with the token.
+//! about (reference 08 §12.4). The handle is unguessable and ends with the token. An answer other than 200 is asked for again.
 
 use axum::extract::State;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 use kernel::Rng;
 use serde::Serialize;
 use utoipa::ToSchema;
 use web::{Connection, Guard, Json, Payload, Route, Routes};
 
 use super::{Question, RULE, Served};
-use crate::{Action, service::Shown};
+use crate::{
+    Action,
+    service::{Outcome, Shown},
+};
 
 pub(super) fn routes() -> Routes<Served> {
     Routes::new("policy")
@@ -65,21 +68,30 @@ async fn authenticate(
     uri: Uri,
     headers: HeaderMap,
     Payload(body): Payload,
-) -> Json<Login> {
+) -> Result<Json<Login>, StatusCode> {
     let refused = Login { reason_code: NOT_AUTHORIZED, reason: "not authorized", ..Login::default() };
-    let Some(mut question) = Question::read(&served, &guard, from, "fluxmq", (&uri, &headers, &body)) else {
-        return Json(refused);
+    let mut question = match Question::read(&served, &guard, from, "fluxmq", (&uri, &headers, &body)) {
+        Ok(question) => question,
+        Err(outcome) => return answer(&outcome, refused),
     };
     BROKER.clone_into(&mut question.broker);
-    if !question.log_in(&question.shown("client_id")).await.is_granted() {
-        return Json(refused);
+    let outcome = question.log_in(&question.shown("client_id")).await;
+    if !outcome.is_granted() {
+        return answer(&outcome, refused);
     }
-    let Some(identity) = question.identity(&question.shown("client_id")).await else { return Json(refused) };
+    let Some(identity) = question.identity(&question.shown("client_id")).await else {
+        return Ok(Json(refused));
+    };
     let handle = Rng::system().uuid().to_string();
     if !served.policy.hand_out(BROKER, &handle, &identity) {
-        return Json(refused);
+        return answer(&Outcome::Unavailable, refused);
     }
-    Json(Login { authenticated: true, id: handle, ..Login::default() })
+    Ok(Json(Login { authenticated: true, id: handle, ..Login::default() }))
+}
+
+/// The no, or the lack of an answer.
+fn answer<T>(outcome: &Outcome, no: T) -> Result<Json<T>, StatusCode> {
+    if outcome.is_decided() { Ok(Json(no)) } else { Err(StatusCode::SERVICE_UNAVAILABLE) }
 }
 
 async fn authorize(
@@ -89,19 +101,23 @@ async fn authorize(
     uri: Uri,
     headers: HeaderMap,
     Payload(body): Payload,
-) -> Json<Right> {
+) -> Result<Json<Right>, StatusCode> {
     let refused = Right { authorized: false, reason_code: NOT_AUTHORIZED, reason: "not authorized" };
-    let Some(mut question) = Question::read(&served, &guard, from, "fluxmq", (&uri, &headers, &body)) else {
-        return Json(refused);
+    let mut question = match Question::read(&served, &guard, from, "fluxmq", (&uri, &headers, &body)) {
+        Ok(question) => question,
+        Err(outcome) => return answer(&outcome, refused),
     };
     BROKER.clone_into(&mut question.broker);
     let action = match question.get("action") {
         "publish" => Action::Publish,
         "subscribe" => Action::Subscribe,
-        _ => return Json(refused),
+        _ => return Ok(Json(refused)),
     };
     // A handle is asked about under its own name and no client id.
     let shown = Shown { username: question.get("external_id"), ..Shown::default() };
-    let granted = question.may(&shown, action, question.get("topic")).await.is_granted();
-    Json(if granted { Right { authorized: true, reason_code: 0, reason: "" } } else { refused })
+    let outcome = question.may(&shown, action, question.get("topic")).await;
+    if outcome.is_granted() {
+        return Ok(Json(Right { authorized: true, reason_code: 0, reason: "" }));
+    }
+    answer(&outcome, refused)
 }

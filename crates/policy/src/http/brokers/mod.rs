@@ -41,21 +41,20 @@ struct Question<'a> {
 }
 
 impl<'a> Question<'a> {
-    /// Reads it; `None` if this broker may not ask or what it asks cannot be read.
+    /// Reads it; otherwise what is told to a broker that may not ask, that asks too much, or whose question cannot be read.
     fn read(
         served: &'a Served,
         guard: &'a Guard,
         from: Connection,
         source: &'static str,
         (uri, headers, body): (&Uri, &HeaderMap, &[u8]),
-    ) -> Option<Self> {
+    ) -> Result<Self, Outcome> {
         let query = uri.query().unwrap_or_default();
-        if !served.options.admits(from.peer.ip(), headers, query) {
-            return None;
-        }
+        served.admits(from.peer.ip(), headers, query)?;
         let broker = super::parameter(query, "broker").unwrap_or_else(|| from.peer.ip().to_string());
-        let params = Params::read(headers, query, body)?;
-        Some(Self { served, guard, from, source, broker, params })
+        let unread = || Outcome::Malformed("the question cannot be read".into());
+        let params = Params::read(headers, query, body).ok_or_else(unread)?;
+        Ok(Self { served, guard, from, source, broker, params })
     }
 
     fn get(&self, name: &str) -> &str {

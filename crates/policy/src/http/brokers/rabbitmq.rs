@@ -50,7 +50,7 @@ pub(super) fn routes() -> Routes<Served> {
 fn answer(outcome: &Outcome) -> Response {
     match outcome {
         Outcome::Granted(_) => "allow".into_response(),
-        Outcome::Unavailable => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Outcome::Unavailable | Outcome::Limited { .. } => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Outcome::Denied(_) | Outcome::Malformed(_) => "deny".into_response(),
     }
 }
@@ -68,8 +68,8 @@ async fn user(
     Payload(body): Payload,
 ) -> Response {
     match Question::read(&served, &guard, from, "rabbitmq", (&uri, &headers, &body)) {
-        Some(question) => answer(&question.log_in(&question.shown("client_id")).await),
-        None => deny(),
+        Ok(question) => answer(&question.log_in(&question.shown("client_id")).await),
+        Err(outcome) => answer(&outcome),
     }
 }
 
@@ -81,8 +81,9 @@ async fn vhost(
     headers: HeaderMap,
     Payload(body): Payload,
 ) -> Response {
-    let Some(question) = Question::read(&served, &guard, from, "rabbitmq", (&uri, &headers, &body)) else {
-        return deny();
+    let question = match Question::read(&served, &guard, from, "rabbitmq", (&uri, &headers, &body)) {
+        Ok(question) => question,
+        Err(outcome) => return answer(&outcome),
     };
     let known = question.identity(&question.shown("client_id")).await.is_some();
     if known { answer(&Outcome::Granted("known")) } else { deny() }
@@ -96,8 +97,9 @@ async fn resource(
     headers: HeaderMap,
     Payload(body): Payload,
 ) -> Response {
-    let Some(question) = Question::read(&served, &guard, from, "rabbitmq", (&uri, &headers, &body)) else {
-        return deny();
+    let question = match Question::read(&served, &guard, from, "rabbitmq", (&uri, &headers, &body)) {
+        Ok(question) => question,
+        Err(outcome) => return answer(&outcome),
     };
     let shown = question.shown("client_id");
     if question.identity(&shown).await.is_none() {
@@ -131,8 +133,9 @@ async fn topic(
     headers: HeaderMap,
     Payload(body): Payload,
 ) -> Response {
-    let Some(question) = Question::read(&served, &guard, from, "rabbitmq", (&uri, &headers, &body)) else {
-        return deny();
+    let question = match Question::read(&served, &guard, from, "rabbitmq", (&uri, &headers, &body)) {
+        Ok(question) => question,
+        Err(outcome) => return answer(&outcome),
     };
     let action = match question.get("permission") {
         "write" => Action::Publish,

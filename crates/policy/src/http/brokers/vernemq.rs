@@ -32,7 +32,7 @@ async fn hook(
     Payload(body): Payload,
 ) -> Json<Value> {
     let hook = headers.get("vernemq-hook").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let Some(mut question) = Question::read(&served, &guard, from, "vernemq", (&uri, &headers, &body)) else {
+    let Ok(mut question) = Question::read(&served, &guard, from, "vernemq", (&uri, &headers, &body)) else {
         return Json(refused());
     };
     // A client id is one client's at its mountpoint only.

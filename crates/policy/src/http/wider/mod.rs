@@ -1,6 +1,7 @@
 //! What programs ask about other things than topics: datasets, pipelines, digital twins, data of users
 //! (reference 08 §10). A decision is always 200; its `allowed` says what it is.
 
+mod caller;
 mod decisions;
 mod refusal;
 
@@ -8,20 +9,16 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use web::{Connection, Guard, Payload, Route, Routes, Rule};
 
 use super::Served;
-use crate::{
-    Action, Subject, SubjectKind,
-    identity::Identity,
-    service::{Asking, Outcome, Shown},
-};
+use caller::Caller;
 use decisions::{Ruling, Userdata};
-use refusal::{Refusal, decoded, known, unauthorized, unavailable};
+use refusal::{Refusal, decoded, known};
 
 const RULE: Rule = Rule::Public("the decision is about the caller's own token; without one about a stranger");
 
@@ -403,93 +400,6 @@ async fn userdata(
     let facts = Userdata { owner: &owner_id, resource_type: &resource_type, ..Userdata::default() };
     let ruling = decisions::userdata(caller.subject(), &facts, action);
     Ok(caller.rule(ruling, ("userdata", &resource_id, "access")).await)
-}
-
-/// Who asks; nobody without a token.
-struct Caller<'a> {
-    served: &'a Served,
-    asking: Asking<'a>,
-    identity: Option<Identity>,
-    /// A member of the platform as a subject.
-    member: Option<Subject>,
-    started: kernel::Timestamp,
-}
-
-impl<'a> Caller<'a> {
-    async fn of(
-        served: &'a Served,
-        guard: &'a Guard,
-        from: Connection,
-        headers: &'a HeaderMap,
-    ) -> Result<Self, Refusal> {
-        let started = served.policy.now();
-        let source =
-            headers.get("x-source-service").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let request_id = guard.request_id().as_str();
-        let asking = Asking { broker: "", peer: from.peer.ip(), request_id, source };
-        let bearer = match headers.get(header::AUTHORIZATION) {
-            None => None,
-            Some(_) => match super::body::bearer(headers) {
-                Some(token) => Some(token),
-                None => return Err(unauthorized("Invalid authorization header format")),
-            },
-        };
-        let identity = match bearer {
-            None => None,
-            Some(_) => match served.policy.shown(&asking, &Shown { bearer, ..Shown::default() }).await {
-                Ok(identity) => identity,
-                Err(Outcome::Unavailable) => return Err(unavailable()),
-                Err(_) => return Err(unauthorized("Unauthorized")),
-            },
-        };
-        let member = match &identity {
-            Some(Identity::Member(member)) => Some(Subject::new(member.kind, member.id.clone(), [], [])),
-            Some(Identity::Subject(_)) | None => None,
-        };
-        Ok(Self { served, asking, identity, member, started })
-    }
-
-    /// Nobody who is neither user nor service has any right.
-    fn subject(&self) -> Option<&Subject> {
-        let subject = match &self.identity {
-            Some(Identity::Subject(principal)) => Some(&principal.subject),
-            Some(Identity::Member(_)) | None => self.member.as_ref(),
-        };
-        subject.filter(|subject| subject.kind != SubjectKind::Anonymous)
-    }
-
-    async fn topic(&self, topic: &str, action: &str) -> Result<Outcome, Refusal> {
-        let action =
-            Action::ALL.into_iter().find(|known| known.as_str() == action && *known != Action::Superuser);
-        let (Some(identity), Some(action)) = (&self.identity, action) else {
-            return Ok(Outcome::denied(if self.identity.is_none() {
-                "anonymous access denied"
-            } else {
-                "invalid action"
-            }));
-        };
-        match self.served.policy.may(identity, &Shown::default(), action, topic).await.0 {
-            Outcome::Unavailable => Err(unavailable()),
-            outcome => Ok(outcome),
-        }
-    }
-
-    async fn rule(&self, Ruling { allowed, reason }: Ruling, about: (&str, &str, &str)) -> Response {
-        let outcome = if allowed { Outcome::Granted(reason) } else { Outcome::denied(reason) };
-        self.answer(&outcome, about).await
-    }
-
-    async fn answer(&self, outcome: &Outcome, about: (&str, &str, &str)) -> Response {
-        let policy = &self.served.policy;
-        policy.record(&self.asking, self.started, self.identity.as_ref(), outcome, about, false).await;
-        let reason = match outcome {
-            Outcome::Granted(words) => (*words).to_owned(),
-            Outcome::Denied(words) | Outcome::Malformed(words) => words.clone().into_owned(),
-            Outcome::Unavailable => String::new(),
-        };
-        let request_id = self.asking.request_id.to_owned();
-        web::Json(Answer { allowed: outcome.is_granted(), reason, request_id }).into_response()
-    }
 }
 
 fn texts(value: &Value) -> Vec<&str> {

@@ -31,6 +31,7 @@ mod platform;
 mod policy;
 mod policy_members;
 mod policy_mosquitto;
+mod policy_tls;
 mod probe;
 mod provision;
 mod quickstart;

@@ -12,10 +12,10 @@ use crate::grpc;
 use crate::platform::{Platform, text};
 
 /// Files that `trunkline certs dev` has made.
-struct Files(TempDir);
+pub(crate) struct Files(TempDir);
 
 impl Files {
-    fn make() -> Self {
+    pub(crate) fn make() -> Self {
         let files = Self(TempDir::new().unwrap());
         files.add(&["certs", "dev", "all", "--client", "pump-7"]);
         files
@@ -28,12 +28,12 @@ impl Files {
         said
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.path().join(name).to_str().unwrap().to_owned()
     }
 
     /// Whether openssl makes a handshake, believes the server, and is believed.
-    fn shakes(&self, server: SocketAddr, shown: Option<&str>) -> bool {
+    pub(crate) fn shakes(&self, server: SocketAddr, shown: Option<&str>) -> bool {
         let mut openssl = Command::new("openssl");
         // Of version 1.3 the refusal of a client comes only after the handshake.
         openssl.args([
@@ -54,7 +54,7 @@ impl Files {
     }
 
     /// The same of curl.
-    fn gets(&self, url: &str, shown: Option<&str>) -> bool {
+    pub(crate) fn gets(&self, url: &str, shown: Option<&str>) -> bool {
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--fail", "--cacert", &self.path("ca.crt"), url]);
         if let Some(name) = shown {

@@ -7,10 +7,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use web::{Encryption, Listener, ListenerOptions, TrustedProxies};
 
 use crate::compose;
-use crate::config::{Address, Capability, CoapSettings, ProxiedPort, Settings};
+use crate::config::{Address, Capability, CoapSettings, Pem, ProxiedPort, Settings};
 
 /// The open HTTP ports.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(crate) struct HttpDoors {
 pub(crate) struct Certificates {
     pub(crate) http: tls::Server,
     pub(crate) mqtt: tls::Server,
+    /// Where brokers must show a certificate: of authorities of their own, and never of those that sign devices.
+    pub(crate) brokers: Option<tls::Server>,
 }
 
 impl Certificates {
@@ -39,25 +43,60 @@ impl Certificates {
         let Some((certificate, key)) = tls.server_cert.as_ref().zip(tls.server_key.as_ref()) else {
             return Ok(None);
         };
-        let shown = |clients| tls::Tls {
+        let shown = |clients, authorities: Option<&Pem>| tls::Tls {
             certificate: certificate.source().clone(),
             key: key.source().clone(),
-            client_authorities: tls.client_ca_certs.as_ref().map(|pem| pem.source().clone()),
+            client_authorities: authorities.map(|pem| pem.source().clone()),
             clients,
         };
-        let load = |clients, protocols| async move {
-            let revoked: Arc<dyn tls::Revocations> = Arc::new(revoked.clone());
-            tls::Server::load(shown(clients), protocols, Some(revoked), tls::Bounds::default()).await.map_err(|error| {
+        let of_devices: Arc<dyn tls::Revocations> = Arc::new(revoked.clone());
+        let load = async |shown, protocols, revoked| {
+            tls::Server::load(shown, protocols, revoked, tls::Bounds::default()).await.map_err(|error| {
                 anyhow::anyhow!(
-                    "TLS: {error} ({}); see `tls.server_cert`, `tls.server_key` and `tls.client_ca_certs`",
+                    "TLS: {error} ({}); see `tls.server_cert`, `tls.server_key`, `tls.client_ca_certs` and \
+                     `policy.broker_ca_certs`",
                     error.chain()
                 )
             })
         };
+        let (over_http, of_clients) = (&["h2", "http/1.1"][..], tls.client_ca_certs.as_ref());
+        let brokers = match &settings.policy.broker_ca_certs {
+            None => None,
+            own => Some(load(shown(tls::Clients::Required, own.as_ref()), over_http, None).await?),
+        };
+        let https = shown(tls.of_https_clients(), of_clients);
+        let mqtts = shown(tls.of_mqtt_clients(), of_clients);
         Ok(Some(Self {
-            http: load(tls.of_https_clients(), &["h2", "http/1.1"]).await?,
-            mqtt: load(tls.of_mqtt_clients(), &[]).await?,
+            http: load(https, over_http, Some(Arc::clone(&of_devices))).await?,
+            mqtt: load(mqtts, &[], Some(of_devices)).await?,
+            brokers,
         }))
+    }
+
+    /// Of the policy service's ports.
+    fn of_brokers(certificates: Option<&Self>, plain: bool) -> Encryption {
+        match certificates.and_then(|certificates| certificates.brokers.as_ref()) {
+            Some(own) => Encryption::Required(own.clone()),
+            None => Self::of_http(certificates, plain),
+        }
+    }
+
+    /// Looks for new files until the end, and believes the platform's own authorities where devices may show their
+    /// certificates.
+    pub(crate) fn tend(
+        self,
+        authorities: Option<watch::Receiver<Arc<str>>>,
+        shutdown: &CancellationToken,
+    ) -> kernel::Result<()> {
+        let Self { http, mqtt, brokers } = self;
+        for (tls, authorities) in [(Some(http), &authorities), (Some(mqtt), &authorities), (brokers, &None)] {
+            let Some(tls) = tls else { continue };
+            if let Some(told) = authorities {
+                tokio::spawn(tls.follow(told.clone(), shutdown.clone())?);
+            }
+            tokio::spawn(tls.tend(shutdown.clone()));
+        }
+        Ok(())
     }
 
     fn of_http(certificates: Option<&Self>, plain: bool) -> Encryption {
@@ -110,8 +149,11 @@ impl HttpDoors {
         let mut policy = Vec::new();
         for (service, port) in settings.policy_ports() {
             let address = address.with_port(port);
-            let bind = |at| Listener::bind(at, options(service, settings.tls.is_plain(), &of_compat));
-            match bind_any(&address, bind).await {
+            let options = || ListenerOptions {
+                encryption: Certificates::of_brokers(certificates, settings.tls.is_plain()),
+                ..options(service, settings.tls.is_plain(), &of_compat)
+            };
+            match bind_any(&address, |at| Listener::bind(at, options())).await {
                 Ok(listener) => policy.push(listener),
                 Err(error) => closed.push(format!("{port} of {service} ({error})")),
             }
@@ -138,7 +180,7 @@ pub(crate) async fn open_policy(
     address: &Address,
 ) -> anyhow::Result<Listener> {
     let options = || ListenerOptions {
-        encryption: Certificates::of_http(certificates, settings.tls.is_plain()),
+        encryption: Certificates::of_brokers(certificates, settings.tls.is_plain()),
         ..options(settings, "policy")
     };
     let bound = bind_any(address, |at| Listener::bind(at, options())).await;
@@ -275,21 +317,25 @@ pub(crate) async fn open_grpc(settings: &Settings) -> anyhow::Result<Vec<grpc::L
     Ok(listeners)
 }
 
-/// Fails where gRPC believes an authority that also signs devices: whoever may have a certificate made for a device could
-/// then act as any user. `device_authorities` is their PEM.
-pub(crate) async fn keep_devices_from_grpc(
+/// Fails where an authority that also signs devices is believed of somebody else: whoever may have a certificate made for a
+/// device could then act as any user over gRPC, or ask the policy service as a broker. `device_authorities` is their PEM.
+pub(crate) async fn keep_devices_from_services(
     settings: &Settings,
     device_authorities: &str,
 ) -> anyhow::Result<()> {
-    let Some(believed) = settings.grpc.client_ca_certs.as_ref().filter(|_| settings.grpc.enabled) else {
-        return Ok(());
-    };
-    let believed = believed.source().read().await?;
-    if tls::have_one_in_common(&believed, device_authorities)? {
-        anyhow::bail!(
-            "`grpc.client_ca_certs` names the authority that signs the certificates of devices: whoever may issue one \
-             could act as any user. Name an authority that signs nothing else (`trunkline certs dev` makes one)"
-        );
+    let of_grpc = settings.grpc.client_ca_certs.as_ref().filter(|_| settings.grpc.enabled);
+    let of_brokers = settings.policy.broker_ca_certs.as_ref();
+    for (setting, believed, consequence) in [
+        ("grpc.client_ca_certs", of_grpc, "act as any user"),
+        ("policy.broker_ca_certs", of_brokers, "ask as a broker"),
+    ] {
+        let Some(believed) = believed else { continue };
+        if tls::have_one_in_common(&believed.source().read().await?, device_authorities)? {
+            anyhow::bail!(
+                "`{setting}` names the authority that signs the certificates of devices: whoever may issue one could \
+                 {consequence}. Name an authority that signs nothing else (`trunkline certs dev` makes one)"
+            );
+        }
     }
     Ok(())
 }

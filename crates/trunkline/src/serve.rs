@@ -61,7 +61,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         return Ok(());
     };
     let signing = platform.authority.trusted().borrow().clone();
-    if let Err(refused) = doors::keep_devices_from_grpc(&settings, &signing).await {
+    if let Err(refused) = doors::keep_devices_from_services(&settings, &signing).await {
         platform.close().await;
         return Err(refused);
     }
@@ -87,9 +87,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     for listener in doors.policy {
         serving.spawn(listener.serve(platform.policy.clone(), shutdown.clone()));
     }
-    for tls in certificates.into_iter().flat_map(|certificates| [certificates.http, certificates.mqtt]) {
-        tokio::spawn(tls.follow(platform.authority.trusted(), shutdown.clone())?);
-        tokio::spawn(tls.tend(shutdown.clone()));
+    if let Some(certificates) = certificates {
+        certificates.tend(Some(platform.authority.trusted()), &shutdown)?;
     }
     for listener in mqtt.plain.into_iter().chain(mqtt.tls) {
         serving.spawn(listener.serve(platform.engine.clone(), shutdown.clone()));

@@ -170,9 +170,14 @@ const PORT: u16 = 8009;
 async fn served(settings: &Settings) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     signals::watch(shutdown.clone())?;
+    // There is no platform here whose certificates could be revoked.
+    let certificates = doors::Certificates::load(settings, &certs::Revoked::default()).await?;
     let default = Address { host: "0.0.0.0".to_owned(), port: PORT };
-    let listener =
-        doors::open_policy(settings, None, settings.policy.address.as_ref().unwrap_or(&default)).await?;
+    let address = settings.policy.address.as_ref().unwrap_or(&default);
+    let listener = doors::open_policy(settings, certificates.as_ref(), address).await?;
+    if let Some(certificates) = certificates {
+        certificates.tend(None, &shutdown)?;
+    }
     // The recorder first: what is made before it counts nothing.
     tokio::spawn(web::Metrics::install()?.upkeep(shutdown.clone()));
     let policy = Policy::open(settings.policy.options(logins(settings)), None, Clock::system())?;

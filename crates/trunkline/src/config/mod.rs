@@ -194,6 +194,9 @@ impl Settings {
         if self.grpc.client_ca_certs.is_some() && self.grpc.server_cert.is_none() {
             return conflict("grpc.client_ca_certs", "needs `grpc.server_cert` and `grpc.server_key` too");
         }
+        if self.policy.broker_ca_certs.is_some() && self.tls.server_cert.is_none() {
+            return conflict("policy.broker_ca_certs", "needs `tls.server_cert` and `tls.server_key` too");
+        }
         if let Err(wrong) = self.auth.signing().check_secret() {
             return conflict("auth.secret_key", wrong);
         }

@@ -14,6 +14,7 @@ use policy::oidc::OidcOptions;
 use policy::rules::{CapabilityMode, RuleOptions, SubscribeDeny};
 use policy::{AuditOptions, CacheOptions, LimitOptions, PolicyOptions, PolicySource, RegoOptions};
 
+use super::grpc::Pem;
 use super::rate::PerSecond;
 use super::setting::settings;
 use super::value::{Address, Count, Form, Value, Words, list, words};
@@ -100,6 +101,10 @@ settings! {
 
     /// Addresses or ranges of the brokers; `none` = any.
     brokers: Words = "none";
+
+    /// Authorities of the brokers' certificates: PEM, or the path of a PEM file. With them the service speaks TLS alone, with
+    /// `tls.server_cert`, and whoever shows no certificate of theirs is not served. They must sign nothing else.
+    broker_ca_certs: Option<Pem> = "";
 
     /// Most questions in a second from one address; with more the broker is told that nobody can say now, which it does not
     /// remember. `none` = no limit.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -114,6 +115,38 @@ fn the_example_of_the_guide_holds_with_a_local_issuer() {
     for counted in ["policy_decisions_total", "policy_requests_total", "policy_cache_misses_total"] {
         assert!(metrics.contains(counted), "{counted} in {metrics}");
     }
+}
+
+#[test]
+fn the_issuer_of_the_guide_is_started_and_asked_as_the_guide_says() {
+    let guide = guide();
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("celine.json"), blocks(&guide, "json").next().unwrap()).unwrap();
+    let shell = |text: &str| {
+        let mut bash = Command::new("bash");
+        bash.args(["-c", text]).current_dir(directory.path());
+        let bin = testkit::program().parent().unwrap().display().to_string();
+        bash.env("PATH", format!("{bin}:{}", std::env::var("PATH").unwrap()));
+        bash
+    };
+    let [issuer, service, questions] = blocks(&guide, "bash").collect::<Vec<_>>()[..] else {
+        panic!("three blocks")
+    };
+    // What the guide says, on ports that are free.
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/issuer.py");
+    let command = format!("exec {} 0", issuer.trim().replace("docs/examples/issuer.py", script));
+    let issuer = Process::start("the issuer", &mut shell(&command));
+    let at =
+        issuer.wait_for(Stream::Out, "its address", |line| Some(line.strip_prefix("issuer ")?.to_owned()));
+    let here = |text: &str| text.replace("http://127.0.0.1:9099", &at);
+    let command = format!("exec {} --address 127.0.0.1:0", here(service.trim()));
+    let service = Process::start("the service", &mut shell(&command));
+    let listens = |line: &str| Some(line.strip_prefix("listening policy ")?.to_owned());
+    let policy = service.wait_for(Stream::Out, "its address", listens);
+    let questions = here(questions).replace("127.0.0.1:8009", &policy);
+    let output = shell(&questions).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said, blocks(&guide, "text").next().unwrap(), "{}", service.log());
 }
 
 #[test]

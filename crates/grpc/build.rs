@@ -5,7 +5,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 use protox::prost::Message;
 
 /// One file per package; `common/v1` comes along with those that import it.
-const PROTOS: [&str; 8] = [
+const PROTOS: [&str; 10] = [
     "auth/v1/auth.proto",
     "token/v1/token.proto",
     "users/v1/users.proto",
@@ -13,6 +13,8 @@ const PROTOS: [&str; 8] = [
     "groups/v1/groups.proto",
     "clients/v1/clients.proto",
     "channels/v1/channels.proto",
+    "absmach/certs/certs.proto",
+    "certs/client.proto",
     "mosquitto/auth.proto",
 ];
 

@@ -46,11 +46,20 @@ impl Authority {
 
     /// Signs a certificate with this common name and these alternative names: `{name}.crt`, `{name}.key`.
     pub(crate) fn sign_as(&self, name: &str, common_name: &str, names: &str) {
+        self.sign_with("ca", (name, common_name, names));
+    }
+
+    /// The same for this machine, signed by an authority of [`Authority::root`].
+    pub(crate) fn sign_by(&self, root: &str, name: &str) {
+        self.sign_with(root, (name, name, "IP:127.0.0.1"));
+    }
+
+    fn sign_with(&self, by: &str, (name, common_name, names): (&str, &str, &str)) {
         self.openssl(&format!(
             "req {KEY} -keyout {name}.key -out {name}.csr -subj /CN={common_name} -addext subjectAltName={names}"
         ));
         self.openssl(&format!(
-            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -copy_extensions copy \
+            "x509 -req -in {name}.csr -CA {by}.crt -CAkey {by}.key -CAcreateserial -days 2 -copy_extensions copy \
              -out {name}.crt"
         ));
     }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::process::{Process, Stream};
-use testkit::{Launch, Storage};
+use testkit::{Launch, Storage, wait_until};
 
 use crate::authority::Authority;
 use crate::platform::{Platform, text};
@@ -61,8 +61,10 @@ pub(crate) fn launch(storage: Storage) -> Launch {
     Launch::on(storage).env("TRUNKLINE_GRPC_ENABLED", "true").env("TRUNKLINE_GRPC_ADDRESS", "127.0.0.1:0")
 }
 
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 9] = [
+    "absmach.certs.CertsService",
     "auth.v1.AuthService",
+    "certs.ClientService",
     "channels.v1.ChannelsService",
     "clients.v1.ClientsService",
     "domains.v1.DomainsService",
@@ -94,26 +96,44 @@ fn other_machines_are_not_served_without_certificates() {
 }
 
 #[test]
-fn the_authority_that_signs_devices_is_not_believed() {
+fn a_device_cannot_call_by_a_root_that_also_vouches_for_it() {
     let ours = Authority::new();
     ours.sign("server");
     ours.root("own");
+    ours.sign_by("own", "adapter");
     let launch = launch(Storage::Sqlite).start().into_launch();
     let (status, said) = Launch::command(&["certs", "import", "--certificate", &ours.path("own.crt")])
         .flag("--key", &ours.path("own.key"))
         .flag("--data-dir", launch.data_dir().to_str().unwrap())
         .run();
     assert!(status.success(), "{said}");
-    let (status, log) = launch
+    let believed = ours.path("believed.crt");
+    std::fs::copy(ours.path("own.crt"), &believed).unwrap();
+    let launch = launch
         .env("MG_AUTH_GRPC_SERVER_CERT", &ours.path("server.crt"))
         .env("MG_AUTH_GRPC_SERVER_KEY", &ours.path("server.key"))
-        .env("MG_AUTH_GRPC_CLIENT_CA_CERTS", &ours.path("own.crt"))
-        .run();
-    assert_eq!(status.code(), Some(1), "{log}");
-    assert!(
-        log.contains("`grpc.client_ca_certs` names the authority that signs the certificates of devices"),
-        "{log}"
-    );
+        .env("MG_AUTH_GRPC_CLIENT_CA_CERTS", &believed);
+    let platform = Platform::start_as(launch);
+    let device = platform.device("pump");
+    let made = platform.made("/{domain}/certs", &json!({"client_id": device.id, "ttl": "1h"}));
+    let chain: Vec<_> = made["ca_chain"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(chain.len(), 2);
+    let write = |name: &str, text: String| std::fs::write(ours.path(name), text).unwrap();
+    write("device.crt", format!("{}{}", text(&made, "certificate"), chain.concat()));
+    write("device.key", text(&made, "key"));
+    let served = |name: &str| {
+        Remote::of(platform.server.grpc(), &ours.trusted(Some((&ours, name)))).ask("health auth")
+    };
+    assert_eq!(served("adapter"), Ok(json!("SERVING")), "the root has signed it itself");
+    assert_eq!(served("device").unwrap_err().0, "UNAVAILABLE", "by way of the platform's intermediate");
+    let log = platform.server.log();
+    assert!(log.contains("a client has shown a certificate that is not for this port"), "{log}");
+
+    // The same once new files are in use: the platform's own intermediate is named, then.
+    write("believed.crt", chain.concat());
+    wait_until("the new files", || platform.server.log().contains("new certificates are in use"));
+    assert_eq!(served("adapter"), Ok(json!("SERVING")));
+    assert_eq!(served("device").unwrap_err().0, "UNAVAILABLE");
 }
 
 #[test]
@@ -142,7 +162,7 @@ fn each_service_answers_a_client_that_others_wrote() {
         {
             assert!(known.contains(service), "no {service} among {known:?}");
         }
-        for name in ["", "auth", "users", "domains", "groups", "clients", "channels"] {
+        for name in ["", "auth", "users", "domains", "groups", "clients", "channels", "certs"] {
             assert_eq!(remote.ask(&format!("health {name}")), Ok(json!("SERVING")), "`{name}`");
         }
         assert_eq!(remote.refused("health nobody"), "NOT_FOUND");
@@ -198,6 +218,13 @@ fn each_service_answers_a_client_that_others_wrote() {
         remote.call("channels.v1.ChannelsService/RemoveClientConnections", &json!({"client_id": device.id}));
         let publish = format!("channels.v1.ChannelsService/Authorize {publish}");
         assert_eq!(remote.refused(&publish), "PERMISSION_DENIED");
+        let made = platform.made("/{domain}/certs", &json!({"client_id": device.id, "ttl": "1h"}));
+        let serial = json!({"serial_number": text(&made, "serial_number")});
+        for service in ["absmach.certs.CertsService", "certs.ClientService"] {
+            let whose = remote.call(&format!("{service}/GetEntityID"), &serial);
+            assert_eq!(whose, json!({"entity_id": device.id}));
+            remote.call(&format!("{service}/RevokeCerts"), &json!({"entity_id": device.id}));
+        }
         let log = platform.server.log();
         for secret in [&token, &device.secret] {
             assert!(!log.contains(secret.as_str()), "a secret is in the log");

@@ -15,6 +15,7 @@ mod bad_input;
 mod callouts;
 mod certs;
 mod cli;
+mod cli_certs;
 mod cli_people;
 mod cli_rights;
 mod clients;

@@ -101,13 +101,14 @@ fn beside_the_platform_a_devices_certificate_makes_nobody_a_broker() {
     // The front door asks nobody for a certificate because of the brokers.
     assert!(files.gets(&question(platform.server.https()), None));
 
-    // Nor may the platform's own authority be taken for that of the brokers.
+    // Nor where the platform's own authority is taken for that of the brokers.
     let own = file("own.pem", chain.last().unwrap());
     let launch = platform.server.into_launch().env("TRUNKLINE_POLICY_BROKER_CA_CERTS", &own);
-    let (status, log) = launch.run();
-    assert_eq!(status.code(), Some(1), "{log}");
-    let words = "`policy.broker_ca_certs` names the authority that signs the certificates of devices";
-    assert!(log.contains(words), "{log}");
+    let mut server = launch.start();
+    let address = policy_of(server.process());
+    assert!(!ask(&files, &[&question(address)], shown).0);
+    let log = server.log();
+    assert!(log.contains("a client has shown a certificate that is not for this port"), "{log}");
 }
 
 #[test]

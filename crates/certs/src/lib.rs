@@ -18,6 +18,7 @@
 
 mod archive;
 mod authority;
+mod callers;
 pub mod development;
 mod events;
 pub mod http;
@@ -29,6 +30,7 @@ pub mod service;
 mod store;
 
 pub use authority::{Authority, Imported, Limits, Request, import};
+pub use callers::Callers;
 pub use model::{Issued, NewCertificate};
 pub use revoked::Revoked;
 pub use service::{Certs, Settings, on_client_removed};
@@ -42,6 +44,8 @@ pub struct Setup {
     pub settings: Settings,
     /// Where handshakes look.
     pub revoked: Revoked,
+    /// Where handshakes with callers of gRPC look.
+    pub callers: Callers,
 }
 
 /// The tables of this crate.

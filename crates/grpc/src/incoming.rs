@@ -1,4 +1,4 @@
-//! Connections as they come in: bounded in number, and none that stays silent for ever.
+//! Connections as they come in: bounded in number, encrypted where that is wanted, and none that stays silent for ever.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -42,13 +42,35 @@ pub(crate) struct Bounded {
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-/// The connections of a socket. While no slot is free they wait in the kernel's queue.
+/// The connections of a socket whose handshakes have succeeded, of which at most `at_once` are under way.
 pub(crate) fn connections(
+    opened: impl Stream<Item = Bounded>,
+    tls: Option<tls::Server>,
+    at_once: usize,
+) -> impl Stream<Item = io::Result<Connection>> {
+    let shaken = opened.map(move |bounded| {
+        let tls = tls.clone();
+        async move {
+            let Some(tls) = tls else { return Some(Connection::Plain(bounded)) };
+            match tls.accept(bounded).await {
+                Ok((stream, _)) => Some(Connection::Encrypted(Box::new(stream))),
+                Err(error) => {
+                    tracing::debug!(%error, "a gRPC client is not connected");
+                    None
+                }
+            }
+        }
+    });
+    shaken.buffer_unordered(at_once).filter_map(async |connection| connection.map(Ok))
+}
+
+/// What has come to a socket. While no slot is free the rest waits in the kernel's queue.
+pub(crate) fn opened(
     socket: Arc<TcpListener>,
     slots: Arc<Semaphore>,
     patience: Patience,
     cut: CancellationToken,
-) -> impl Stream<Item = io::Result<Bounded>> {
+) -> impl Stream<Item = Bounded> {
     stream::unfold((socket, slots, cut), move |(socket, slots, cut)| async move {
         // The semaphore is never closed.
         let slot = Arc::clone(&slots).acquire_owned().await.ok()?;
@@ -62,7 +84,7 @@ pub(crate) fn connections(
             silent_until: Box::pin(sleep(patience.first)),
             cut: Box::pin(cut.clone().cancelled_owned()),
         };
-        Some((Ok(bounded), (socket, slots, cut)))
+        Some((bounded, (socket, slots, cut)))
     })
 }
 
@@ -137,10 +159,77 @@ impl AsyncWrite for Bounded {
     }
 }
 
-impl Connected for Bounded {
+/// A connection that calls can come on.
+pub(crate) enum Connection {
+    /// Without TLS.
+    Plain(Bounded),
+    /// With it.
+    Encrypted(Box<tls::Stream<Bounded>>),
+}
+
+impl Connection {
+    fn bounded(&self) -> &Bounded {
+        match self {
+            Self::Plain(bounded) => bounded,
+            Self::Encrypted(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(bounded) => Pin::new(bounded).poll_read(cx, buf),
+            Self::Encrypted(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(bounded) => Pin::new(bounded).poll_write(cx, buf),
+            Self::Encrypted(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(bounded) => Pin::new(bounded).poll_write_vectored(cx, bufs),
+            Self::Encrypted(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(bounded) => bounded.is_write_vectored(),
+            Self::Encrypted(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(bounded) => Pin::new(bounded).poll_flush(cx),
+            Self::Encrypted(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(bounded) => Pin::new(bounded).poll_shutdown(cx),
+            Self::Encrypted(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+impl Connected for Connection {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {
-        TcpConnectInfo { local_addr: None, remote_addr: Some(self.peer) }
+        TcpConnectInfo { local_addr: None, remote_addr: Some(self.bounded().peer) }
     }
 }

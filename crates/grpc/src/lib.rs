@@ -1,5 +1,5 @@
 //! gRPC: the services by which other people's adapters, and nodes without a database, ask this platform
-//! (reference 01 §6, 02 §7, 03 §7).
+//! (reference 01 §6, 02 §7, 03 §7, 04 §4.2).
 //!
 //! These interfaces are between services: a caller has authorized by itself, and nothing it shows is checked but, where
 //! that is demanded, its certificate. **Whoever reaches a port can have tokens made for any user.** So no port is
@@ -15,6 +15,7 @@
 
 mod auth;
 pub mod brokers;
+mod certs;
 mod channels;
 mod clients;
 mod domains;

@@ -3,17 +3,10 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use kernel::{Error, Result};
-use tls::{Loaded, Tls};
-use tokio::{
-    net::TcpListener,
-    sync::Semaphore,
-    time::{MissedTickBehavior, interval, timeout},
-};
+use tls::{Bounds, Clients, Revocations, Tls};
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{
-    service::Routes,
-    transport::{Certificate, Identity, Server, ServerTlsConfig},
-};
+use tonic::{service::Routes, transport::Server};
 use tonic_health::{
     ServingStatus,
     pb::health_server::{Health, HealthServer},
@@ -27,12 +20,14 @@ use crate::{
 };
 
 /// What one listener allows.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ListenerOptions {
     /// The service whose port this is; for the log.
     pub service: &'static str,
-    /// Certificates; without them nothing is encrypted.
+    /// Certificates; without them nothing is encrypted. Those of clients are demanded where their authorities are named.
     pub tls: Option<Tls>,
+    /// Which certificates of clients do not pass although their authority is named, asked at every handshake.
+    pub callers: Option<Arc<dyn Revocations>>,
     /// Serve other machines although no client certificate is required.
     pub insecure: bool,
     /// The most connections at a time; further ones wait in the kernel's queue. 1,000.
@@ -54,6 +49,7 @@ impl Default for ListenerOptions {
         Self {
             service: "auth",
             tls: None,
+            callers: None,
             insecure: false,
             max_connections: 1_000,
             handshake: Duration::from_secs(10),
@@ -93,7 +89,7 @@ pub struct Listener {
     socket: Arc<TcpListener>,
     address: SocketAddr,
     options: ListenerOptions,
-    loaded: Option<Loaded>,
+    tls: Option<tls::Server>,
 }
 
 impl Listener {
@@ -114,14 +110,13 @@ impl Listener {
                  the network itself lets nobody in, set `grpc.insecure = true`"
             ))));
         }
-        let loaded = match &options.tls {
-            Some(tls) => Some(tls.load().await.map_err(invalid)?),
+        let tls = match options.tls.clone() {
+            Some(shown) => Some(encryption(shown, &options).await.map_err(invalid)?),
             None => None,
         };
-        server(&options, loaded.as_ref()).map_err(invalid)?;
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
-        Ok(Self { socket: Arc::new(socket), address, options, loaded })
+        Ok(Self { socket: Arc::new(socket), address, options, tls })
     }
 
     /// Where it listens.
@@ -145,6 +140,9 @@ impl Listener {
         let (serving, cut) = (TaskTracker::new(), CancellationToken::new());
         let (reporter, health) = health_reporter();
         report(&reporter, ServingStatus::Serving).await;
+        if let Some(tls) = self.tls.clone() {
+            serving.spawn(tls.tend(shutdown.clone()));
+        }
         self.run(routes, health, &serving, &shutdown, &cut).await;
         report(&reporter, ServingStatus::NotServing).await;
         serving.close();
@@ -156,10 +154,9 @@ impl Listener {
         tracing::info!("{service} service gRPC server at {address} stopped");
     }
 
-    /// Serves with the certificates of the moment; when they change, new connections get the new ones, and clients of
-    /// the old are asked to come again.
+    /// Serves until `shutdown`. When certificates change, clients of the old are asked to come again.
     async fn run<H: Health>(
-        mut self,
+        self,
         routes: Routes,
         health: HealthServer<H>,
         serving: &TaskTracker,
@@ -167,65 +164,32 @@ impl Listener {
         cut: &CancellationToken,
     ) {
         let routes = routes.add_service(health.max_decoding_message_size(MAX_MESSAGE));
-        let slots = Arc::new(Semaphore::new(self.options.max_connections));
+        let most = self.options.max_connections;
+        let slots = Arc::new(Semaphore::new(most));
         let keep_alive = self.options.keep_alive;
         let patience = Patience { first: self.options.handshake, then: keep_alive * 2 };
+        let mut renewals = self.tls.as_ref().map(tls::Server::renewals);
         loop {
-            let server = match server(&self.options, self.loaded.as_ref()) {
-                Ok(server) => server,
-                Err(error) => {
-                    tracing::error!(
-                        causes = error.chain(),
-                        "gRPC cannot serve with its certificates: {error}"
-                    );
-                    return;
-                }
-            };
             let until = shutdown.child_token();
-            let (socket, slots) = (Arc::clone(&self.socket), Arc::clone(&slots));
-            let incoming = incoming::connections(socket, slots, patience, cut.clone());
-            let server = server.clone().add_routes(routes.clone());
+            let opened =
+                incoming::opened(Arc::clone(&self.socket), Arc::clone(&slots), patience, cut.clone());
+            let incoming = incoming::connections(opened, self.tls.clone(), most);
+            let server = server(&self.options).add_routes(routes.clone());
             let end = until.clone().cancelled_owned();
             serving.spawn(async move {
                 if let Err(error) = server.serve_with_incoming_shutdown(incoming, end).await {
                     tracing::error!(%error, "a gRPC server ended");
                 }
             });
-            match shutdown.run_until_cancelled(self.renewed()).await {
-                Some(loaded) => {
-                    self.loaded = Some(loaded);
-                    until.cancel();
+            let renewed = async {
+                match &mut renewals {
+                    Some(renewals) => renewals.changed().await.is_ok(),
+                    None => std::future::pending().await,
                 }
-                None => return,
-            }
-        }
-    }
-
-    /// Waits until the files of the certificates hold other, good ones.
-    async fn renewed(&self) -> Loaded {
-        let Some(tls) = &self.options.tls else { return std::future::pending().await };
-        let mut beat = interval(self.options.reload);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut refused = None;
-        loop {
-            beat.tick().await;
-            let Ok(loaded) = tls.load().await else { continue };
-            if Some(&loaded) == self.loaded.as_ref() || Some(&loaded) == refused.as_ref() {
-                continue;
-            }
-            match server(&self.options, Some(&loaded)) {
-                Ok(_) => {
-                    tracing::info!("gRPC has new certificates");
-                    return loaded;
-                }
-                // Certificate and key may not have been replaced both yet.
-                Err(error) => {
-                    tracing::warn!(
-                        causes = error.chain(),
-                        "the new certificates of gRPC are not used: {error}"
-                    );
-                    refused = Some(loaded);
-                }
+            };
+            match shutdown.run_until_cancelled(renewed).await {
+                Some(true) => until.cancel(),
+                Some(false) | None => return,
             }
         }
     }
@@ -237,35 +201,29 @@ async fn report(reporter: &HealthReporter, status: ServingStatus) {
     }
 }
 
-/// What bounds each connection. Invalid where the certificates are not good.
-fn server(options: &ListenerOptions, loaded: Option<&Loaded>) -> Result<Server> {
-    let server = Server::builder()
+/// What bounds each connection.
+fn server(options: &ListenerOptions) -> Server {
+    Server::builder()
         .timeout(options.request_timeout)
         .concurrency_limit_per_connection(CALLS as usize)
         .max_concurrent_streams(CALLS)
         .http2_max_header_list_size(MAX_HEAD)
         .http2_keepalive_interval(Some(options.keep_alive))
-        .http2_keepalive_timeout(Some(options.keep_alive / 2));
-    match loaded {
-        None => Ok(server),
-        Some(loaded) => server.tls_config(tls_config(loaded, options.handshake)).map_err(|error| {
-            Error::invalid(
-                "`grpc.server_cert`, `grpc.server_key` or `grpc.client_ca_certs` is not good, each is PEM or the path \
-                 of a PEM file",
-            )
-            .cause(error)
-        }),
-    }
+        .http2_keepalive_timeout(Some(options.keep_alive / 2))
 }
 
-/// For tonic; `handshake` is how long a client may take for it.
-fn tls_config(loaded: &Loaded, handshake: Duration) -> ServerTlsConfig {
-    let identity = Identity::from_pem(&loaded.certificate, &loaded.key);
-    let config = ServerTlsConfig::new().identity(identity).timeout(handshake);
-    match &loaded.client_authorities {
-        Some(authorities) => config.client_ca_root(Certificate::from_pem(authorities)),
-        None => config,
-    }
+/// Invalid where the certificates are not good.
+async fn encryption(shown: Tls, options: &ListenerOptions) -> Result<tls::Server> {
+    let clients = if shown.client_authorities.is_some() { Clients::Required } else { Clients::Optional };
+    let shown = Tls { clients, ..shown };
+    let bounds = Bounds { handshake: options.handshake, reload: options.reload, ..Bounds::default() };
+    tls::Server::load(shown, &["h2"], options.callers.clone(), bounds).await.map_err(|error| {
+        Error::invalid(
+            "`grpc.server_cert`, `grpc.server_key` or `grpc.client_ca_certs` is not good, each is PEM or the path of a \
+             PEM file",
+        )
+        .cause(error)
+    })
 }
 
 #[cfg(test)]

@@ -28,6 +28,17 @@ packages! {
     common = "common.v1";
 }
 
+pub mod absmach {
+    pub mod certs {
+        tonic::include_proto!("absmach.certs");
+    }
+}
+
+/// The certificates again, by the name that upstream's client calls them.
+pub mod certs {
+    tonic::include_proto!("certs");
+}
+
 /// What a Mosquitto asks; its package is called `grpc`.
 pub mod brokers {
     tonic::include_proto!("grpc");

@@ -10,12 +10,15 @@ use tonic_reflection::pb as described;
 
 use crate::{
     auth::Auth,
+    certs::CertsApi,
     channels::ChannelsApi,
     clients::ClientsApi,
     domains::DomainsApi,
     groups::GroupsApi,
     pb::{
-        DESCRIPTORS, auth::v1::auth_service_server::AuthServiceServer,
+        DESCRIPTORS, absmach::certs::certs_service_server::CertsServiceServer,
+        auth::v1::auth_service_server::AuthServiceServer,
+        certs::client_service_server::ClientServiceServer as CertsClientServiceServer,
         channels::v1::channels_service_server::ChannelsServiceServer,
         clients::v1::clients_service_server::ClientsServiceServer, common::v1::EntityBasic,
         domains::v1::domains_service_server::DomainsServiceServer,
@@ -41,13 +44,16 @@ pub struct Services {
     pub clients: clients::Clients,
     /// Channels and who is connected to them.
     pub channels: channels::Channels,
+    /// Certificates of clients.
+    pub certs: ::certs::Certs,
 }
 
 /// The longest message either way, in bytes, as the reference's clients have it (reference 01 §6).
 pub(crate) const MAX_MESSAGE: usize = 1 << 20;
 
 /// The names under which the health of the services is asked for (reference 07 §4); the empty one is the whole server.
-pub(crate) const HEALTH_NAMES: [&str; 7] = ["", "auth", "users", "domains", "groups", "channels", "clients"];
+pub(crate) const HEALTH_NAMES: [&str; 8] =
+    ["", "auth", "users", "domains", "groups", "channels", "clients", "certs"];
 
 macro_rules! bounded {
     ($server:ident, $service:expr) => {
@@ -79,6 +85,8 @@ impl Services {
             .add_service(bounded!(GroupsServiceServer, GroupsApi(self.clone())))
             .add_service(bounded!(ClientsServiceServer, ClientsApi(self.clone())))
             .add_service(bounded!(ChannelsServiceServer, ChannelsApi(self.clone())))
+            .add_service(bounded!(CertsServiceServer, CertsApi(self.clone())))
+            .add_service(bounded!(CertsClientServiceServer, CertsApi(self.clone())))
             .add_service(v1.max_decoding_message_size(MAX_MESSAGE))
             .add_service(v1alpha.max_decoding_message_size(MAX_MESSAGE)))
     }

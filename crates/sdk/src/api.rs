@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::authz::Authz;
 use crate::bootstrap::{Configs, Devices};
+use crate::certs::{CertAuthority, Certs};
 use crate::channels::Channels;
 use crate::clients::Clients;
 use crate::domains::Domains;
@@ -50,6 +51,8 @@ pub struct Remotes {
     pub bootstrap: String,
     /// Gateways.
     pub provision: String,
+    /// Certificates.
+    pub certs: String,
     /// Publishing over HTTP.
     pub messages: String,
 }
@@ -67,6 +70,7 @@ impl Remotes {
             channels: url.clone(),
             bootstrap: url.clone(),
             provision: url.clone(),
+            certs: url.clone(),
             messages: url,
         }
     }
@@ -83,6 +87,7 @@ impl Remotes {
             channels: at(9005),
             bootstrap: at(9013),
             provision: at(9016),
+            certs: at(9019),
             messages: at(8008),
         }
     }
@@ -210,6 +215,16 @@ impl Api {
         Provision::new(self, domain)
     }
 
+    /// The certificates of a domain's clients.
+    pub const fn certs(&self, domain: DomainId) -> Certs<'_> {
+        Certs { api: self, domain }
+    }
+
+    /// The authority that signs certificates.
+    pub const fn cert_authority(&self) -> CertAuthority<'_> {
+        CertAuthority(self)
+    }
+
     /// Publishing.
     pub const fn messages(&self) -> Messages<'_> {
         Messages(self)
@@ -299,6 +314,11 @@ impl Request {
             None | Some(Value::Null) => Ok(T::default()),
             Some(member) => serde_json::from_value(member).map_err(|cause| Error::Unexpected { url, cause }),
         }
+    }
+
+    /// Sends it and reads the answer as it is.
+    pub(crate) async fn bytes(self) -> Result<Vec<u8>> {
+        self.send().await
     }
 
     /// Sends it; the answer has nothing to say but yes.

@@ -2,7 +2,8 @@
 //!
 //! An [`Api`] knows where the services are and whose token to show. From it come small handles, one per service:
 //! [`Api::tokens`], [`Api::users`], [`Api::domains`], [`Api::invitations`], [`Api::groups`], [`Api::clients`],
-//! [`Api::channels`], [`Api::pats`], [`Api::keys`], [`Api::configs`], [`Api::devices`], [`Api::provision`], [`Api::messages`]; roles hang on what they are roles on
+//! [`Api::channels`], [`Api::certs`], [`Api::pats`], [`Api::keys`], [`Api::configs`], [`Api::devices`], [`Api::provision`],
+//! [`Api::messages`]; roles hang on what they are roles on
 //! ([`Registry::roles`], [`Domains::roles`]). Their methods are named as the API names its operations; each is one request.
 //! Shapes take what the platform may add later: unknown fields are passed over. What the platform refuses is [`Error::Refused`] with the status and
 //! the platform's own message.
@@ -21,6 +22,7 @@ mod access;
 mod api;
 mod authz;
 mod bootstrap;
+mod certs;
 mod channels;
 mod clients;
 mod domains;
@@ -45,6 +47,10 @@ pub use api::{Answers, Api, Remotes};
 pub use authz::{Authz, Explained, Inquiry as AuthzInquiry, Reason, Step};
 pub use bootstrap::{
     Config, ConfigChange, ConfigChannel, ConfigQuery, Configs, DeviceConfig, Devices, NewConfig,
+};
+pub use certs::{
+    AuthorityChain, CertAuthority, Certificate, CertificateNames, CertificateQuery, Certs, IssuedCertificate,
+    NewCertificate,
 };
 pub use channels::{Channel, ChannelChange, Channels, ConnectionType, Connections, NewChannel};
 pub use clients::{Client, ClientChange, Clients, Credentials, NewClient};

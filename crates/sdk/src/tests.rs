@@ -11,6 +11,7 @@ use kernel::{ChannelId, ClientId, DomainId, Secret};
 
 use super::*;
 
+mod certs;
 mod control_plane;
 
 const DOMAIN: &str = "8353e9c8-5a8b-4e12-9a51-3a3a3b8c5b11";

@@ -17,6 +17,8 @@ pub struct Certificate {
     pub serial: String,
     /// Common name of the issuer; empty without any.
     pub issuer: String,
+    /// SHA-256 of the issuer's whole name as it stands in the certificate, in lower-case hexadecimal digits.
+    pub issuer_name: String,
     /// SHA-256 of the whole certificate, in lower-case hexadecimal digits.
     pub fingerprint: String,
     /// SHA-256 of the public key as it stands in the certificate (SubjectPublicKeyInfo), likewise.
@@ -36,6 +38,7 @@ impl Certificate {
             names: names.unwrap_or_default(),
             serial: hex(serial.get(leading..).unwrap_or_default()),
             issuer: common_name(leaf.issuer()),
+            issuer_name: hex(digest(&SHA256, leaf.issuer().as_raw()).as_ref()),
             fingerprint: hex(digest(&SHA256, der).as_ref()),
             key_fingerprint: hex(digest(&SHA256, leaf.public_key().raw).as_ref()),
         })

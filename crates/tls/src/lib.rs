@@ -18,5 +18,5 @@ mod verifier;
 
 pub use certificate::Certificate;
 pub use pem::{Clients, Loaded, Pem, Tls};
-pub use server::{Bounds, Server, Stream, have_one_in_common};
+pub use server::{Bounds, Server, Stream};
 pub use verifier::Revocations;

@@ -280,16 +280,6 @@ fn current(
     Ok(Current { loaded, config: Arc::new(config), verifier })
 }
 
-/// Whether a certificate stands in both texts of PEM.
-///
-/// # Errors
-///
-/// `Invalid` for what is not PEM of certificates.
-pub fn have_one_in_common(one: &str, other: &str) -> Result<bool> {
-    let (one, other) = (certificates(one, "certificates")?, certificates(other, "certificates")?);
-    Ok(one.iter().any(|certificate| other.contains(certificate)))
-}
-
 fn certificates(pem: &str, what: &str) -> Result<Vec<CertificateDer<'static>>> {
     let all: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     let all = all.map_err(|error| Error::invalid(format!("{what}: not PEM of certificates")).cause(error))?;

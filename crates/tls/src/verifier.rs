@@ -14,10 +14,15 @@ use rustls::{
 
 use crate::{Certificate, Clients};
 
-/// Knows which certificates were revoked. Asked within the handshake, so it must answer at once, from memory.
+/// Knows which certificates were revoked, or are not for a port. Asked within the handshake, so it must answer at once, from memory.
 pub trait Revocations: Send + Sync + 'static {
     /// Whether a certificate that is otherwise good may not be used any more.
     fn is_revoked(&self, certificate: &Certificate) -> bool;
+
+    /// Whether a certificate of an authority that is trusted may be used at this port. Every one, if nothing else is said.
+    fn is_welcome(&self, _certificate: &Certificate) -> bool {
+        true
+    }
 }
 
 /// The usual checks, and then the question about revocation.
@@ -72,6 +77,13 @@ impl ClientCertVerifier for Verifier {
         if self.revocations.as_ref().is_some_and(|revocations| revocations.is_revoked(&certificate)) {
             tracing::info!(serial = certificate.serial, "a client has shown a revoked certificate");
             return Err(Error::InvalidCertificate(CertificateError::Revoked));
+        }
+        if self.revocations.as_ref().is_some_and(|revocations| !revocations.is_welcome(&certificate)) {
+            tracing::info!(
+                serial = certificate.serial,
+                "a client has shown a certificate that is not for this port"
+            );
+            return Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure));
         }
         Ok(verified)
     }

@@ -46,7 +46,7 @@ enum Command {
         #[arg(long, value_name = "URL", env = "TRUNKLINE_URL", default_value = quickstart::DEFAULT_URL)]
         url: String,
     },
-    /// The platform's certificate authority
+    /// Certificates of clients, and the authority that signs them
     #[command(subcommand)]
     Certs(CertsCommand),
     /// Help an administrator who is locked out, on the machine of the platform
@@ -88,6 +88,8 @@ enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 enum CertsCommand {
+    #[command(flatten)]
+    Manage(commands::certs_manage::ManageCommand),
     /// Make certificates for development: an authority, servers, callers of gRPC, a device
     #[command(
         after_help = "Files that are there are replaced, but for the authority (ca.crt, ca.key), so that a \
@@ -227,9 +229,10 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Admin(AdminCommand::ResetPassword { username, settings }) => {
             rescue::run(&settings.layers(environment), username)
         }
+        Command::Certs(CertsCommand::Manage(command)) => commands::certs_manage::run(command),
         Command::Certs(CertsCommand::Dev(arguments)) => commands::certs_dev::run(&arguments),
         Command::Certs(CertsCommand::Import { certificate, key, settings }) => {
-            commands::certs::import(&settings.layers(environment), &certificate, &key)
+            commands::certs_import::import(&settings.layers(environment), &certificate, &key)
         }
         Command::Config(ConfigCommand::Show(flags)) => {
             let loaded = config::load(&flags.layers(environment))?;

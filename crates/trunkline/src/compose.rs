@@ -100,7 +100,7 @@ impl Registry {
         ground.db.migrate(&MIGRATIONS.concat()).await?;
         let access = Access::open(ground, settings, &OPERATIONS.concat()).await?;
         access.on_leave(domains::invitations::on_leave)?;
-        let certs::Setup { limits, settings, revoked } = certificates;
+        let certs::Setup { limits, settings, revoked, callers } = certificates;
         let authority = Authority::open(&access, limits).await?;
         revoked.open(access.db(), access.clock().now()).await?;
         let clients = Clients::new(access.clone())
@@ -109,6 +109,7 @@ impl Registry {
         let channels = Channels::new(access.clone()).on_remove(bootstrap::on_channel_removed());
         let users = Users::new(access.clone(), rules).on_purge(domains::invitations::on_purge);
         let certs = Certs::new(access.clone(), clients.clone(), authority, revoked, settings);
+        callers.open(&certs);
         let bootstrap =
             Bootstrap::new(access.clone(), clients.clone(), channels.clone(), certs.clone(), cipher);
         let on = provision::Services {
@@ -148,6 +149,7 @@ impl Registry {
             domains: self.domains.clone(),
             clients: self.clients.clone(),
             channels: self.channels.clone(),
+            certs: self.certs.clone(),
         }
     }
 
@@ -204,14 +206,14 @@ impl Platform {
     pub(crate) async fn compose(
         settings: &Settings,
         data: &DataDir,
-        revoked: certs::Revoked,
+        (revoked, callers): (certs::Revoked, certs::Callers),
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let ground = open_ground(settings, data).await?;
         let Ground { db, outbox, clock, rng, .. } = &ground;
         let (db, outbox, clock, rng) = (db.clone(), outbox.clone(), clock.clone(), rng.clone());
         let bus = Bus::default();
-        let certificates = certs_setup(settings, revoked);
+        let certificates = certs_setup(settings, (revoked, callers));
         let (access_rules, user_rules) = (access_settings(settings), users_settings(settings)?);
         let registry =
             Registry::open(ground, access_rules, user_rules, cipher(settings)?, certificates).await?;
@@ -320,7 +322,7 @@ pub(crate) async fn rescue_admin(
 ) -> anyhow::Result<Secret<String>> {
     let ground = open_ground(settings, data).await?;
     let db = ground.db.clone();
-    let certificates = certs_setup(settings, certs::Revoked::default());
+    let certificates = certs_setup(settings, Default::default());
     let (access_rules, user_rules) = (access_settings(settings), users_settings(settings)?);
     let registry = Registry::open(ground, access_rules, user_rules, cipher(settings)?, certificates).await?;
     let password = registry.users.rescue_admin(username).await?;
@@ -336,7 +338,7 @@ pub(crate) async fn import_authority(
 ) -> anyhow::Result<()> {
     let ground = open_ground(settings, data).await?;
     let db = ground.db.clone();
-    let certificates = certs_setup(settings, certs::Revoked::default());
+    let certificates = certs_setup(settings, Default::default());
     let (access_rules, user_rules) = (access_settings(settings), users_settings(settings)?);
     let registry = Registry::open(ground, access_rules, user_rules, cipher(settings)?, certificates).await?;
     certs::import(&registry.access, imported).await?;
@@ -443,7 +445,7 @@ fn access_settings(settings: &Settings) -> access::Settings {
     }
 }
 
-fn certs_setup(settings: &Settings, revoked: certs::Revoked) -> certs::Setup {
+fn certs_setup(settings: &Settings, (revoked, callers): (certs::Revoked, certs::Callers)) -> certs::Setup {
     let certs = &settings.certs;
     certs::Setup {
         limits: certs::Limits {
@@ -453,6 +455,7 @@ fn certs_setup(settings: &Settings, revoked: certs::Revoked) -> certs::Setup {
         },
         settings: certs::Settings { agent_secret: certs.secret.clone(), warn_before: certs.warn_before },
         revoked,
+        callers,
     }
 }
 

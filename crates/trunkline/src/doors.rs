@@ -37,8 +37,12 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    /// Reads them, where there are any.
-    pub(crate) async fn load(settings: &Settings, revoked: &certs::Revoked) -> anyhow::Result<Option<Self>> {
+    /// Reads them, where there are any. `callers` keeps devices from passing for brokers; without a registry there are none.
+    pub(crate) async fn load(
+        settings: &Settings,
+        revoked: &certs::Revoked,
+        callers: Option<&certs::Callers>,
+    ) -> anyhow::Result<Option<Self>> {
         let tls = &settings.tls;
         let Some((certificate, key)) = tls.server_cert.as_ref().zip(tls.server_key.as_ref()) else {
             return Ok(None);
@@ -62,7 +66,10 @@ impl Certificates {
         let (over_http, of_clients) = (&["h2", "http/1.1"][..], tls.client_ca_certs.as_ref());
         let brokers = match &settings.policy.broker_ca_certs {
             None => None,
-            own => Some(load(shown(tls::Clients::Required, own.as_ref()), over_http, None).await?),
+            own => {
+                let of_brokers = callers.map(|callers| Arc::new(callers.clone()) as Arc<dyn tls::Revocations>);
+                Some(load(shown(tls::Clients::Required, own.as_ref()), over_http, of_brokers).await?)
+            }
         };
         let https = shown(tls.of_https_clients(), of_clients);
         let mqtts = shown(tls.of_mqtt_clients(), of_clients);
@@ -286,11 +293,14 @@ async fn open_coap(
 
 /// Opens the gRPC ports: the one that was asked for must open, the ports of the separate services may be taken. None opens
 /// where other machines could act as any user.
-pub(crate) async fn open_grpc(settings: &Settings) -> anyhow::Result<Vec<grpc::Listener>> {
+pub(crate) async fn open_grpc(
+    settings: &Settings,
+    callers: &certs::Callers,
+) -> anyhow::Result<Vec<grpc::Listener>> {
     let grpc = &settings.grpc;
     let mut listeners = Vec::new();
     if let Some(address) = grpc.address.as_ref().filter(|_| grpc.enabled) {
-        let bind = |at| grpc::Listener::bind(at, grpc_options(settings, "auth"));
+        let bind = |at| grpc::Listener::bind(at, grpc_options(settings, "auth", callers));
         let front = bind_any(address, bind).await;
         listeners.push(front.map_err(|error| match error.kind() {
             io::ErrorKind::InvalidInput => anyhow::anyhow!("{error}"),
@@ -301,7 +311,9 @@ pub(crate) async fn open_grpc(settings: &Settings) -> anyhow::Result<Vec<grpc::L
     }
     for (service, port) in grpc.ports(&settings.node, &settings.compat_ports) {
         let address = grpc.host.with_port(port);
-        match bind_any(&address, |at| grpc::Listener::bind(at, grpc_options(settings, service))).await {
+        match bind_any(&address, |at| grpc::Listener::bind(at, grpc_options(settings, service, callers)))
+            .await
+        {
             Ok(listener) => listeners.push(listener),
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => anyhow::bail!("{error}"),
             Err(_) if listeners.iter().any(|open| open.local_addr().port() == port) => {}
@@ -317,30 +329,11 @@ pub(crate) async fn open_grpc(settings: &Settings) -> anyhow::Result<Vec<grpc::L
     Ok(listeners)
 }
 
-/// Fails where an authority that also signs devices is believed of somebody else: whoever may have a certificate made for a
-/// device could then act as any user over gRPC, or ask the policy service as a broker. `device_authorities` is their PEM.
-pub(crate) async fn keep_devices_from_services(
+fn grpc_options(
     settings: &Settings,
-    device_authorities: &str,
-) -> anyhow::Result<()> {
-    let of_grpc = settings.grpc.client_ca_certs.as_ref().filter(|_| settings.grpc.enabled);
-    let of_brokers = settings.policy.broker_ca_certs.as_ref();
-    for (setting, believed, consequence) in [
-        ("grpc.client_ca_certs", of_grpc, "act as any user"),
-        ("policy.broker_ca_certs", of_brokers, "ask as a broker"),
-    ] {
-        let Some(believed) = believed else { continue };
-        if tls::have_one_in_common(&believed.source().read().await?, device_authorities)? {
-            anyhow::bail!(
-                "`{setting}` names the authority that signs the certificates of devices: whoever may issue one could \
-                 {consequence}. Name an authority that signs nothing else (`trunkline certs dev` makes one)"
-            );
-        }
-    }
-    Ok(())
-}
-
-fn grpc_options(settings: &Settings, service: &'static str) -> grpc::ListenerOptions {
+    service: &'static str,
+    callers: &certs::Callers,
+) -> grpc::ListenerOptions {
     let grpc = &settings.grpc;
     let pair = grpc.server_cert.as_ref().zip(grpc.server_key.as_ref());
     grpc::ListenerOptions {
@@ -351,6 +344,7 @@ fn grpc_options(settings: &Settings, service: &'static str) -> grpc::ListenerOpt
             client_authorities: grpc.client_ca_certs.as_ref().map(|pem| pem.source().clone()),
             clients: tls::Clients::Required,
         }),
+        callers: Some(Arc::new(callers.clone())),
         insecure: grpc.insecure,
         max_connections: grpc.max_connections.0,
         grace: settings.node.shutdown_grace,

@@ -48,23 +48,19 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     signals::watch(shutdown.clone())?;
     let data = DataDir::open(&settings.node.data_dir)?;
     let revoked = certs::Revoked::default();
-    let certificates = Certificates::load(&settings, &revoked).await?;
+    let callers = certs::Callers::default();
+    let certificates = Certificates::load(&settings, &revoked, Some(&callers)).await?;
     let doors = HttpDoors::open(&settings, certificates.as_ref()).await?;
     let mqtt = MqttDoors::open(&settings, certificates.as_ref()).await?;
     let coap = CoapDoors::open(&settings).await?;
-    let grpc = doors::open_grpc(&settings).await?;
+    let grpc = doors::open_grpc(&settings, &callers).await?;
     let Some(platform) = shutdown
-        .run_until_cancelled(Platform::compose(&settings, &data, revoked, &shutdown))
+        .run_until_cancelled(Platform::compose(&settings, &data, (revoked, callers), &shutdown))
         .await
         .transpose()?
     else {
         return Ok(());
     };
-    let signing = platform.authority.trusted().borrow().clone();
-    if let Err(refused) = doors::keep_devices_from_services(&settings, &signing).await {
-        platform.close().await;
-        return Err(refused);
-    }
 
     let welcome = Welcome {
         program: announce::program(),

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     authority::{Ca, making},
-    model::KeyType,
+    model::{KeyType, hex},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -78,6 +78,11 @@ impl Responder {
             SHA256 => Some(&self.sha256),
             _ => None,
         }
+    }
+
+    /// Whether this is the SHA-256 of the authority's subject, in hexadecimal digits.
+    pub(crate) fn is_named(&self, subject: &str) -> bool {
+        hex(&self.sha256.name) == subject
     }
 
     /// A signed answer in DER.

@@ -9,6 +9,7 @@ mod download;
 mod issuing;
 mod recording;
 mod revoking;
+mod serving;
 mod viewing;
 mod watching;
 

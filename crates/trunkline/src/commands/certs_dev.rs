@@ -161,15 +161,19 @@ fn keep(out: &Path, name: &str, pair: &Pair) -> anyhow::Result<()> {
     for (ending, text, mode) in
         [("key", pair.key.expose().as_str(), 0o600), ("crt", &pair.certificate, 0o644)]
     {
-        let file = out.join(format!("{name}.{ending}"));
-        let wrong = || format!("cannot write `{}`", file.display());
-        // A new file: one that is there may be readable for others, or be a link to elsewhere.
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(wrong),
-            _ => {}
-        }
-        let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(&file);
-        opened.and_then(|mut opened| opened.write_all(text.as_bytes())).with_context(wrong)?;
+        write_new(&out.join(format!("{name}.{ending}")), text.as_bytes(), mode)?;
     }
     Ok(())
+}
+
+/// Writes a file of this mode in place of one that is there.
+pub(super) fn write_new(file: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    let wrong = || format!("cannot write `{}`", file.display());
+    // A new file: one that is there may be readable for others, or be a link to elsewhere.
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(wrong),
+        _ => {}
+    }
+    let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(file);
+    opened.and_then(|mut opened| opened.write_all(bytes)).with_context(wrong)
 }

@@ -6,8 +6,9 @@
 pub(crate) mod address;
 mod advice;
 mod authz;
-pub(crate) mod certs;
 pub(crate) mod certs_dev;
+pub(crate) mod certs_import;
+pub(crate) mod certs_manage;
 mod channels;
 mod clients;
 mod domains;

@@ -171,7 +171,7 @@ async fn served(settings: &Settings) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     signals::watch(shutdown.clone())?;
     // There is no platform here whose certificates could be revoked.
-    let certificates = doors::Certificates::load(settings, &certs::Revoked::default()).await?;
+    let certificates = doors::Certificates::load(settings, &certs::Revoked::default(), None).await?;
     let default = Address { host: "0.0.0.0".to_owned(), port: PORT };
     let address = settings.policy.address.as_ref().unwrap_or(&default);
     let listener = doors::open_policy(settings, certificates.as_ref(), address).await?;

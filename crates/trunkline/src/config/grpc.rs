@@ -104,6 +104,7 @@ impl GrpcSettings {
             ("groups", &self.groups, node.only.serves_all()),
             ("channels", &self.channels, node.only.serves(Capability::Channels)),
             ("clients", &self.clients, node.only.serves(Capability::Clients)),
+            ("certs", &self.certs, node.only.serves(Capability::Certs)),
         ];
         let open = services.into_iter().filter(|(.., serves)| self.enabled && compat.enabled && *serves);
         open.flat_map(|(name, ports, _)| ports.0.iter().map(move |&port| (name, port))).collect()

@@ -206,6 +206,9 @@ settings! {
     /// Clients.
     clients: Ports = "7006" ["CLIENTS_GRPC_PORT"] also "Clients_AUTH_GRPC_PORT";
 
+    /// Certificates.
+    certs: Ports = "7012" ["CERTS_GRPC_PORT"] also "AM_CERTS_GRPC_PORT";
+
     /// Certificate of the server with those between it and its authority: PEM, or the path of a PEM file. Files that
     /// change are read again.
     server_cert: Option<Pem> = ""

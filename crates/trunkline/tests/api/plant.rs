@@ -409,6 +409,7 @@ fn certs_setup() -> certs::Setup {
             warn_before: Duration::from_secs(168 * 3600),
         },
         revoked: certs::Revoked::default(),
+        callers: certs::Callers::default(),
     }
 }
 

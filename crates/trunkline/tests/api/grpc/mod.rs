@@ -1,6 +1,7 @@
 //! gRPC over real sockets, with the generated client.
 
 mod auth;
+mod certs;
 mod clients;
 mod groups;
 mod standalone;
@@ -9,6 +10,7 @@ mod tokens;
 use grpc::{
     Listener, ListenerOptions,
     pb::{
+        absmach::certs::certs_service_client::CertsServiceClient,
         auth::v1::auth_service_client::AuthServiceClient,
         channels::v1::channels_service_client::ChannelsServiceClient,
         clients::v1::clients_service_client::ClientsServiceClient,
@@ -54,6 +56,10 @@ impl Grpc {
 
     fn domains(&self) -> DomainsServiceClient<Channel> {
         DomainsServiceClient::new(self.channel.clone())
+    }
+
+    fn certs(&self) -> CertsServiceClient<Channel> {
+        CertsServiceClient::new(self.channel.clone())
     }
 
     fn groups(&self) -> GroupsServiceClient<Channel> {

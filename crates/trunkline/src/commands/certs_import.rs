@@ -1,4 +1,4 @@
-//! `trunkline certs`: the platform's certificate authority, on the machine of the platform.
+//! `trunkline certs import`: another certificate authority, on the machine of the platform.
 
 use std::io::Write;
 use std::path::Path;

@@ -340,7 +340,8 @@ both_databases! {
         let address = |kind: &str| {
             let at = shown.lines().filter_map(|line| line.split_once("URI:").map(|(_, url)| url.trim()));
             let found = at.filter_map(|url| url.strip_prefix("https://iot.example.com")).find(|path| path.contains(kind));
-            found.unwrap_or_else(|| panic!("no {kind} in {shown}")).to_owned()
+            assert!(found.is_some(), "no {kind} in {shown}");
+            found.unwrap().to_owned()
         };
         let nobody = plant.nobody();
         let bytes = async |path: &str| {
@@ -358,7 +359,8 @@ both_databases! {
 
         let question = "ocsp -issuer intermediate.pem -cert leaf.pem -no_nonce -reqout question.der";
         let (_, said) = openssl(here, question);
-        let question = fs::read(here.join("question.der")).unwrap_or_else(|_| panic!("{said}"));
+        assert!(here.join("question.der").exists(), "{said}");
+        let question = fs::read(here.join("question.der")).unwrap();
         // RFC 6960 appendix A.1: base64, and its characters as they may stand in a path.
         let question = BASE64_STANDARD.encode(question).replace('/', "%2F").replace('+', "%2B").replace('=', "%3D");
         let ocsp = format!("{}/{question}", address("/certs/ocsp"));

@@ -316,11 +316,6 @@ impl Request {
         }
     }
 
-    /// Sends it and reads the answer as it is.
-    pub(crate) async fn bytes(self) -> Result<Vec<u8>> {
-        self.send().await
-    }
-
     /// Sends it; the answer has nothing to say but yes.
     pub(crate) async fn done(self) -> Result<()> {
         self.send().await.map(drop)

@@ -67,7 +67,8 @@ impl Certificates {
         let brokers = match &settings.policy.broker_ca_certs {
             None => None,
             own => {
-                let of_brokers = callers.map(|callers| Arc::new(callers.clone()) as Arc<dyn tls::Revocations>);
+                let of_brokers =
+                    callers.map(|callers| Arc::new(callers.clone()) as Arc<dyn tls::Revocations>);
                 Some(load(shown(tls::Clients::Required, own.as_ref()), over_http, of_brokers).await?)
             }
         };

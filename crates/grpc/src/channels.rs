@@ -15,7 +15,7 @@ use crate::{
         },
         common::v1::{RetrieveEntityReq, RetrieveEntityRes, RetrieveIdByRouteReq},
     },
-    services::{entity, id, only_id, route},
+    services::{id, only_id, route},
 };
 
 /// The service.
@@ -62,12 +62,7 @@ impl ChannelsService for ChannelsApi {
         &self,
         request: Request<RetrieveEntityReq>,
     ) -> Result<Response<RetrieveEntityRes>, Status> {
-        let db = self.0.access.db();
-        let job = |_, ask: RetrieveEntityReq| async move {
-            let located = registry::locate::<ChannelId>(db, id(&ask.id)?).await?;
-            Ok(RetrieveEntityRes { entity: Some(entity(located)) })
-        };
-        self.0.call(request, job).await
+        self.0.locate::<ChannelId>(request).await
     }
 
     async fn retrieve_id_by_route(

@@ -48,12 +48,7 @@ impl ClientsService for ClientsApi {
         &self,
         request: Request<RetrieveEntityReq>,
     ) -> Result<Response<RetrieveEntityRes>, Status> {
-        let db = self.0.access.db();
-        let job = |_, ask: RetrieveEntityReq| async move {
-            let located = registry::locate::<ClientId>(db, id(&ask.id)?).await?;
-            Ok(RetrieveEntityRes { entity: Some(entity(located)) })
-        };
-        self.0.call(request, job).await
+        self.0.locate::<ClientId>(request).await
     }
 
     async fn retrieve_entities(

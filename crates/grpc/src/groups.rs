@@ -9,7 +9,6 @@ use crate::{
         common::v1::{RetrieveEntityReq, RetrieveEntityRes},
         groups::v1::groups_service_server::GroupsService,
     },
-    services::{entity, id},
 };
 
 /// The service.
@@ -21,11 +20,6 @@ impl GroupsService for GroupsApi {
         &self,
         request: Request<RetrieveEntityReq>,
     ) -> Result<Response<RetrieveEntityRes>, Status> {
-        let db = self.0.access.db();
-        let job = |_, ask: RetrieveEntityReq| async move {
-            let located = registry::locate::<GroupId>(db, id(&ask.id)?).await?;
-            Ok(RetrieveEntityRes { entity: Some(entity(located)) })
-        };
-        self.0.call(request, job).await
+        self.0.locate::<GroupId>(request).await
     }
 }

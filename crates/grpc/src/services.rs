@@ -1,6 +1,6 @@
 //! What all services stand on, and what each call has in common.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, str::FromStr, sync::Arc};
 
 use access::{Access, RequestInfo};
 use kernel::{Error, Result, Route, UserId};
@@ -16,11 +16,13 @@ use crate::{
     domains::DomainsApi,
     groups::GroupsApi,
     pb::{
-        DESCRIPTORS, absmach::certs::certs_service_server::CertsServiceServer,
+        DESCRIPTORS,
+        absmach::certs::certs_service_server::CertsServiceServer,
         auth::v1::auth_service_server::AuthServiceServer,
         certs::client_service_server::ClientServiceServer as CertsClientServiceServer,
         channels::v1::channels_service_server::ChannelsServiceServer,
-        clients::v1::clients_service_server::ClientsServiceServer, common::v1::EntityBasic,
+        clients::v1::clients_service_server::ClientsServiceServer,
+        common::v1::{EntityBasic, RetrieveEntityReq, RetrieveEntityRes},
         domains::v1::domains_service_server::DomainsServiceServer,
         groups::v1::groups_service_server::GroupsServiceServer,
         token::v1::token_service_server::TokenServiceServer,
@@ -114,6 +116,19 @@ impl Services {
         let answer = job(info, request.into_inner()).await;
         answer.map(Response::new).map_err(|error| status::of(&error, &id))
     }
+
+    /// Tells where one thing of a kind is.
+    pub(crate) async fn locate<I: EntryId + FromStr<Err = Error>>(
+        &self,
+        request: Request<RetrieveEntityReq>,
+    ) -> Result<Response<RetrieveEntityRes>, Status> {
+        let db = self.access.db();
+        let job = |_, ask: RetrieveEntityReq| async move {
+            let located = registry::locate::<I>(db, id(&ask.id)?).await?;
+            Ok(RetrieveEntityRes { entity: Some(entity(located)) })
+        };
+        self.call(request, job).await
+    }
 }
 
 /// A thing as the answer names it.
@@ -137,7 +152,7 @@ pub(crate) fn number(code: i64) -> u32 {
 }
 
 /// An id from a request.
-pub(crate) fn id<T: std::str::FromStr<Err = Error>>(text: &str) -> Result<T> {
+pub(crate) fn id<T: FromStr<Err = Error>>(text: &str) -> Result<T> {
     if text.is_empty() { Err(Error::invalid("missing entity id")) } else { text.parse() }
 }
 

@@ -51,12 +51,7 @@ impl Session {
     pub(crate) fn execute<'a>(&'a mut self, sql: &'a str, params: &'a [Val]) -> BoxFuture<'a, Result<u64>> {
         Box::pin(async move {
             let statement = self.prepare(sql).await?;
-            let waiting = self.start();
-            let client = self.client()?;
-            let arguments = arguments(params);
-            let (before, answer) = join(waiting.send(client), client.execute(&statement, &arguments)).await;
-            before?;
-            answer.map_err(|error| error::postgres(sql, &error))
+            self.run(sql, &statement, params).await
         })
     }
 
@@ -84,12 +79,7 @@ impl Session {
         Box::pin(async move {
             let statement =
                 self.client()?.prepare(sql).await.map_err(|error| error::postgres(sql, &error))?;
-            let waiting = self.start();
-            let client = self.client()?;
-            let arguments = arguments(params);
-            let (before, answer) = join(waiting.send(client), client.execute(&statement, &arguments)).await;
-            before?;
-            answer.map_err(|error| error::postgres(sql, &error))
+            self.run(sql, &statement, params).await
         })
     }
 
@@ -129,6 +119,16 @@ impl Session {
             // On failure the session is dropped with its transaction open, and its connection with it.
             self.open = client.batch_execute("ROLLBACK").await.is_err();
         }
+    }
+
+    /// Sends a statement together with what waits to be sent before it.
+    async fn run(&mut self, sql: &str, statement: &Statement, params: &[Val]) -> Result<u64> {
+        let waiting = self.start();
+        let client = self.client()?;
+        let arguments = arguments(params);
+        let (before, answer) = join(waiting.send(client), client.execute(statement, &arguments)).await;
+        before?;
+        answer.map_err(|error| error::postgres(sql, &error))
     }
 
     async fn prepare(&self, sql: &str) -> Result<Statement> {

@@ -178,10 +178,8 @@ pub(crate) async fn run(session: &Session, command: ChannelsCommand) -> anyhow::
 
 async fn create(session: &Session, domain: DomainId, new: Create) -> anyhow::Result<()> {
     session.aim(("domains", Channels::CREATE), format!("domain:{domain}"), Some(domain));
-    let parent_group_id = match &new.group {
-        Some(group) => Some(resolve::thing::<Groups>(&session.api, domain, group).await?),
-        None => None,
-    };
+    let parent_group_id =
+        resolve::thing_if_named::<Groups>(&session.api, domain, new.group.as_deref()).await?;
     let pattern = NewChannel {
         parent_group_id,
         tags: new.described.tags(),
@@ -225,14 +223,9 @@ fn from_row(mut row: Map<String, Value>, pattern: &NewChannel) -> anyhow::Result
 }
 
 async fn show(session: &Session, domain: DomainId, list: List) -> anyhow::Result<()> {
-    let group = match &list.group {
-        Some(group) => Some(resolve::thing::<Groups>(&session.api, domain, group).await?.to_string()),
-        None => None,
-    };
-    let client = match &list.client {
-        Some(client) => Some(resolve::thing::<Clients>(&session.api, domain, client).await?),
-        None => None,
-    };
+    let group = resolve::thing_if_named::<Groups>(&session.api, domain, list.group.as_deref()).await?;
+    let group = group.map(|group| group.to_string());
+    let client = resolve::thing_if_named::<Clients>(&session.api, domain, list.client.as_deref()).await?;
     things::list::<Channels>(session, domain, &list.paging, &list.filter, |query| {
         query.group.clone_from(&group);
         query.client = client;

@@ -251,10 +251,8 @@ pub(crate) async fn run(session: &Session, command: ClientsCommand) -> anyhow::R
 
 async fn create(session: &Session, domain: DomainId, new: Create) -> anyhow::Result<()> {
     session.aim(("domains", Clients::CREATE), format!("domain:{domain}"), Some(domain));
-    let parent_group_id = match &new.group {
-        Some(group) => Some(resolve::thing::<Groups>(&session.api, domain, group).await?),
-        None => None,
-    };
+    let parent_group_id =
+        resolve::thing_if_named::<Groups>(&session.api, domain, new.group.as_deref()).await?;
     let pattern = NewClient {
         parent_group_id,
         tags: new.described.tags(),
@@ -303,14 +301,9 @@ fn from_row(mut row: Map<String, Value>, pattern: &NewClient) -> anyhow::Result<
 }
 
 async fn show(session: &Session, domain: DomainId, list: List) -> anyhow::Result<()> {
-    let group = match &list.group {
-        Some(group) => Some(resolve::thing::<Groups>(&session.api, domain, group).await?.to_string()),
-        None => None,
-    };
-    let channel = match &list.channel {
-        Some(channel) => Some(resolve::thing::<Channels>(&session.api, domain, channel).await?),
-        None => None,
-    };
+    let group = resolve::thing_if_named::<Groups>(&session.api, domain, list.group.as_deref()).await?;
+    let group = group.map(|group| group.to_string());
+    let channel = resolve::thing_if_named::<Channels>(&session.api, domain, list.channel.as_deref()).await?;
     things::list::<Clients>(session, domain, &list.paging, &list.filter, |query| {
         query.group.clone_from(&group);
         query.identity.clone_from(&list.identity);

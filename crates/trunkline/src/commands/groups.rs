@@ -200,10 +200,7 @@ pub(crate) async fn run(session: &Session, command: GroupsCommand) -> anyhow::Re
 
 async fn create(session: &Session, domain: DomainId, new: Create) -> anyhow::Result<()> {
     session.aim(("domains", Groups::CREATE), format!("domain:{domain}"), Some(domain));
-    let parent_id = match &new.group {
-        Some(group) => Some(resolve::thing::<Groups>(&session.api, domain, group).await?),
-        None => None,
-    };
+    let parent_id = resolve::thing_if_named::<Groups>(&session.api, domain, new.group.as_deref()).await?;
     let group = NewGroup {
         parent_id,
         description: new.description,

@@ -88,6 +88,18 @@ pub(crate) async fn thing<K: Thing>(api: &Api, domain: DomainId, named: &str) ->
     one(K::NOUN, &format!("trunkline {} list", K::PLURAL), named, found, &ids)
 }
 
+/// The same, where one is named.
+pub(crate) async fn thing_if_named<K: Thing>(
+    api: &Api,
+    domain: DomainId,
+    named: Option<&str>,
+) -> anyhow::Result<Option<K::Id>> {
+    match named {
+        Some(named) => thing::<K>(api, domain, named).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// The user with this id or name.
 pub(crate) async fn user(api: &Api, named: &str) -> anyhow::Result<UserId> {
     if let Ok(id) = UserId::from_str(named) {

@@ -15,14 +15,14 @@ use crate::plant::{Caller, Plant};
 
 /// What the endpoint was asked, and what it answers.
 #[derive(Clone)]
-struct Endpoint {
-    url: String,
+pub(crate) struct Endpoint {
+    pub(crate) url: String,
     asked: Arc<Mutex<Vec<(Method, String, String)>>>,
     answer: Arc<Mutex<(StatusCode, String)>>,
 }
 
 impl Endpoint {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/check", listener.local_addr().unwrap());
         let answer = Arc::new(Mutex::new((StatusCode::OK, String::new())));
@@ -32,16 +32,16 @@ impl Endpoint {
         endpoint
     }
 
-    fn answers(&self, status: u16, text: &str) {
+    pub(crate) fn answers(&self, status: u16, text: &str) {
         *self.answer.lock().unwrap() = (StatusCode::from_u16(status).unwrap(), text.to_owned());
     }
 
-    fn asked(&self) -> Vec<(Method, String, String)> {
+    pub(crate) fn asked(&self) -> Vec<(Method, String, String)> {
         std::mem::take(&mut *self.asked.lock().unwrap())
     }
 
     /// The bodies of the questions since the last call.
-    fn bodies(&self) -> Vec<Value> {
+    pub(crate) fn bodies(&self) -> Vec<Value> {
         self.asked().iter().map(|(_, _, body)| serde_json::from_str(body).unwrap()).collect()
     }
 }
@@ -58,7 +58,7 @@ async fn answer_as_told(
     (status, [("location", "/check?redirected=true")], text)
 }
 
-fn hook(urls: &[&str], operations: &[&str]) -> callouts::Settings {
+pub(crate) fn hook(urls: &[&str], operations: &[&str]) -> callouts::Settings {
     callouts::Settings {
         urls: urls.iter().map(|url| (*url).to_owned()).collect(),
         get: false,

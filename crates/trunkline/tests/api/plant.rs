@@ -16,6 +16,9 @@ use trunkline::compose::Registry;
 use users::FirstAdmin;
 use web::{App, AppInfo};
 
+/// The key that all others are derived from: the same at each start, as a node has it in a file.
+const MASTER: [u8; 32] = [7; 32];
+
 /// 2026-01-02T03:04:05Z.
 const START: Timestamp = Timestamp::from_micros(1_767_323_045_000_000);
 
@@ -63,9 +66,10 @@ impl Plant {
 
     /// A platform in stand-alone mode, and its one user.
     pub(crate) async fn standalone(db: TestDb, user: &str, token: &str) -> (Self, Caller) {
+        let clock = Clock::manual(START);
         let standalone = Standalone { user: user.parse().unwrap(), token: Secret::new(token.to_owned()) };
         let settings = access::Settings { standalone: Some(standalone), ..access::Settings::default() };
-        let (app, db, clock, registry) = Self::open(db, settings, |_| {}).await;
+        let (app, registry) = Self::open(&db, settings, |_| {}, &clock, 1).await;
         let nobody = Caller { app: app.clone(), token: None, device_key: None, id: user.to_owned() };
         let admin = nobody.with_token(token);
         (Self { app, db, clock, registry, admin: admin.clone() }, admin)
@@ -77,24 +81,36 @@ impl Plant {
         settings: access::Settings,
         change: impl FnOnce(&mut users::Settings),
     ) -> Self {
-        let (app, db, clock, registry) = Self::open(db, settings, change).await;
+        let clock = Clock::manual(START);
+        let (app, registry) = Self::open(&db, settings, change, &clock, 1).await;
         let nobody = Caller { app: app.clone(), token: None, device_key: None, id: String::new() };
         let admin = nobody.logged_in("admin").await;
         Self { app, db, clock, registry, admin }
     }
 
+    /// The same platform after a stop and a start, with these settings. Callers from before come to it with
+    /// [`Caller::at`].
+    pub(crate) async fn restarted(self, settings: access::Settings) -> Self {
+        let Self { mut db, clock, admin, .. } = self;
+        db.reopen().await;
+        let (app, registry) = Self::open(&db, settings, |_| {}, &clock, 2).await;
+        Self { admin: Caller { app: app.clone(), ..admin }, app, db, clock, registry }
+    }
+
+    /// The services over a database; `run` tells the ids of one start from those of another.
     async fn open(
-        db: TestDb,
+        db: &TestDb,
         settings: access::Settings,
         change: impl FnOnce(&mut users::Settings),
-    ) -> (App, TestDb, Clock, Registry) {
-        let clock = Clock::manual(START);
+        clock: &Clock,
+        run: u64,
+    ) -> (App, Registry) {
         let ground = Ground {
             db: db.db(),
             outbox: Outbox::new(),
-            master: MasterKey::ephemeral().unwrap(),
+            master: MasterKey::from_bytes(Secret::new(MASTER)),
             clock: clock.clone(),
-            rng: Rng::seeded(1),
+            rng: Rng::seeded(run),
         };
         let mut rules = users::Settings::with_password_rule(regex::Regex::new("^.{8,}$").unwrap());
         change(&mut rules);
@@ -111,7 +127,7 @@ impl Plant {
             .await
             .unwrap();
         assert!(made.is_none(), "a given password is not made up");
-        (app(&registry), db, clock, registry)
+        (app(&registry), registry)
     }
 
     /// The same platform with another layout of gateways.
@@ -241,6 +257,11 @@ impl Plant {
 }
 
 impl Caller {
+    /// The same caller at a platform that has been started again.
+    pub(crate) fn at(&self, plant: &Plant) -> Self {
+        Self { app: plant.app.clone(), ..self.clone() }
+    }
+
     pub(crate) async fn logged_in(&self, name: &str) -> Self {
         let answer = self
             .post("/users/tokens/issue", json!({"username": name, "password": PASSWORD}))

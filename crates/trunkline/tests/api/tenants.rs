@@ -8,20 +8,23 @@ use web::Rule;
 use crate::plant::{Caller, Plant};
 
 /// Somebody with a domain and a thing of each kind in it.
-struct Tenant {
-    caller: Caller,
-    domain: String,
+pub(crate) struct Tenant {
+    pub(crate) caller: Caller,
+    pub(crate) domain: String,
     client: String,
     channel: String,
     group: String,
+    /// Another one.
+    shed: String,
     role: String,
 }
 
 impl Tenant {
-    async fn settle(plant: &Plant, name: &str) -> Self {
+    pub(crate) async fn settle(plant: &Plant, name: &str) -> Self {
         let caller = plant.user(name).await;
         let domain = caller.domain(name).await;
         let group = caller.group(&domain, "hall", None).await;
+        let shed = caller.group(&domain, "shed", None).await;
         let client = caller.client(&domain, "pump").await;
         let channel = caller.channel(&domain, "flow").await;
         let connect = json!({"client_ids": [client], "channel_ids": [channel], "types": ["publish"]});
@@ -29,11 +32,11 @@ impl Tenant {
         let role = json!({"role_name": "readers", "optional_actions": ["read"]});
         let role = caller.post(&format!("/domains/{domain}/roles"), role).await.expect(201);
         let role = role["role_id"].as_str().or(role["id"].as_str()).unwrap().to_owned();
-        Self { caller, domain, client, channel, group, role }
+        Self { caller, domain, client, channel, group, shed, role }
     }
 
     /// The path of a route with this tenant's ids.
-    fn filled(&self, path: &str) -> String {
+    pub(crate) fn filled(&self, path: &str) -> String {
         let id = |segment: &str| match segment.trim_matches(['{', '}']) {
             "domain" => self.domain.clone(),
             "channel" => self.channel.clone(),
@@ -47,21 +50,24 @@ impl Tenant {
     }
 
     /// A body that any route finds something in, naming this tenant's things.
-    fn named(&self, path: &str, to: &Caller) -> Value {
+    pub(crate) fn named(&self, path: &str, to: &Caller) -> Value {
+        // What is put into a group names it in one way.
+        let parent = if path.contains("/groups") { "parent_id" } else { "parent_group_id" };
         let body = json!({
-            "name": "taken", "tags": ["taken"], "metadata": {"taken": true}, "secret": "taken-secret",
-            "parent_group_id": self.group, "parent_id": self.group, "group_id": self.group, "domain_id": self.domain,
-            "client_id": self.client, "client_ids": [self.client], "channel_ids": [self.channel],
-            "channels": [self.channel], "types": ["subscribe"], "children_ids": [self.group],
-            "role_name": "taken", "optional_actions": ["read"], "optional_members": [to.id], "actions": ["read"],
-            "members": [to.id], "invitee_user_id": to.id, "role_id": self.role, "external_id": "taken", "external_key": "taken",
+            "name": "taken", "route": "taken", "tags": ["taken"], "metadata": {"taken": true}, "secret": "taken-secret",
+            (parent): self.group, "domain_id": self.domain, "client_id": self.client, "client_ids": [self.client],
+            "channel_ids": [self.channel], "channels": [self.channel], "types": ["subscribe"],
+            "children_ids": [self.shed], "role_name": "taken", "optional_actions": ["read"],
+            "optional_members": [to.id], "actions": ["read"], "members": [to.id], "member_ids": [to.id],
+            "user_id": to.id, "invitee_user_id": to.id, "role_id": self.role, "external_id": "taken",
+            "external_key": "taken",
         });
         if path.ends_with("/bulk") { json!([body]) } else { body }
     }
 
     /// All that the tenant sees of what is its own, and how much of it there is.
-    async fn belongings(&self, plant: &Plant) -> Vec<Value> {
-        let Self { domain, client, channel, group, role, .. } = self;
+    pub(crate) async fn belongings(&self, plant: &Plant) -> Vec<Value> {
+        let Self { domain, client, channel, group, shed, role, .. } = self;
         let mut seen = Vec::new();
         for path in [
             format!("/domains/{domain}"),
@@ -73,6 +79,7 @@ impl Tenant {
             format!("/{domain}/channels/{channel}"),
             format!("/{domain}/channels/{channel}/roles"),
             format!("/{domain}/groups/{group}"),
+            format!("/{domain}/groups/{shed}"),
             format!("/{domain}/groups/{group}/roles"),
             format!("/{domain}/groups/{group}/children?start_level=1&end_level=2"),
             format!("/{domain}/clients?channel={channel}"),
@@ -82,7 +89,7 @@ impl Tenant {
         ] {
             seen.push(self.caller.get(&path).await.expect(200));
         }
-        let things = [domain, client, channel, group].map(|id| format!("'{id}'")).join(", ");
+        let things = [domain, client, channel, group, shed].map(|id| format!("'{id}'")).join(", ");
         for rows in [
             format!("relations WHERE object_id IN ({things}) OR subject_id IN ({things})"),
             format!("connections WHERE client_id = '{client}' OR channel_id = '{channel}'"),

@@ -4,7 +4,9 @@ mod auth;
 mod certs;
 mod clients;
 mod groups;
+mod purposes;
 mod standalone;
+mod suspended;
 mod tokens;
 
 use grpc::{

@@ -18,5 +18,5 @@ mod tests;
 mod transport;
 
 pub use link::{Bounds, Link, Malformed, Refused};
-pub use peers::{Gone, Incoming, Peers, Sent};
-pub use transport::{NodeId, Transport};
+pub use peers::{Gone, Incoming, Peers, Sent, Unsent};
+pub use transport::{Listening, Network, NodeId, Transport};

@@ -1,15 +1,19 @@
 //! The other nodes, and the links to them.
 //!
-//! Each link is driven by a task of its own, so that a slow node holds up nobody but those who send to it. All queues have
-//! bounds: what is to be sent waits with its sender, a datagram that comes too fast is lost and comes again, and messages
-//! that nobody takes fill the link, which slows down the node that sends them.
+//! Each link is driven by a task of its own and has an inbox of its own, so that a slow node holds up nobody but those who
+//! send to it. All queues have bounds: what is to be sent waits with its sender, a datagram that comes too fast is lost and
+//! comes again, and messages that nobody takes fill the link, which slows down the node that sends them.
+//!
+//! A datagram carries the number of its sender and a mark that only nodes with the key of the cluster can make, for sender,
+//! receiver and contents; one without it is dropped. An old one that somebody sends again is a repetition like any other.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use aws_lc_rs::hmac;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
@@ -17,17 +21,30 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{Bounds, Link, NodeId, Refused, Transport};
+use crate::{Bounds, Link, NodeId, Transport};
 
 /// Datagrams that wait for the task of their link.
 const DATAGRAMS: usize = 256;
-/// Messages that wait for whoever takes them, of all nodes together; more stay in the links.
-const INBOX: usize = 64;
+/// Messages of one node that wait for whoever takes them; more stay in the link.
+const INBOX: usize = 16;
+/// Bytes of the mark: half of HMAC-SHA256, as RFC 2104 §5 allows.
+const MARK: usize = 16;
 
 /// The other node is no more, or was told to be so: what it has not processed it never will.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the other node has gone")]
 pub struct Gone;
+
+/// Why a message was not handed to a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unsent {
+    /// There is no link to the node (any more).
+    #[error("the other node has gone")]
+    Gone,
+    /// No link takes a message of this length.
+    #[error("the message is longer than what nodes send to each other")]
+    TooLong,
+}
 
 /// The other nodes of the cluster. A clone is the same.
 #[derive(Clone)]
@@ -37,7 +54,7 @@ struct Inner {
     me: NodeId,
     bounds: Bounds,
     transport: Arc<dyn Transport>,
-    inbox: mpsc::Sender<Incoming>,
+    key: hmac::Key,
     peers: Mutex<HashMap<NodeId, Peer>>,
 }
 
@@ -73,7 +90,8 @@ impl Sent {
     }
 }
 
-/// A message of another node. Dropping it says that it is processed.
+/// A message of another node. One that is dropped without [`Incoming::done`] never counts as processed, nor does anything
+/// behind it.
 #[derive(Debug)]
 pub struct Incoming {
     /// Who sent it.
@@ -84,8 +102,9 @@ pub struct Incoming {
     done: Arc<Done>,
 }
 
-impl Drop for Incoming {
-    fn drop(&mut self) {
+impl Incoming {
+    /// It is processed: its sender may know.
+    pub fn done(self) {
         lock(&self.done.numbers).push(self.number);
         self.done.some.notify_one();
     }
@@ -99,40 +118,42 @@ struct Done {
 }
 
 impl Peers {
-    /// Nobody yet. What they will send comes out of the receiver, in order for each node.
+    /// Nobody yet. All nodes of the cluster have the same `key`, and nobody else has it.
     #[must_use]
-    pub fn new(
-        me: NodeId,
-        bounds: Bounds,
-        transport: Arc<dyn Transport>,
-    ) -> (Self, mpsc::Receiver<Incoming>) {
-        let (inbox, messages) = mpsc::channel(INBOX);
-        (Self(Arc::new(Inner { me, bounds, transport, inbox, peers: Mutex::default() })), messages)
+    pub fn new(me: NodeId, bounds: Bounds, key: &[u8], transport: Arc<dyn Transport>) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        Self(Arc::new(Inner { me, bounds, transport, key, peers: Mutex::default() }))
     }
 
-    /// From now on there is a link to this node, if there was none.
-    pub fn admit(&self, node: NodeId) {
+    /// From now on there is a link to this node; what it will send comes out of the receiver in order. `None`: there was
+    /// one already.
+    pub fn admit(&self, node: NodeId) -> Option<mpsc::Receiver<Incoming>> {
         let inner = &self.0;
-        lock(&inner.peers).entry(node).or_insert_with(|| {
-            let (outbox, waiting) = mpsc::channel(1);
-            let (datagrams, arriving) = mpsc::channel(DATAGRAMS);
+        let mut peers = lock(&inner.peers);
+        let Entry::Vacant(place) = peers.entry(node) else { return None };
+        let (outbox, waiting) = mpsc::channel(1);
+        let (datagrams, arriving) = mpsc::channel(DATAGRAMS);
+        let (inbox, messages) = mpsc::channel(INBOX);
+        {
             let driver = Driver {
                 me: inner.me,
                 node,
                 link: Link::new(inner.bounds),
                 began: Instant::now(),
                 transport: Arc::clone(&inner.transport),
-                inbox: inner.inbox.clone(),
+                key: inner.key.clone(),
+                inbox,
                 unprocessed: BTreeMap::new(),
                 done: Arc::default(),
             };
             let task = tokio::spawn(driver.run(waiting, arriving)).abort_handle();
-            Peer { outbox, datagrams, task }
-        });
+            place.insert(Peer { outbox, datagrams, task });
+        }
+        Some(messages)
     }
 
     /// The node is no more. No datagram of it is taken from now on, and who waits for it learns that it has gone. Messages
-    /// that have come out of its link before stay in the inbox.
+    /// that have come out of its link before stay in its inbox, which then ends.
     pub fn dismiss(&self, node: NodeId) {
         lock(&self.0.peers).remove(&node);
     }
@@ -147,24 +168,31 @@ impl Peers {
     ///
     /// # Errors
     ///
-    /// `None` for a node to which there is no link (any more), else [`Refused::TooLong`].
-    pub async fn send(&self, to: NodeId, message: Bytes) -> Result<Sent, Option<Refused>> {
+    /// [`Unsent`] says why.
+    pub async fn send(&self, to: NodeId, message: Bytes) -> Result<Sent, Unsent> {
         if message.len() > self.0.bounds.message {
-            return Err(Some(Refused::TooLong));
+            return Err(Unsent::TooLong);
         }
-        let outbox = lock(&self.0.peers).get(&to).map(|peer| peer.outbox.clone()).ok_or(None)?;
+        let outbox = lock(&self.0.peers).get(&to).map(|peer| peer.outbox.clone()).ok_or(Unsent::Gone)?;
         let (processed, sent) = oneshot::channel();
-        outbox.send(Outgoing { message, processed }).await.map_err(|_| None)?;
+        outbox.send(Outgoing { message, processed }).await.map_err(|_| Unsent::Gone)?;
         Ok(Sent(sent))
     }
 
-    /// Takes a datagram that the transport has brought. One of a node that was not admitted is dropped; it comes again.
+    /// Takes a datagram that the transport has brought. One of a node that was not admitted is dropped; it comes again. So
+    /// is one without the mark of its sender.
     pub fn arrived(&self, mut datagram: Bytes) {
-        if datagram.len() < size_of::<u64>() {
+        if datagram.len() < size_of::<u64>() + MARK {
             return;
         }
         let from = NodeId(datagram.get_u64());
+        let mark = datagram.split_to(MARK);
         if let Some(peer) = lock(&self.0.peers).get(&from) {
+            let expected = marked(&self.0.key, from, self.0.me, &datagram);
+            if aws_lc_rs::constant_time::verify_slices_are_equal(&mark, &expected).is_err() {
+                tracing::warn!(node = %from, "dropped a datagram that no node of this cluster has sent");
+                return;
+            }
             // A full queue is a loss like any other.
             let _taken = peer.datagrams.try_send(datagram);
         }
@@ -178,6 +206,7 @@ struct Driver {
     link: Link,
     began: Instant,
     transport: Arc<dyn Transport>,
+    key: hmac::Key,
     inbox: mpsc::Sender<Incoming>,
     /// Who waits for which number.
     unprocessed: BTreeMap<u64, oneshot::Sender<()>>,
@@ -209,9 +238,17 @@ impl Driver {
                 }
             }
             while let Some(datagram) = self.link.departs(self.began.elapsed()) {
-                self.transport.send(self.node, addressed(self.me, &datagram)).await;
+                self.transport.send(self.node, self.addressed(&datagram)).await;
             }
         }
+    }
+
+    fn addressed(&self, datagram: &Bytes) -> Bytes {
+        let mut out = BytesMut::with_capacity(size_of::<u64>() + MARK + datagram.len());
+        out.put_u64(self.me.0);
+        out.put_slice(&marked(&self.key, self.me, self.node, datagram));
+        out.put_slice(datagram);
+        out.freeze()
     }
 
     fn arrived(&mut self, datagram: Bytes) {
@@ -233,11 +270,17 @@ impl Driver {
     }
 }
 
-fn addressed(me: NodeId, datagram: &Bytes) -> Bytes {
-    let mut out = BytesMut::with_capacity(size_of::<u64>() + datagram.len());
-    out.put_u64(me.0);
-    out.put_slice(datagram);
-    out.freeze()
+/// What shows that a datagram is of that node and for this one.
+fn marked(key: &hmac::Key, from: NodeId, to: NodeId, datagram: &[u8]) -> [u8; MARK] {
+    let mut context = hmac::Context::with_key(key);
+    context.update(&from.0.to_be_bytes());
+    context.update(&to.0.to_be_bytes());
+    context.update(datagram);
+    let mut mark = [0; MARK];
+    for (out, byte) in mark.iter_mut().zip(context.sign().as_ref()) {
+        *out = *byte;
+    }
+    mark
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -24,7 +24,7 @@ mod transport;
 pub use bridge::{Bridge, Feed};
 pub use message::Message;
 pub use settings::{NatsUrl, Settings};
-pub use transport::{Listening, NodeTransport};
+pub use transport::NodeTransport;
 
 use std::sync::Arc;
 

@@ -1,9 +1,11 @@
 //! Datagrams between the nodes of a cluster: a subject for each node, nothing kept, so that any nats-server does.
 //!
-//! Whoever may publish to these subjects may speak as a node: the NATS must let only nodes do so.
+//! Whoever may read these subjects can read the messages of all domains; only nodes can write to them ([`Peers`]).
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use cluster::{NodeId, Peers, Transport};
+use cluster::{Listening, Network, NodeId, Peers, Transport};
 use futures_util::{StreamExt as _, future::BoxFuture};
 use kernel::{Error, Result};
 use tokio::task::JoinHandle;
@@ -17,11 +19,10 @@ pub struct NodeTransport {
     cluster: String,
 }
 
-/// Hands what arrives to [`Peers`] until it is dropped.
-#[derive(Debug)]
-pub struct Listening(JoinHandle<()>);
+/// Ends with its owner.
+struct Task(JoinHandle<()>);
 
-impl Drop for Listening {
+impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -42,25 +43,29 @@ impl Nats {
     }
 }
 
-impl NodeTransport {
-    /// Takes what others send to this node.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable` when the connection has been closed.
-    pub async fn listen(&self, me: NodeId, peers: Peers) -> Result<Listening> {
-        let mut arriving = self
-            .client
-            .subscribe(self.subject(me))
-            .await
-            .map_err(|error| Error::unavailable(format!("cannot listen to other nodes: {error}")))?;
-        Ok(Listening(tokio::spawn(async move {
-            while let Some(message) = arriving.next().await {
-                peers.arrived(message.payload);
-            }
-        })))
+impl Network for NodeTransport {
+    fn transport(&self) -> Arc<dyn Transport> {
+        Arc::new(self.clone())
     }
 
+    fn listen(&self, me: NodeId, peers: Peers) -> BoxFuture<'_, Result<Listening>> {
+        Box::pin(async move {
+            let mut arriving = self
+                .client
+                .subscribe(self.subject(me))
+                .await
+                .map_err(|error| Error::unavailable(format!("cannot listen to other nodes: {error}")))?;
+            let task = tokio::spawn(async move {
+                while let Some(message) = arriving.next().await {
+                    peers.arrived(message.payload);
+                }
+            });
+            Ok(Box::new(Task(task)) as Listening)
+        })
+    }
+}
+
+impl NodeTransport {
     fn subject(&self, node: NodeId) -> String {
         format!("trunkline.{}.{node}", self.cluster)
     }

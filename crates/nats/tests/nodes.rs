@@ -5,8 +5,8 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use cluster::{Bounds, Incoming, NodeId, Peers};
-use nats::{Listening, Nats, Settings};
+use cluster::{Bounds, Incoming, Listening, Network as _, NodeId, Peers};
+use nats::{Nats, Settings};
 use tokio::sync::mpsc;
 
 const A: NodeId = NodeId(1);
@@ -34,15 +34,18 @@ struct Node {
 
 async fn node(server: &testkit::nats::Nats, cluster: &str, me: NodeId, other: NodeId) -> Node {
     let transport = connect(server).await.node_transport(cluster).unwrap();
-    let (peers, inbox) = Peers::new(me, Bounds::default(), Arc::new(transport.clone()));
-    peers.admit(other);
+    let peers = Peers::new(me, Bounds::default(), b"key of the cluster", Arc::new(transport.clone()));
+    let inbox = peers.admit(other).unwrap();
     let _listening = transport.listen(me, peers.clone()).await.unwrap();
     Node { peers, inbox, _listening }
 }
 
 async fn next(node: &mut Node) -> Bytes {
     let incoming = tokio::time::timeout(testkit::PATIENCE, node.inbox.recv()).await;
-    incoming.unwrap().unwrap().message.clone()
+    let incoming = incoming.unwrap().unwrap();
+    let message = incoming.message.clone();
+    incoming.done();
+    message
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -93,6 +93,15 @@ impl MasterKey {
         Ok(key)
     }
 
+    /// The key by which nodes that share this one know each other.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` when it cannot be derived.
+    pub fn of_nodes(&self) -> Result<Secret<[u8; 32]>> {
+        self.derive("nodes/1")
+    }
+
     /// The key for one purpose; different labels give unrelated keys.
     pub(super) fn derive(&self, label: &'static str) -> Result<Secret<[u8; 32]>> {
         let mut key = [0; 32];

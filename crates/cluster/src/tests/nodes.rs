@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::{Bounds, Gone, Incoming, NodeId, Peers, Refused, Transport};
+use crate::{Bounds, Gone, Incoming, NodeId, Peers, Transport, Unsent};
 
 const A: NodeId = NodeId(1);
 const B: NodeId = NodeId(2);
@@ -45,14 +45,26 @@ impl Transport for Network {
 }
 
 impl Network {
-    fn node(&self, id: NodeId, others: &[NodeId]) -> (Peers, mpsc::Receiver<Incoming>) {
+    /// A node, and what those others send to it.
+    fn node<const N: usize>(
+        &self,
+        id: NodeId,
+        others: [NodeId; N],
+    ) -> (Peers, [mpsc::Receiver<Incoming>; N]) {
+        self.with_key(id, others, b"key of the cluster")
+    }
+
+    fn with_key<const N: usize>(
+        &self,
+        id: NodeId,
+        others: [NodeId; N],
+        key: &[u8],
+    ) -> (Peers, [mpsc::Receiver<Incoming>; N]) {
         let bounds = Bounds { message: 10_000, fragment: 500, waiting: 20_000 };
-        let (peers, inbox) = Peers::new(id, bounds, Arc::new(self.clone()));
-        for other in others {
-            peers.admit(*other);
-        }
+        let peers = Peers::new(id, bounds, key, Arc::new(self.clone()));
+        let inboxes = others.map(|other| peers.admit(other).unwrap());
         self.0.nodes.lock().unwrap().insert(id, peers.clone());
-        (peers, inbox)
+        (peers, inboxes)
     }
 }
 
@@ -63,9 +75,9 @@ fn text(incoming: &Incoming) -> String {
 #[tokio::test(start_paused = true)]
 async fn what_two_nodes_send_to_a_third_arrives_in_the_order_of_each() {
     let network = Network::default();
-    let (a, _a_inbox) = network.node(A, &[B, C]);
-    let (b, _b_inbox) = network.node(B, &[A, C]);
-    let (_c, mut inbox) = network.node(C, &[A, B]);
+    let (a, _of_a) = network.node(A, [B, C]);
+    let (b, _of_b) = network.node(B, [A, C]);
+    let (_c, inboxes) = network.node(C, [A, B]);
     for (name, peers) in [("a", a), ("b", b)] {
         tokio::spawn(async move {
             for number in 0..200 {
@@ -73,53 +85,51 @@ async fn what_two_nodes_send_to_a_third_arrives_in_the_order_of_each() {
             }
         });
     }
-    let mut came: HashMap<NodeId, Vec<String>> = HashMap::new();
-    for _ in 0..400 {
-        let incoming = inbox.recv().await.unwrap();
-        came.entry(incoming.from).or_default().push(text(&incoming));
+    for (name, mut inbox) in ["a", "b"].into_iter().zip(inboxes) {
+        for number in 0..200 {
+            let incoming = inbox.recv().await.unwrap();
+            assert_eq!(text(&incoming), format!("{name}{number}"));
+            incoming.done();
+        }
+        let more = timeout(Duration::from_secs(60), inbox.recv()).await;
+        assert!(more.is_err(), "nothing comes twice");
     }
-    for (name, node) in [("a", A), ("b", B)] {
-        let sent: Vec<String> = (0..200).map(|number| format!("{name}{number}")).collect();
-        assert_eq!(came[&node], sent);
-    }
-    let more = timeout(Duration::from_secs(60), inbox.recv()).await;
-    assert!(more.is_err(), "nothing comes twice");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cut_network_is_only_a_wait() {
     let network = Network::default();
-    let (a, _a_inbox) = network.node(A, &[B]);
-    let (_b, mut inbox) = network.node(B, &[A]);
+    let (a, _of_a) = network.node(A, [B]);
+    let (_b, [mut inbox]) = network.node(B, [A]);
     network.0.cut.store(true, Relaxed);
     let sent = a.send(B, Bytes::from_static(b"text")).await.unwrap();
     let early = timeout(Duration::from_secs(600), inbox.recv()).await;
     assert!(early.is_err(), "the network is cut");
     network.0.cut.store(false, Relaxed);
-    drop(inbox.recv().await.unwrap());
+    inbox.recv().await.unwrap().done();
     sent.processed().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_sender_learns_that_its_message_is_processed_and_not_only_received() {
     let network = Network::default();
-    let (a, _a_inbox) = network.node(A, &[B]);
-    let (_b, mut inbox) = network.node(B, &[A]);
+    let (a, _of_a) = network.node(A, [B]);
+    let (_b, [mut inbox]) = network.node(B, [A]);
     let sent = a.send(B, Bytes::from_static(b"text")).await.unwrap();
     let incoming = inbox.recv().await.unwrap();
     let mut processed = std::pin::pin!(sent.processed());
     let early = timeout(Duration::from_secs(60), processed.as_mut()).await;
     assert!(early.is_err(), "the message is held");
-    drop(incoming);
+    incoming.done();
     assert_eq!(processed.await, Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_takes_nothing_holds_up_its_senders_and_nobody_else() {
     let network = Network::default();
-    let (a, _a_inbox) = network.node(A, &[B, C]);
-    let (_b, mut b_inbox) = network.node(B, &[A]);
-    let (_c, mut c_inbox) = network.node(C, &[A]);
+    let (a, _of_a) = network.node(A, [B, C]);
+    let (_b, [mut b_inbox]) = network.node(B, [A]);
+    let (_c, [mut c_inbox]) = network.node(C, [A]);
     let message = Bytes::from(vec![7; 10_000]);
     let mut taken = 0;
     while timeout(Duration::from_secs(60), a.send(B, message.clone())).await.is_ok() {
@@ -128,38 +138,52 @@ async fn a_node_that_takes_nothing_holds_up_its_senders_and_nobody_else() {
     }
     a.send(C, Bytes::from_static(b"text")).await.unwrap();
     assert_eq!(text(&c_inbox.recv().await.unwrap()), "text");
-    drop(b_inbox.recv().await.unwrap());
+    b_inbox.recv().await.unwrap().done();
     timeout(Duration::from_secs(60), a.send(B, message)).await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_a_node_that_is_dismissed_learns_that_it_has_gone() {
     let network = Network::default();
-    let (a, _inbox) = network.node(A, &[B]);
+    let (a, _inbox) = network.node(A, [B]);
     let sent = a.send(B, Bytes::from_static(b"text")).await.unwrap();
     a.dismiss(B);
     assert_eq!(sent.processed().await, Err(Gone));
-    assert_eq!(a.send(B, Bytes::new()).await.err(), Some(None));
+    assert_eq!(a.send(B, Bytes::new()).await.err(), Some(Unsent::Gone));
     assert!(a.nodes().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_taken_from_a_node_that_was_not_admitted_until_it_is() {
     let network = Network::default();
-    let (a, _a_inbox) = network.node(A, &[B]);
-    let (b, mut inbox) = network.node(B, &[]);
+    let (a, _of_a) = network.node(A, [B]);
+    let (b, []) = network.node(B, []);
     let sent = a.send(B, Bytes::from_static(b"text")).await.unwrap();
-    assert!(timeout(Duration::from_secs(60), inbox.recv()).await.is_err());
-    b.admit(A);
-    assert_eq!(text(&inbox.recv().await.unwrap()), "text");
-    sent.processed().await.unwrap();
+    let mut processed = std::pin::pin!(sent.processed());
+    assert!(timeout(Duration::from_secs(60), processed.as_mut()).await.is_err());
+    let mut inbox = b.admit(A).unwrap();
+    assert!(b.admit(A).is_none(), "it is admitted already");
+    let incoming = inbox.recv().await.unwrap();
+    assert_eq!(text(&incoming), "text");
+    incoming.done();
+    processed.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_taken_from_somebody_who_has_not_the_key() {
+    let network = Network::default();
+    let (stranger, _inbox) = network.with_key(A, [B], b"a guess");
+    let (_b, [mut inbox]) = network.node(B, [A]);
+    let sent = stranger.send(B, Bytes::from_static(b"text")).await.unwrap();
+    assert!(timeout(Duration::from_secs(60), sent.processed()).await.is_err());
+    assert!(inbox.try_recv().is_err());
 }
 
 #[tokio::test]
 async fn a_message_that_no_link_takes_is_refused() {
-    let (a, _inbox) = Network::default().node(A, &[B]);
+    let (a, _inbox) = Network::default().node(A, [B]);
     let refused = a.send(B, Bytes::from(vec![0; 10_001])).await.err();
-    assert_eq!(refused, Some(Some(Refused::TooLong)));
+    assert_eq!(refused, Some(Unsent::TooLong));
     // Less than an address.
     a.arrived(Bytes::from_static(b"text"));
 }

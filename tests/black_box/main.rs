@@ -19,6 +19,7 @@ mod cli_certs;
 mod cli_people;
 mod cli_rights;
 mod clients;
+mod cluster;
 mod coap;
 mod crash;
 mod grpc;

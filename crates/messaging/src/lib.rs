@@ -20,7 +20,7 @@ pub mod topic;
 mod topic_map;
 pub mod wire;
 
-pub use engine::{Ended, Engine, Epoch, Publisher, Reader, Reading};
+pub use engine::{Ended, Engine, Epoch, Publisher, Reader, Reading, Setup};
 pub use gate::{Action, Attempt, Credentials, Gate, Identity, IdentityKey, Revocable, Revocation, SharedKey};
 pub use limits::{Limits, Rate};
 pub use observer::{Event, Observer, PublishedMessage};

@@ -12,7 +12,7 @@ use bootstrap::{Bootstrap, Cipher};
 use certs::{Authority, Certs};
 use channels::Channels;
 use clients::Clients;
-use db::{Db, Migration};
+use db::{Db, Migration, Sharing};
 use domains::Domains;
 use events::{Bus, Outbox, Relay};
 use groups::Groups;
@@ -209,7 +209,9 @@ impl Platform {
         (revoked, callers): (certs::Revoked, certs::Callers),
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let ground = open_ground(settings, data).await?;
+        let sharing = if settings.cluster.enabled { Sharing::Nodes } else { Sharing::Alone };
+        let ground = open_ground(settings, data, sharing).await?;
+        let key_of_nodes = ground.master.of_nodes()?;
         let Ground { db, outbox, clock, rng, .. } = &ground;
         let (db, outbox, clock, rng) = (db.clone(), outbox.clone(), clock.clone(), rng.clone());
         let bus = Bus::default();
@@ -227,10 +229,13 @@ impl Platform {
         let gate = Arc::new(RegistryGate::new(registry.clone(), settings.tls.common_name));
         let run = rng.uuid().to_string();
         let outside = Outside::open(settings, &db, &clock, &run).await?;
-        let observer = outside.as_ref().map(Outside::observer);
-        let engine =
-            Engine::stored(gate.clone(), clock.clone(), bounds::limits(settings), observer, db.clone())
-                .await?;
+        let observer = outside.as_ref().and_then(Outside::observer);
+        let cluster = outside.as_ref().map(|outside| outside.cluster(settings, key_of_nodes)).transpose()?;
+        let (rules, time, limits) = (gate.clone(), clock.clone(), bounds::limits(settings));
+        let engine = match cluster.flatten() {
+            Some(setup) => Engine::clustered(rules, time, limits, observer, db.clone(), setup).await?,
+            None => Engine::stored(rules, time, limits, observer, db.clone()).await?,
+        };
         if let Some(file) = &settings.messaging.topic_map {
             engine.follow_topic_map(file).await.context("`messaging.topic_map`")?;
         }
@@ -243,7 +248,7 @@ impl Platform {
         Metrics::install()?;
         let brokers = Policy::open(settings.policy.options(logins), Some(members), clock.clone())?;
         tokio::spawn(members::forget(bus.subscribe(), brokers.clone()));
-        let relay = Relay::start(db.clone(), outbox, bus, clock, outside.as_ref().map(Outside::outward));
+        let relay = Relay::start(db.clone(), outbox, bus, clock, outside.as_ref().and_then(Outside::outward));
         let background = Background::start(&registry.users);
         let (keys, stop) = (registry.auth.clone().tend_keys_for_ever(), shutdown.clone());
         tokio::spawn(async move { stop.run_until_cancelled(keys).await });
@@ -296,9 +301,10 @@ impl Platform {
 }
 
 /// What everything stands on.
-async fn open_ground(settings: &Settings, data: &DataDir) -> anyhow::Result<Ground> {
+async fn open_ground(settings: &Settings, data: &DataDir, sharing: Sharing) -> anyhow::Result<Ground> {
     let url = settings.database_url();
-    let db = Db::open(url.as_str(), db::Options::default()).await.with_context(|| {
+    let options = db::Options { sharing, ..db::Options::default() };
+    let db = Db::open(url.as_str(), options).await.with_context(|| {
         format!("the database `{url}` cannot be used, see that it runs or set `database_url` to another")
     })?;
     let master = master_key(settings, data)?;
@@ -320,7 +326,7 @@ pub(crate) async fn rescue_admin(
     data: &DataDir,
     username: Username,
 ) -> anyhow::Result<Secret<String>> {
-    let ground = open_ground(settings, data).await?;
+    let ground = open_ground(settings, data, Sharing::Alone).await?;
     let db = ground.db.clone();
     let certificates = certs_setup(settings, Default::default());
     let (access_rules, user_rules) = (access_settings(settings), users_settings(settings)?);
@@ -336,7 +342,7 @@ pub(crate) async fn import_authority(
     data: &DataDir,
     imported: certs::Imported,
 ) -> anyhow::Result<()> {
-    let ground = open_ground(settings, data).await?;
+    let ground = open_ground(settings, data, Sharing::Alone).await?;
     let db = ground.db.clone();
     let certificates = certs_setup(settings, Default::default());
     let (access_rules, user_rules) = (access_settings(settings), users_settings(settings)?);

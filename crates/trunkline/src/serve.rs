@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -108,10 +108,17 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     serving.close();
     welcome.print();
 
-    shutdown.cancelled().await;
+    let expelled = tokio::select! {
+        () = shutdown.cancelled() => false,
+        () = platform.engine.expelled() => true,
+    };
+    shutdown.cancel();
     // Both within the same grace period.
     tokio::join!(serving.wait(), platform.engine.shutdown());
     platform.close().await;
+    if expelled {
+        bail!("this node has lost its place in the cluster, see above; start it again");
+    }
     tracing::info!("stopped");
     Ok(())
 }

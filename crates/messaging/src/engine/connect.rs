@@ -159,10 +159,14 @@ impl Core {
             return Arc::new(Session::new(id, identity, client_id, shared, None));
         }
         self.shared.stats.stored_sessions.fetch_add(1, Relaxed);
-        Arc::new_cyclic(|myself| {
+        let session = Arc::new_cyclic(|myself| {
             let stored = Box::new(Stored::new(myself.clone()));
             Session::new(id, identity, client_id, shared, Some(stored))
-        })
+        });
+        if let Some(nodes) = &self.shared.nodes {
+            nodes.know(&session);
+        }
+        session
     }
 
     /// Stores that a session has a connection, before its client is told so. Nothing to do for one that is not stored.
@@ -176,8 +180,9 @@ impl Core {
                 return Ok(());
             }
             let will = state.will.as_deref();
-            let record =
-                commit::session_record(session.id, &state.identity, &session.client_id, state.expiry, will);
+            let me = self.shared.nodes.as_ref().map(|nodes| nodes.me);
+            let (name, expiry) = (&session.client_id, state.expiry);
+            let record = commit::session_record(session.id, &state.identity, name, expiry, will, me);
             let Some(record) = record else { return Ok(()) };
             // In the order in which sessions change: under the lock.
             committer.change(Change::Attach(record), false)
@@ -193,6 +198,9 @@ impl Core {
             if let Some(committer) = self.shared.committer.as_ref().filter(|_| session.is_stored()) {
                 self.shared.stats.stored_sessions.fetch_sub(1, Relaxed);
                 committer.note(Change::End { session: session.id });
+                if let Some(nodes) = &self.shared.nodes {
+                    nodes.forget(session.id);
+                }
             }
             self.leave_rooms(&session, held);
         }

@@ -77,7 +77,7 @@ impl Core {
     }
 
     /// Stores how long a session and its will have from now on.
-    fn store_detached(&self, session: &Session, state: &State, expiry: u32) {
+    pub(crate) fn store_detached(&self, session: &Session, state: &State, expiry: u32) {
         let Some(committer) = &self.shared.committer else { return };
         let Some(stored) = &state.stored else { return };
         let moment = Moment::now(&self.clock);

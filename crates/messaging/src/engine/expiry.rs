@@ -130,7 +130,12 @@ mod tests {
         let rng = Rng::seeded(1);
         let identity =
             Identity::Client { client: ClientId::generate(&rng), domain: DomainId::generate(&rng) };
-        let shared = Arc::new(Shared { limits: Limits::default(), stats: Stats::default(), committer: None });
+        let shared = Arc::new(Shared {
+            limits: Limits::default(),
+            stats: Stats::default(),
+            committer: None,
+            nodes: None,
+        });
         Arc::new(Session::new(1, &identity, Text::from("device"), shared, None))
     }
 

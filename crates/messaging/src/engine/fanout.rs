@@ -15,6 +15,7 @@ use super::link::Link;
 use super::message::{Message, Parcel, Place};
 use super::room::{Room, Target, Targets};
 use super::session::{Session, Taken};
+use super::shared::ShareGroup;
 use crate::protocol::Protocol;
 use crate::stats::{Stats, Tally};
 use crate::wire::{Delivery, Frame, Publish, QoS, SubscriptionId};
@@ -92,6 +93,7 @@ impl Drop for Work {
 pub(crate) struct Fanout<'a> {
     pub(crate) publish: &'a Publish,
     pub(crate) room: &'a Room,
+    subtopic: &'a str,
     /// The session that published it, for subscriptions that do not want their own messages.
     pub(crate) origin: Option<u64>,
     pub(crate) expires_at: Option<Instant>,
@@ -113,10 +115,16 @@ struct FrameKey {
 }
 
 impl<'a> Fanout<'a> {
-    pub(crate) fn new(publish: &'a Publish, room: &'a Room, origin: Option<u64>, accepted: Instant) -> Self {
+    pub(crate) fn new(
+        publish: &'a Publish,
+        room: &'a Room,
+        subtopic: &'a str,
+        origin: Option<u64>,
+        accepted: Instant,
+    ) -> Self {
         let frames = SmallVec::new();
         let expires_at = publish.message_expiry.map(|seconds| accepted + Duration::from_secs(seconds.into()));
-        Self { publish, room, origin, expires_at, accepted, kept: None, frames, is_shared: false }
+        Self { publish, room, subtopic, origin, expires_at, accepted, kept: None, frames, is_shared: false }
     }
 
     /// The message in memory of its own, made when the first one needs it.
@@ -133,8 +141,54 @@ impl<'a> Fanout<'a> {
             self.deliver_to(target, work);
         }
         for group in &targets.groups {
-            if let Some(target) = group.next() {
+            self.deliver_to_group(group, work);
+        }
+    }
+
+    /// A message that another node has taken, to those who are here. That node stores it for the sessions in `stored`.
+    pub(crate) fn deliver_here(mut self, targets: &Targets, stored: &[u64], work: &mut Work) {
+        self.is_shared = targets.each.len() > 1;
+        for target in targets.each.iter().filter(|target| target.session.is_here()) {
+            let is_kept = self.publish.qos.min(target.qos) > QoS::AtMostOnce;
+            if !(is_kept && stored.contains(&target.session.id)) {
                 self.deliver_to(target, work);
+            }
+        }
+    }
+
+    /// A message that another node gives to one member of a group that is here: if it has gone, to another one.
+    pub(crate) fn deliver_to_member(
+        mut self,
+        targets: &Targets,
+        group: &str,
+        member: &[u64],
+        work: &mut Work,
+    ) {
+        let Some(group) = targets.groups.iter().find(|known| *known.name == *group) else { return };
+        let chosen = group.members.iter().find(|target| {
+            let session = &target.session;
+            session.is_here() && session.is_connected() && member.contains(&session.id)
+        });
+        match chosen {
+            Some(target) => self.deliver_to(target, work),
+            None => self.deliver_to_group(group, work),
+        }
+    }
+
+    fn deliver_to_group(&mut self, group: &ShareGroup, work: &mut Work) {
+        let Some(target) = group.next() else { return };
+        let qos = self.publish.qos.min(target.qos);
+        // For a stored session it is stored, wherever that is.
+        let by_link = !(target.session.is_stored() && qos > QoS::AtMostOnce);
+        match self.room.nodes().filter(|_| by_link && !target.session.is_here()) {
+            None => self.deliver_to(target, work),
+            Some(nodes) => {
+                let (publish, origin) = (self.publish, self.origin);
+                let node =
+                    nodes.publish_to_member(target, &group.name, self.room, self.subtopic, publish, origin);
+                if qos > QoS::AtMostOnce {
+                    work.batch.send_to(node.into_iter().collect());
+                }
             }
         }
     }

@@ -28,6 +28,7 @@ pub(crate) mod inflight;
 pub(crate) mod link;
 mod mapping;
 pub(crate) mod message;
+mod nodes;
 pub(crate) mod output;
 mod overflow;
 pub(crate) mod publish;
@@ -56,11 +57,13 @@ use kernel::{Clock, DomainId, Result, Rng};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use self::nodes::Setup;
 pub use self::reader::{Ended, Epoch, Publisher, Reader, Reading};
 
-use self::commit::{Committer, Found};
+use self::commit::{Committer, Last};
 use self::expiry::Deadlines;
 use self::handshakes::Handshakes;
+use self::nodes::{Joined, Nodes};
 use self::publish::Origin;
 use self::rate::Meters;
 use self::registry::Registry;
@@ -108,12 +111,12 @@ pub(crate) struct Core {
 impl Engine {
     /// An engine without sessions. Must be called within a Tokio runtime: it keeps time in a task of its own.
     pub fn new(gate: Arc<dyn Gate>, clock: Clock, limits: Limits) -> Self {
-        Self::build(gate, clock, limits, None, None)
+        Self::build(gate, clock, limits, None, None, None)
     }
 
     /// An engine that tells an observer what happens.
     pub fn observed(gate: Arc<dyn Gate>, clock: Clock, limits: Limits, observer: Arc<dyn Observer>) -> Self {
-        Self::build(gate, clock, limits, Some(observer), None)
+        Self::build(gate, clock, limits, Some(observer), None, None)
     }
 
     /// An engine whose sessions and retained messages outlive it, in a database that has the tables of
@@ -129,8 +132,36 @@ impl Engine {
         observer: Option<Arc<dyn Observer>>,
         db: Db,
     ) -> Result<Self> {
-        let (committer, found) = Committer::open(db, clock.clone()).await?;
-        Ok(Self::build(gate, clock, limits, observer, Some((Arc::new(committer), found))))
+        let last = Last::find(&db).await?;
+        let committer = Arc::new(Committer::new(db, clock.clone(), &last, None));
+        let found = committer.find().await?;
+        let engine = Self::build(gate, clock, limits, observer, Some((Arc::clone(&committer), last)), None);
+        engine.0.restore(&committer, found);
+        Ok(engine)
+    }
+
+    /// An engine that is one broker together with those of other nodes, over one database. Returns when all of them know of
+    /// it, and it of them.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the database or the network cannot be used.
+    pub async fn clustered(
+        gate: Arc<dyn Gate>,
+        clock: Clock,
+        limits: Limits,
+        observer: Option<Arc<dyn Observer>>,
+        db: Db,
+        setup: Setup,
+    ) -> Result<Self> {
+        let joined = Joined::join(db.clone(), &limits, setup).await?;
+        let nodes = Arc::clone(&joined.nodes);
+        let last = Last::of(&nodes);
+        let committer = Arc::new(Committer::new(db, clock.clone(), &last, Some(Arc::clone(&nodes))));
+        let engine = Self::build(gate, clock, limits, observer, Some((committer, last)), Some(nodes));
+        joined.begin(&engine.0).await;
+        engine.take_part().await?;
+        Ok(engine)
     }
 
     fn build(
@@ -138,13 +169,16 @@ impl Engine {
         clock: Clock,
         limits: Limits,
         observer: Option<Arc<dyn Observer>>,
-        stored: Option<(Arc<Committer>, Found)>,
+        stored: Option<(Arc<Committer>, Last)>,
+        nodes: Option<Arc<Nodes>>,
     ) -> Self {
         let handshakes = Arc::new(Handshakes::new(limits.handshakes, limits.handshakes_per_address));
-        let (committer, found) = stored.unzip();
-        let last_session = found.as_ref().map_or(0, |found| found.last_session);
+        let (committer, last) = stored.unzip();
+        let last_session = last.map_or(0, |last| last.session);
         let (callers, domains) = (Meters::new(limits.rate), Meters::new(limits.domain_rate));
-        let shared = Arc::new(Shared { limits, stats: Stats::default(), committer: committer.clone() });
+        let rooms = Rooms::new(nodes.clone());
+        let (stats, stored) = (Stats::default(), committer.clone());
+        let shared = Arc::new(Shared { limits, stats, committer: stored, nodes });
         let core = Arc::new_cyclic(|myself| Core {
             myself: Weak::clone(myself),
             gate,
@@ -154,7 +188,7 @@ impl Engine {
             observes_messages: observer.as_ref().is_some_and(|observer| observer.wants_messages()),
             observer,
             registry: Registry::after(last_session),
-            rooms: Rooms::default(),
+            rooms,
             topic_map: Lock::default(),
             deadlines: Deadlines::default(),
             callers,
@@ -164,8 +198,7 @@ impl Engine {
             handshakes,
         });
         tokio::spawn(expiry::keep_time(Arc::downgrade(&core)));
-        if let Some((committer, found)) = committer.zip(found) {
-            core.restore(&committer, found);
+        if let Some(committer) = committer {
             tokio::spawn(commit::run(committer, Arc::clone(&core.shared)));
             tokio::spawn(retain::count_stored(Arc::downgrade(&core)));
         }

@@ -20,13 +20,14 @@ impl Core {
     pub(crate) fn end_overflowing(&self, targets: &Targets) {
         let full_groups = targets.groups.iter().filter(|group| group.is_full());
         for target in targets.each.iter().chain(full_groups.flat_map(|group| &group.members)) {
-            if target.qos > QoS::AtMostOnce && target.session.is_full_and_absent() {
+            if target.qos > QoS::AtMostOnce && target.session.is_here() && target.session.is_full_and_absent()
+            {
                 self.end_overflowing_one(&target.session);
             }
         }
     }
 
-    fn end_overflowing_one(&self, session: &Arc<Session>) {
+    pub(crate) fn end_overflowing_one(&self, session: &Arc<Session>) {
         let mut aftermath = Aftermath::default();
         {
             let mut shard = self.registry.shard(session.identity).lock();

@@ -9,7 +9,10 @@
 //! acknowledged. Only a session without a connection is not waited for, because nobody knows for how long: one that
 //! has no room for a message of QoS 1 or 2 ends (`overflow.rs`).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use futures_util::future::{BoxFuture, join_all};
 use kernel::{ChannelId, DomainId, Error, Kind, Result as KernelResult};
@@ -17,9 +20,10 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::Core;
-use super::commit::{self, Batch};
+use super::commit::{self, Batch, Order};
 use super::fanout::{Fanout, Work};
 use super::link::Close;
+use super::nodes::Told;
 use super::rate::{Meter, charge_all};
 use super::retain::Retained;
 use super::room::{Room, Targets};
@@ -182,8 +186,8 @@ impl Core {
 
     /// Takes a message: keeps it if it is to be retained, and gives it to everybody who is to have it.
     pub(crate) fn accept(&self, ticket: &mut Ticket, origin: Origin<'_>, publish: &Publish, work: &mut Work) {
-        let mut fanout =
-            Fanout::new(publish, &ticket.room, origin.session.map(|session| session.id), work.now);
+        let from = origin.session.map(|session| session.id);
+        let mut fanout = Fanout::new(publish, &ticket.room, &ticket.subtopic, from, work.now);
         if publish.retain {
             let retained = Retained { message: Arc::clone(fanout.kept()), qos: publish.qos };
             let Core { shared, .. } = self;
@@ -218,6 +222,11 @@ impl Core {
             });
         }
         fanout.deliver(&ticket.targets, work);
+        if let Some(nodes) = self.shared.nodes.as_ref().filter(|_| !ticket.targets.nodes.is_empty()) {
+            let forwarded = nodes.publish(&ticket.targets, &ticket.room, &ticket.subtopic, publish, from);
+            work.batch.send_to(forwarded.to);
+            self.shared.stats.dropped_slow.fetch_add(forwarded.dropped, Relaxed);
+        }
     }
 
     /// Publishes one message of somebody who has no session here and cannot be made to wait, within its rate.
@@ -295,10 +304,26 @@ impl Core {
         Ok(())
     }
 
-    /// Stores what a batch leaves to be stored; `None`: nothing.
-    pub(crate) fn store(&self, batch: Batch) -> Option<oneshot::Receiver<commit::Stored>> {
+    /// Stores what a batch leaves to be stored, when other nodes have taken what they must; `None`: nothing.
+    pub(crate) fn store(&self, mut batch: Batch) -> Option<oneshot::Receiver<commit::Stored>> {
         let committer = self.shared.committer.as_ref().filter(|_| !batch.is_empty())?;
-        Some(committer.accept(batch))
+        let nodes = batch.take_nodes();
+        if nodes.is_empty() {
+            return Some(committer.accept(batch));
+        }
+        let told: Vec<Told> = nodes.iter().map(|node| node.told()).collect();
+        let committer = Arc::clone(committer);
+        let (done, stored) = oneshot::channel();
+        tokio::spawn(async move {
+            join_all(told).await;
+            if batch.is_empty() {
+                // Who does not wait any more has gone away.
+                let _gone = done.send(Ok(Vec::new()));
+            } else {
+                committer.push(Order::Accept { batch, done });
+            }
+        });
+        Some(stored)
     }
 
     /// Waits until none of the sessions is over its bound. One that takes nothing for too long loses its connection.

@@ -186,6 +186,7 @@ impl Reader {
         let subscription = Subscription { filter: Text::from(filter), options };
         let granted =
             self.core.subscribe(&self.session, &self.link, &self.identity, &subscription, None).await;
+        self.core.subscribed_everywhere().await;
         self.owed.extend(granted.owed);
         while self.take_owed() {}
         match granted.reason {

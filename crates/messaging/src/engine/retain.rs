@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use hashbrown::HashMap;
 use tokio::time::Instant;
 
 use super::Core;
@@ -38,6 +39,8 @@ pub(crate) struct Retained {
 #[derive(Debug, Default)]
 pub(crate) struct RetainedSet {
     by_subtopic: BTreeMap<Box<str>, Retained>,
+    /// Subtopics whose message has changed and is not stored yet, with how often; kept only where other nodes store theirs.
+    marks: HashMap<Box<str>, u64>,
     /// The channel is gone. A message whose right was decided before that may still come.
     closed: bool,
 }
@@ -77,6 +80,49 @@ impl RetainedSet {
             return;
         }
         self.by_subtopic.insert(subtopic.into(), retained);
+    }
+
+    /// The message of a subtopic is about to change.
+    pub(crate) fn mark(&mut self, subtopic: &str) {
+        *self.marks.entry(subtopic.into()).or_insert(0) += 1;
+    }
+
+    /// How often it has changed since it was stored.
+    pub(crate) fn marks(&self, subtopic: &str) -> u64 {
+        self.marks.get(subtopic).copied().unwrap_or(0)
+    }
+
+    /// It is stored as it was after so many changes.
+    pub(crate) fn unmark(&mut self, subtopic: &str, changes: u64) {
+        if self.marks(subtopic) == changes {
+            self.marks.remove(subtopic);
+        }
+    }
+
+    /// The message of a subtopic as it is stored, unless a later one waits to be.
+    pub(crate) fn replace(&mut self, subtopic: &str, found: Option<Retained>, stats: &Stats) {
+        if self.marks.contains_key(subtopic) || self.closed {
+            return;
+        }
+        self.remove(subtopic, stats);
+        if let Some(found) = found {
+            stats.retained_messages.fetch_add(1, Relaxed);
+            stats.retained_bytes.fetch_add(cost(subtopic, &found), Relaxed);
+            self.by_subtopic.insert(subtopic.into(), found);
+        }
+    }
+
+    /// All messages as they are stored, but for those of which a later one waits to be.
+    pub(crate) fn replace_all(&mut self, found: Vec<(Box<str>, Retained)>, stats: &Stats) {
+        let mut found: BTreeMap<Box<str>, Retained> = found.into_iter().collect();
+        let known: Vec<Box<str>> = self.by_subtopic.keys().cloned().collect();
+        for subtopic in known {
+            let found = found.remove(&subtopic);
+            self.replace(&subtopic, found, stats);
+        }
+        for (subtopic, found) in found {
+            self.replace(&subtopic, Some(found), stats);
+        }
     }
 
     /// The message of a subtopic, and what it counts.

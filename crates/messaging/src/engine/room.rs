@@ -5,11 +5,14 @@
 //! has its SUBACK gets every later message. The number changes under the lock of the room before the SUBACK is
 //! written, and publishers read it for each message.
 
-use std::sync::{
-    Arc,
-    atomic::{
-        AtomicBool, AtomicU64,
-        Ordering::{Acquire, Release, SeqCst},
+use std::{
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Acquire, Release, SeqCst},
+        },
     },
 };
 
@@ -18,6 +21,7 @@ use kernel::{ChannelId, DomainId};
 use tokio::time::Instant;
 
 use super::message::SubscriptionIds;
+use super::nodes::{Nodes, Post};
 use super::retain::{Retained, RetainedSet, Step};
 use super::session::Session;
 use super::shared::ShareGroup;
@@ -40,9 +44,21 @@ pub(crate) struct Entry {
     pub(crate) group: Option<Box<str>>,
     pub(crate) options: SubscriptionOptions,
     pub(crate) id: Option<SubscriptionId>,
+    /// The session is at this node.
+    pub(crate) here: bool,
 }
 
 impl Entry {
+    /// Whether other nodes must send their messages here because of it.
+    const fn reads(&self) -> bool {
+        self.here && self.group.is_none()
+    }
+
+    /// Whether only this node knows that it is in its group.
+    fn is_told_as_member(&self) -> bool {
+        self.here && self.group.is_some() && !self.session.is_stored()
+    }
+
     /// Whether both come from the same filter of the same session.
     fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.session, &other.session)
@@ -69,6 +85,8 @@ pub(crate) struct Target {
 #[derive(Debug)]
 pub(crate) struct Targets {
     version: u64,
+    /// Other nodes that have somebody who may get it.
+    pub(crate) nodes: Vec<Arc<Post>>,
     pub(crate) each: Vec<Target>,
     pub(crate) groups: Vec<ShareGroup>,
 }
@@ -84,24 +102,29 @@ pub(crate) struct Room {
     version: AtomicU64,
     /// The retained messages of earlier are here.
     read: AtomicBool,
+    /// The other nodes; `None`: there are none.
+    nodes: Option<Arc<Nodes>>,
     state: Lock<RoomState>,
 }
 
 #[derive(Debug, Default)]
 struct RoomState {
+    /// Entries because of which other nodes send their messages here.
+    readers: usize,
     filters: FilterTree<Entry>,
     retained: RetainedSet,
     remembered: HashMap<Box<str>, Arc<Targets>>,
 }
 
 impl Room {
-    fn new(domain: DomainId, channel: ChannelId) -> Self {
+    fn new(domain: DomainId, channel: ChannelId, nodes: Option<Arc<Nodes>>) -> Self {
         Self {
             domain,
             channel,
             generation: AtomicU64::new(0),
             version: AtomicU64::new(0),
             read: AtomicBool::new(false),
+            nodes,
             state: Lock::default(),
         }
     }
@@ -126,7 +149,9 @@ impl Room {
         if let Some(targets) = state.remembered.get(subtopic) {
             return Arc::clone(targets);
         }
-        let targets = Arc::new(state.collect(subtopic, self.version.load(Acquire)));
+        let version = self.version.load(Acquire);
+        let nodes = self.nodes.as_ref().map(|nodes| nodes.readers(self.channel)).unwrap_or_default();
+        let targets = Arc::new(state.collect(subtopic, version, nodes));
         if state.remembered.len() >= REMEMBERED {
             state.remembered.clear();
         }
@@ -137,21 +162,59 @@ impl Room {
     /// Adds or renews a subscription.
     pub(crate) fn subscribe(&self, filter: &str, entry: Entry) {
         let mut state = self.state.lock();
-        let entries = state.filters.entry(filter);
-        match entries.iter_mut().find(|old| old.is_same(&entry)) {
-            Some(old) => *old = entry,
-            None => entries.push(entry),
+        if let Some(nodes) = self.nodes.as_ref().filter(|_| entry.is_told_as_member()) {
+            nodes.in_group(self, filter, &entry, true);
         }
+        let reads = entry.reads();
+        let entries = state.filters.entry(filter);
+        let read = match entries.iter_mut().find(|old| old.is_same(&entry)) {
+            Some(old) => std::mem::replace(old, entry).reads(),
+            None => {
+                entries.push(entry);
+                false
+            }
+        };
+        self.count_readers(&mut state, usize::from(reads), usize::from(read));
         self.changed(&mut state);
     }
 
     /// Ends a subscription.
     pub(crate) fn unsubscribe(&self, filter: &str, session: &Session, spelling: &Text, group: Option<&str>) {
         let mut state = self.state.lock();
+        let read = Cell::new(0);
         state.filters.remove(filter, |entry| {
-            entry.session.id == session.id && entry.spelling == *spelling && entry.group.as_deref() == group
+            let gone = entry.session.id == session.id
+                && entry.spelling == *spelling
+                && entry.group.as_deref() == group;
+            if gone && let Some(nodes) = self.nodes.as_ref().filter(|_| entry.is_told_as_member()) {
+                nodes.in_group(self, filter, entry, false);
+            }
+            read.set(read.get() + usize::from(gone && entry.reads()));
+            gone
         });
+        self.count_readers(&mut state, 0, read.get());
         self.changed(&mut state);
+    }
+
+    /// Tells the other nodes when the first one comes who reads, and when the last one goes.
+    fn count_readers(&self, state: &mut RoomState, come: usize, gone: usize) {
+        let before = state.readers;
+        state.readers = (before + come).saturating_sub(gone);
+        if let Some(nodes) = &self.nodes
+            && (before == 0) != (state.readers == 0)
+        {
+            nodes.reads(self.channel, state.readers > 0);
+        }
+    }
+
+    /// Other nodes have come to read the channel, or have gone.
+    pub(crate) fn readers_changed(&self) {
+        self.changed(&mut self.state.lock());
+    }
+
+    /// The other nodes, if there are any.
+    pub(crate) const fn nodes(&self) -> Option<&Arc<Nodes>> {
+        self.nodes.as_ref()
     }
 
     fn changed(&self, state: &mut RoomState) {
@@ -159,10 +222,11 @@ impl Room {
         self.version.fetch_add(1, Release);
     }
 
-    /// Every session with a subscription here, once.
+    /// Every session of this node with a subscription here, once.
     pub(crate) fn subscribers(&self) -> Vec<Arc<Session>> {
         let mut sessions: Vec<Arc<Session>> = Vec::new();
         self.state.lock().filters.each(|entry| sessions.push(Arc::clone(&entry.session)));
+        sessions.retain(|session| session.is_here());
         sessions.sort_unstable_by_key(|session| session.id);
         sessions.dedup_by_key(|session| session.id);
         sessions
@@ -170,7 +234,31 @@ impl Room {
 
     /// Keeps a message, or removes the kept one when the payload is empty.
     pub(crate) fn retain(&self, subtopic: &str, retained: Retained, limits: &Limits, stats: &Stats) {
-        self.state.lock().retained.store(subtopic, retained, limits, stats);
+        let mut state = self.state.lock();
+        if self.nodes.is_some() {
+            state.retained.mark(subtopic);
+        }
+        state.retained.store(subtopic, retained, limits, stats);
+    }
+
+    /// How often the retained message of a subtopic has changed since it was stored; 0: not at all.
+    pub(crate) fn retained_changes(&self, subtopic: &str) -> u64 {
+        self.state.lock().retained.marks(subtopic)
+    }
+
+    /// The retained message of a subtopic is stored, as it was after so many changes.
+    pub(crate) fn retained_stored(&self, subtopic: &str, changes: u64) {
+        self.state.lock().retained.unmark(subtopic, changes);
+    }
+
+    /// The retained message of a subtopic, as it is stored. What has changed here since is the later word.
+    pub(crate) fn replace_retained_at(&self, subtopic: &str, found: Option<Retained>, stats: &Stats) {
+        self.state.lock().retained.replace(subtopic, found, stats);
+    }
+
+    /// All retained messages, as they are stored.
+    pub(crate) fn replace_retained(&self, found: Vec<(Box<str>, Retained)>, stats: &Stats) {
+        self.state.lock().retained.replace_all(found, stats);
     }
 
     /// The kept message of a subtopic, and what it counts.
@@ -210,7 +298,7 @@ impl Room {
 }
 
 impl RoomState {
-    fn collect(&self, subtopic: &str, version: u64) -> Targets {
+    fn collect(&self, subtopic: &str, version: u64, nodes: Vec<Arc<Post>>) -> Targets {
         let mut entries: Vec<&Entry> = Vec::new();
         let mut groups: Vec<ShareGroup> = Vec::new();
         let mut topics = Topics { subtopic, known: Vec::new() };
@@ -240,7 +328,7 @@ impl RoomState {
                 _ => each.push(target),
             }
         }
-        Targets { version, each, groups }
+        Targets { version, nodes, each, groups }
     }
 }
 
@@ -305,17 +393,24 @@ pub(crate) fn spelled(spelling: &Text, subtopic: &str) -> Text {
 }
 
 /// The rooms of the node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Rooms {
     by_channel: Lock<HashMap<ChannelId, Arc<Room>>>,
+    nodes: Option<Arc<Nodes>>,
 }
 
 impl Rooms {
+    /// Those of a node with others.
+    pub(crate) fn new(nodes: Option<Arc<Nodes>>) -> Self {
+        Self { by_channel: Lock::default(), nodes }
+    }
+
     /// The room of a channel, opened if nobody has used it yet. To be called only once the gate has said yes to
     /// domain and channel together. `None`: the channel is in use in another domain, so this is not its own.
     pub(crate) fn open(&self, domain: DomainId, channel: ChannelId) -> Option<Arc<Room>> {
         let mut rooms = self.by_channel.lock();
-        let room = rooms.entry(channel).or_insert_with(|| Arc::new(Room::new(domain, channel)));
+        let room =
+            rooms.entry(channel).or_insert_with(|| Arc::new(Room::new(domain, channel, self.nodes.clone())));
         (room.domain == domain).then(|| Arc::clone(room))
     }
 

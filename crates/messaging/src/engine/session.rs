@@ -25,6 +25,7 @@ use super::depths::Depth;
 use super::inflight::{Again, Last, Receipt, Window};
 use super::link::{Close, Link};
 use super::message::Parcel;
+use super::nodes::Nodes;
 use super::output::{Output, Written, recycle, write_out};
 use super::stored::Stored;
 use super::subscribe::Held;
@@ -34,6 +35,10 @@ use crate::limits::Limits;
 use crate::lock::Lock;
 use crate::stats::{Stats, Tally, count};
 use crate::wire::{Ack, Frame, Packet, PacketId, QoS, ReasonCode, Text, encode};
+
+/// Where a session is that this node has, and one that no node has.
+const HERE: u64 = 0;
+const NOWHERE: u64 = u64::MAX;
 
 /// Turns that one flush takes before it leaves the rest to the connection's own task.
 const FLUSH_TURNS: usize = 8;
@@ -45,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) stats: Stats,
     /// Where sessions are stored; `None`: nowhere.
     pub(crate) committer: Option<Arc<Committer>>,
+    /// The other nodes; `None`: there are none.
+    pub(crate) nodes: Option<Arc<Nodes>>,
 }
 
 /// A session.
@@ -61,6 +68,10 @@ pub(crate) struct Session {
     pub(crate) room_made: Notify,
     pub(super) shared: Arc<Shared>,
     stored: bool,
+    /// The node that has it; 0: this one.
+    elsewhere: AtomicU64,
+    /// Other nodes have been told that it is full.
+    told_full: AtomicBool,
     pub(crate) state: Lock<State>,
 }
 
@@ -130,6 +141,8 @@ impl Session {
             room_made: Notify::new(),
             shared,
             stored: stored.is_some(),
+            elsewhere: AtomicU64::new(HERE),
+            told_full: AtomicBool::new(false),
             state: Lock::new(State {
                 identity: identity.clone(),
                 ended: false,
@@ -164,6 +177,49 @@ impl Session {
     /// Whether it outlives the process.
     pub(crate) const fn is_stored(&self) -> bool {
         self.stored
+    }
+
+    /// Whether it is this node that has it. One that is elsewhere is a shadow of itself: see `nodes`.
+    pub(crate) fn is_here(&self) -> bool {
+        self.elsewhere.load(SeqCst) == HERE
+    }
+
+    /// The other node that has it; `None`: this one has.
+    pub(crate) fn owner(&self) -> Option<u64> {
+        Some(self.elsewhere.load(SeqCst)).filter(|&node| node != HERE)
+    }
+
+    /// Another node has it, and there it has a connection or has not. Node 0 is none: nobody has it at the moment.
+    pub(crate) fn be_at(&self, node: u64, connected: bool) {
+        self.elsewhere.store(if node == HERE { NOWHERE } else { node }, SeqCst);
+        self.connected.store(connected, Relaxed);
+        if !connected {
+            self.is_said_to_be_full(false);
+        }
+    }
+
+    /// Its node says whether those who publish to it must wait.
+    pub(crate) fn is_said_to_be_full(&self, full: bool) {
+        self.full.store(full, Relaxed);
+        if !full {
+            self.room_made.notify_waiters();
+        }
+    }
+
+    /// Tells other nodes, whose messages for it are stored already, that those who publish them must wait, or need no longer.
+    pub(super) fn tell_nodes(&self, full: bool) {
+        if let Some(nodes) = &self.shared.nodes
+            && self.told_full.swap(full, Relaxed) != full
+        {
+            nodes.full(self.id, full);
+        }
+    }
+
+    /// From now on this node has it.
+    pub(crate) fn come_here(&self) {
+        self.connected.store(false, Relaxed);
+        self.is_said_to_be_full(false);
+        self.elsewhere.store(HERE, SeqCst);
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -426,6 +482,7 @@ impl Session {
         let (messages, bytes) = state.backlog();
         let low = state.ended || (messages <= limits.queue_messages / 2 && bytes <= limits.queue_bytes / 2);
         if low {
+            self.tell_nodes(false);
             self.full.store(false, Relaxed);
             if std::mem::take(&mut state.awaited) {
                 self.room_made.notify_waiters();
@@ -437,7 +494,7 @@ impl Session {
     /// without a connection is not waited for: see `publish.rs`.
     pub(crate) fn must_await(&self) -> Option<u64> {
         let mut state = self.state.lock();
-        let wait = state.link.is_some() && self.full.load(Relaxed);
+        let wait = (state.link.is_some() || !self.is_here()) && self.full.load(Relaxed);
         state.awaited |= wait;
         wait.then_some(state.progress)
     }
@@ -544,6 +601,7 @@ impl Session {
         self.connected.store(false, Relaxed);
         state.output = Output::default();
         self.unload(state);
+        self.tell_nodes(false);
         if std::mem::take(&mut state.awaited) {
             self.room_made.notify_waiters();
         }
@@ -698,7 +756,7 @@ mod tests {
         let identity =
             Identity::Client { client: ClientId::generate(&rng), domain: DomainId::generate(&rng) };
         let limits = Limits { output_bytes: 10 * PAYLOAD, ..Limits::default() };
-        let shared = Arc::new(Shared { limits, stats: Stats::default(), committer: None });
+        let shared = Arc::new(Shared { limits, stats: Stats::default(), committer: None, nodes: None });
         let session = Session::new(1, &identity, Text::from("device"), shared, None);
         let publish = Publish { payload: Bytes::from(vec![0; PAYLOAD]), ..Publish::default() };
         let message = Message::keep(&publish, ChannelId::generate(&rng), None, None);

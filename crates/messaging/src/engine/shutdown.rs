@@ -33,5 +33,6 @@ impl Engine {
         {
             tracing::warn!("the last changes of sessions could not be stored in time");
         }
+        self.leave().await;
     }
 }

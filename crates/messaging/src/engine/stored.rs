@@ -18,6 +18,7 @@ use super::inflight::{Receipt, identifier_of};
 use super::link::Link;
 use super::message::{Parcel, Place};
 use super::session::{Session, State, Taken};
+use super::subscribe::Held;
 use crate::wire::{Ack, Packet, PacketId, ReasonCode, encode};
 
 /// Messages that are read at a time, and that stand in memory in front of the rest.
@@ -202,6 +203,30 @@ impl Session {
         state.stored.as_mut().filter(|_| !ended)?.next_place()
     }
 
+    /// The last place that was given; `None`: the session is over, or it is not known.
+    pub(super) fn last_place(&self) -> Option<u64> {
+        let state = self.state.lock();
+        state.stored.as_ref().filter(|_| !state.ended)?.last
+    }
+
+    /// Messages of other nodes have got places, up to `last`. They are in the tables, behind all that came before.
+    pub(super) fn placed(&self, last: u64, messages: usize, bytes: usize) {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let Some(stored) = state.stored.as_deref_mut().filter(|_| !state.ended) else { return };
+        stored.last = Some(last);
+        if let Some((waiting, waiting_bytes)) = &mut stored.waiting {
+            *waiting += messages;
+            *waiting_bytes += bytes;
+        }
+        let full = state.is_full(&self.shared.limits);
+        self.full.store(full, Relaxed);
+        if let Some(link) = state.link.clone() {
+            self.tell_nodes(full);
+            self.want_more(state, &link);
+        }
+    }
+
     /// Whether a place can be given.
     pub(super) fn knows_its_last_place(&self) -> bool {
         self.state.lock().stored.as_ref().is_none_or(|stored| stored.last.is_some())
@@ -227,6 +252,11 @@ impl Session {
     pub(crate) fn is_blank(&self) -> bool {
         let state = self.state.lock();
         state.subscriptions.is_empty() && state.stored.as_ref().is_none_or(|stored| stored.last == Some(0))
+    }
+
+    /// Whether it has a shared subscription.
+    pub(super) fn is_in_a_group(&self) -> bool {
+        self.state.lock().subscriptions.iter().any(Held::is_of_group)
     }
 
     pub(super) fn has_ended(&self) -> bool {

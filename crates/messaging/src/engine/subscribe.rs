@@ -203,6 +203,13 @@ impl Core {
         }
     }
 
+    /// Waits until all nodes know what has been subscribed to so far.
+    pub(crate) async fn subscribed_everywhere(&self) {
+        if let Some(nodes) = &self.shared.nodes {
+            nodes.settled().await;
+        }
+    }
+
     /// Writes the subscription into the session.
     fn record(&self, session: &Session, link: &Arc<Link>, held: &Held) -> Recorded {
         let mut state = session.state.lock();
@@ -353,6 +360,22 @@ impl Held {
         }
     }
 
+    /// One of a session of which only this is known.
+    pub(crate) fn of_group(subtopic: &Text, spelling: &Text, group: &Text, room: Arc<Room>) -> Self {
+        Self {
+            filter: Text::default(),
+            room,
+            subtopic: subtopic.as_str().into(),
+            spelling: spelling.clone(),
+            group: Some(group.as_str().into()),
+        }
+    }
+
+    /// Whether it is shared.
+    pub(crate) const fn is_of_group(&self) -> bool {
+        self.group.is_some()
+    }
+
     /// Puts the subscription into its room.
     pub(crate) fn enter(
         &self,
@@ -364,7 +387,7 @@ impl Held {
     }
 
     /// Whether both stand in the room as one entry.
-    fn means_the_same_as(&self, other: &Self) -> bool {
+    pub(crate) fn means_the_same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.room, &other.room)
             && self.subtopic == other.subtopic
             && self.spelling == other.spelling
@@ -388,12 +411,13 @@ impl Held {
             group: self.group.clone(),
             options,
             id,
+            here: session.is_here(),
         }
     }
 
     /// Takes the subscription out of its room, unless another filter of the session means the same there: `a/b` and
     /// `a%2Fb` do.
-    fn leave(&self, session: &Session) {
+    pub(crate) fn leave(&self, session: &Session) {
         if session.state.lock().subscriptions.iter().any(|other| self.means_the_same_as(other)) {
             return;
         }

@@ -309,6 +309,7 @@ impl Connection {
                 self.owed.push_back(owed);
             }
         }
+        self.core.subscribed_everywhere().await;
         let packet_id = packet.packet_id;
         // There is one string for all filters: it is about the first that was refused.
         let text =

@@ -183,6 +183,7 @@ async fn admit(
     connack.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
     let maximum_packet_size = largest_for(connect);
     fit(&mut connack, connect.version, maximum_packet_size)?;
+    let claim = core.claim(&identity, &client_id, connect.clean_start).await?;
     let newcomer = Newcomer {
         identity: identity.clone(),
         revocations,
@@ -198,6 +199,9 @@ async fn admit(
         protocol: Protocol::Mqtt,
     };
     let (session, link) = core.attach(newcomer, pipe)?;
+    if claim.is_some_and(|claim| claim.is_outdone()) {
+        link.close(Close::TakenOver { farewell: true });
+    }
     if core.store_attached(&session, &link).await.is_err() {
         // A session that is new ends again; one that was there before waits for better times.
         let expiry = session.is_blank().then_some(0);

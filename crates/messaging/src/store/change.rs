@@ -3,6 +3,7 @@
 use db::Tx;
 use kernel::{ChannelId, Result, Timestamp};
 
+use super::nodes;
 use super::queue::{self, MessageRecord, QueueRecord};
 use super::retained::{self, RetainedRecord};
 use super::sessions::{self, SessionRecord, SubscriptionRecord};
@@ -26,6 +27,8 @@ pub(crate) enum Change {
         /// When its will is due; `None`: it has none any more.
         will_due: Option<Timestamp>,
     },
+    /// A session goes to a node.
+    Give { session: u64, owner: u64 },
     /// The will of a session has been published.
     DropWill { session: u64 },
     /// A session is over: everything of it goes.
@@ -86,6 +89,7 @@ async fn make(tx: &mut Tx, change: &Change) -> Result<()> {
         Change::Detach { session, expiry, ends_at, sent, will_due } => {
             sessions::detach(tx, *session, *expiry, *ends_at, *sent, *will_due).await
         }
+        Change::Give { session, owner } => nodes::give(tx, *session, *owner).await,
         Change::DropWill { session } => sessions::drop_will(tx, *session).await,
         Change::End { session } => {
             queue::clear(tx, *session).await?;

@@ -27,7 +27,8 @@ pub(crate) struct Contents {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QueueRecord {
     pub(crate) session: u64,
-    pub(crate) seq: u64,
+    /// Below 0: another node than the session's has stored it, and it has no place yet. The nearer to 0, the older.
+    pub(crate) seq: i64,
     /// 1 or 2.
     pub(crate) qos: u8,
     pub(crate) retain: bool,
@@ -166,10 +167,48 @@ pub(super) async fn forget(tx: &mut Tx, session: u64, channel: ChannelId) -> Res
     .await
 }
 
+/// Gives places after `last` to the messages of a session that have none, in their order; how many these are, and the
+/// bytes that they count. What another node has stored after the session has lost the right to its channel goes.
+pub(crate) async fn place(tx: &mut Tx, session: u64, last: u64) -> Result<(u64, u64)> {
+    tx.execute_later(
+        "DELETE FROM mqtt_queue
+          WHERE session_id = $1 AND seq < 0
+            AND channel_id NOT IN (SELECT channel_id FROM mqtt_subscriptions WHERE session_id = $1)",
+        params![session],
+    )
+    .await?;
+    let rows = tx
+        .all(
+            "UPDATE mqtt_queue
+                SET seq = $2 + placed.place
+               FROM (SELECT seq AS was, ROW_NUMBER() OVER (ORDER BY seq DESC) AS place
+                       FROM mqtt_queue
+                      WHERE session_id = $1 AND seq < 0) AS placed
+              WHERE mqtt_queue.session_id = $1 AND mqtt_queue.seq = placed.was
+             RETURNING bytes",
+            params![session, last],
+        )
+        .await?;
+    let mut bytes = 0_u64;
+    for row in &rows {
+        bytes += row.get::<u64>("bytes")?;
+    }
+    Ok((rows.len() as u64, bytes))
+}
+
+/// The sessions with messages that have no place.
+pub(crate) async fn unplaced(tx: &mut Tx) -> Result<Vec<u64>> {
+    let rows = tx.all("SELECT DISTINCT session_id FROM mqtt_queue WHERE seq < 0", &[]).await?;
+    rows.iter().map(|row| row.get("session_id")).collect()
+}
+
 /// The highest seq that a session has in its queue; 0: nothing waits.
 pub(crate) async fn last_seq(tx: &mut Tx, session: u64) -> Result<u64> {
     let row = tx
-        .one("SELECT COALESCE(MAX(seq), 0) AS last FROM mqtt_queue WHERE session_id = $1", params![session])
+        .one(
+            "SELECT COALESCE(MAX(seq), 0) AS last FROM mqtt_queue WHERE session_id = $1 AND seq > 0",
+            params![session],
+        )
         .await?;
     row.get("last")
 }
@@ -213,7 +252,7 @@ pub(crate) async fn load(tx: &mut Tx, session: u64, after: u64, most: usize) -> 
 }
 
 fn waiting(row: &Row) -> Result<Waiting> {
-    let seq = row.get("seq")?;
+    let seq: u64 = row.get("seq")?;
     if row.get("released")? {
         return Ok(Waiting::Released { seq });
     }
@@ -225,7 +264,7 @@ fn waiting(row: &Row) -> Result<Waiting> {
     };
     let record = QueueRecord {
         session: row.get("session_id")?,
-        seq,
+        seq: seq.cast_signed(),
         qos: row.get("qos")?,
         retain: row.get("retain")?,
         channel: row.get("channel_id")?,

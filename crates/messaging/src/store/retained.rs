@@ -1,6 +1,6 @@
 //! Retained messages.
 
-use db::{Tx, params};
+use db::{Row, Tx, params};
 use kernel::{ChannelId, Result, Timestamp};
 
 use super::queue::Contents;
@@ -71,22 +71,34 @@ pub(crate) async fn load_retained(
             params![channel, after.is_none(), after.unwrap_or_default(), most],
         )
         .await?;
-    rows.iter()
-        .map(|row| {
-            let contents = Contents {
-                payload: row.get::<Vec<u8>>("payload")?.into(),
-                properties: row.get::<Vec<u8>>("properties")?.into(),
-                expires_at: row.get("expires_at")?,
-            };
-            Ok(RetainedRecord {
-                channel,
-                subtopic: row.get("subtopic")?,
-                qos: row.get("qos")?,
-                bytes: row.get("bytes")?,
-                contents,
-            })
-        })
-        .collect()
+    rows.iter().map(|row| retained(channel, row)).collect()
+}
+
+/// The retained message of one topic.
+pub(crate) async fn retained_at(
+    tx: &mut Tx,
+    channel: ChannelId,
+    subtopic: &str,
+) -> Result<Option<RetainedRecord>> {
+    let row = tx
+        .one_or_none(
+            "SELECT subtopic, qos, bytes, payload, properties, expires_at
+               FROM mqtt_retained
+              WHERE channel_id = $1 AND subtopic = $2",
+            params![channel, subtopic],
+        )
+        .await?;
+    row.map(|row| retained(channel, &row)).transpose()
+}
+
+fn retained(channel: ChannelId, row: &Row) -> Result<RetainedRecord> {
+    let contents = Contents {
+        payload: row.get::<Vec<u8>>("payload")?.into(),
+        properties: row.get::<Vec<u8>>("properties")?.into(),
+        expires_at: row.get("expires_at")?,
+    };
+    let (subtopic, qos, bytes) = (row.get("subtopic")?, row.get("qos")?, row.get("bytes")?);
+    Ok(RetainedRecord { channel, subtopic, qos, bytes, contents })
 }
 
 /// How many retained messages there are, and the bytes that they count.

@@ -1,6 +1,6 @@
 //! Sessions, their subscriptions and the QoS 2 messages that their clients have not released.
 
-use db::{Row, Tx, Val, params};
+use db::{Filter, Row, Tx, Val, params};
 use kernel::{ChannelId, ClientId, DomainId, Result, Timestamp};
 
 /// A session as it is stored.
@@ -18,6 +18,8 @@ pub(crate) struct SessionRecord {
     /// Messages up to this seq have been sent. Holds only while there is no connection.
     pub(crate) sent: u64,
     pub(crate) will: Option<WillRecord>,
+    /// The node that has it; `None`: no node in particular.
+    pub(crate) owner: Option<u64>,
 }
 
 /// A will as it is stored.
@@ -56,8 +58,8 @@ pub(super) async fn attach(tx: &mut Tx, record: &SessionRecord) -> Result<()> {
     let due = record.will.as_ref().and_then(|will| will.due);
     tx.execute_later(
         "INSERT INTO mqtt_sessions
-                (id, client_id, domain_id, name, expiry, ends_at, sent, will, will_delay, will_due)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                (id, client_id, domain_id, name, expiry, ends_at, sent, will, will_delay, will_due, owner)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
              ON CONFLICT (id) DO UPDATE
             SET expiry = excluded.expiry, ends_at = excluded.ends_at, will = excluded.will,
                 will_delay = excluded.will_delay, will_due = excluded.will_due",
@@ -71,7 +73,8 @@ pub(super) async fn attach(tx: &mut Tx, record: &SessionRecord) -> Result<()> {
             record.sent,
             publish,
             delay,
-            due
+            due,
+            record.owner
         ],
     )
     .await
@@ -166,16 +169,33 @@ pub(super) async fn release(tx: &mut Tx, session: u64, packet_id: u16) -> Result
     .await
 }
 
+const SESSIONS: &str =
+    "SELECT id, client_id, domain_id, name, expiry, ends_at, sent, will, will_delay, will_due, owner
+                          FROM mqtt_sessions";
+
 /// All sessions.
 pub(crate) async fn sessions(tx: &mut Tx) -> Result<Vec<SessionRecord>> {
-    let rows = tx
-        .all(
-            "SELECT id, client_id, domain_id, name, expiry, ends_at, sent, will, will_delay, will_due
-               FROM mqtt_sessions
-              ORDER BY id",
-            &[],
-        )
-        .await?;
+    let rows = tx.all(&format!("{SESSIONS} ORDER BY id"), &[]).await?;
+    rows.iter().map(session).collect()
+}
+
+/// Those of the sessions with these numbers that there are.
+pub(crate) async fn sessions_of(tx: &mut Tx, ids: &[u64]) -> Result<Vec<SessionRecord>> {
+    let mut found = Vec::new();
+    for ids in ids.chunks(AT_A_TIME) {
+        let filter = Filter::new().and_in("id", values(ids));
+        let rows = tx.all(&format!("{SESSIONS}{} ORDER BY id", filter.sql()), filter.params()).await?;
+        for row in &rows {
+            found.push(session(row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The sessions of a client with this client identifier: one, or two where its client was let in at two nodes at once.
+pub(crate) async fn named(tx: &mut Tx, client: ClientId, name: &str) -> Result<Vec<SessionRecord>> {
+    let sql = format!("{SESSIONS} WHERE client_id = $1 AND name = $2 ORDER BY id");
+    let rows = tx.all(&sql, params![client, name]).await?;
     rows.iter().map(session).collect()
 }
 
@@ -191,34 +211,65 @@ fn session(row: &Row) -> Result<SessionRecord> {
         ends_at: row.get("ends_at")?,
         sent: row.get("sent")?,
         will,
+        owner: row.get("owner")?,
     })
 }
 
+const SUBSCRIPTIONS: &str =
+    "SELECT session_id, filter, domain_id, channel_id, subtopic, spelling, share, options, identifier
+       FROM mqtt_subscriptions";
+
 /// All subscriptions.
 pub(crate) async fn subscriptions(tx: &mut Tx) -> Result<Vec<SubscriptionRecord>> {
-    let rows = tx
-        .all(
-            "SELECT session_id, filter, domain_id, channel_id, subtopic, spelling, share, options, identifier
-               FROM mqtt_subscriptions
-              ORDER BY session_id, filter",
-            &[],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(SubscriptionRecord {
-                session: row.get("session_id")?,
-                filter: row.get("filter")?,
-                domain: row.get("domain_id")?,
-                channel: row.get("channel_id")?,
-                subtopic: row.get("subtopic")?,
-                spelling: row.get("spelling")?,
-                share: row.get("share")?,
-                options: row.get("options")?,
-                identifier: row.get("identifier")?,
-            })
-        })
-        .collect()
+    let rows = tx.all(&format!("{SUBSCRIPTIONS} ORDER BY session_id, filter"), &[]).await?;
+    rows.iter().map(subscription).collect()
+}
+
+/// Those of these sessions.
+pub(crate) async fn subscriptions_of(tx: &mut Tx, sessions: &[u64]) -> Result<Vec<SubscriptionRecord>> {
+    let mut found = Vec::new();
+    for sessions in sessions.chunks(AT_A_TIME) {
+        let filter = Filter::new().and_in("session_id", values(sessions));
+        let sql = format!("{SUBSCRIPTIONS}{} ORDER BY session_id, filter", filter.sql());
+        for row in &tx.all(&sql, filter.params()).await? {
+            found.push(subscription(row)?);
+        }
+    }
+    Ok(found)
+}
+
+fn subscription(row: &Row) -> Result<SubscriptionRecord> {
+    Ok(SubscriptionRecord {
+        session: row.get("session_id")?,
+        filter: row.get("filter")?,
+        domain: row.get("domain_id")?,
+        channel: row.get("channel_id")?,
+        subtopic: row.get("subtopic")?,
+        spelling: row.get("spelling")?,
+        share: row.get("share")?,
+        options: row.get("options")?,
+        identifier: row.get("identifier")?,
+    })
+}
+
+/// Sessions that one statement names.
+const AT_A_TIME: usize = 500;
+
+fn values(ids: &[u64]) -> impl Iterator<Item = Val> {
+    ids.iter().map(|id| Val::from(*id))
+}
+
+/// What the clients of these sessions have sent and not released.
+pub(crate) async fn unreleased_of(tx: &mut Tx, sessions: &[u64]) -> Result<Vec<(u64, u16)>> {
+    let mut found = Vec::new();
+    for sessions in sessions.chunks(AT_A_TIME) {
+        let filter = Filter::new().and_in("session_id", values(sessions));
+        let sql = format!("SELECT session_id, packet_id FROM mqtt_unreleased{}", filter.sql());
+        for row in &tx.all(&sql, filter.params()).await? {
+            found.push((row.get("session_id")?, row.get("packet_id")?));
+        }
+    }
+    Ok(found)
 }
 
 /// Every message that a client has sent and not released: session and packet identifier.

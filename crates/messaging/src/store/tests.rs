@@ -1,5 +1,7 @@
 //! The statements, on both databases.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use db::{Db, testing::TestDb};
 use kernel::{ChannelId, ClientId, DomainId, Result, Rng, Timestamp};
@@ -39,6 +41,7 @@ fn record(id: u64) -> SessionRecord {
         ends_at: None,
         sent: 0,
         will: Some(WillRecord { publish: vec![0, 1, 255], delay: 5, due: None }),
+        owner: None,
     }
 }
 
@@ -61,7 +64,7 @@ fn contents(text: &str) -> Contents {
     Contents { payload: Bytes::copy_from_slice(text.as_bytes()), properties, expires_at: Some(at(9)) }
 }
 
-fn queued(session: u64, seq: u64, body: Body) -> QueueRecord {
+fn queued(session: u64, seq: i64, body: Body) -> QueueRecord {
     QueueRecord {
         session,
         seq,
@@ -75,7 +78,7 @@ fn queued(session: u64, seq: u64, body: Body) -> QueueRecord {
     }
 }
 
-fn own(session: u64, seq: u64) -> QueueRecord {
+fn own(session: u64, seq: i64) -> QueueRecord {
     queued(session, seq, Body::Own(contents("x")))
 }
 
@@ -83,7 +86,7 @@ fn places(found: &[Waiting]) -> Vec<u64> {
     found
         .iter()
         .map(|one| match one {
-            Waiting::Message { record, .. } => record.seq,
+            Waiting::Message { record, .. } => record.seq.unsigned_abs(),
             Waiting::Released { seq } => *seq,
         })
         .collect()
@@ -188,7 +191,7 @@ db::both_databases! {
         with_tables(&db).await;
         let share = |session, seq, id| Change::Enqueue(queued(session, seq, Body::Shared(id)));
         let message = |id| Change::Message(MessageRecord { id, contents: contents("shared") });
-        let finish = |session, seq| Change::Finished { session, first: seq, last: seq };
+        let finish = |session, seq: u64| Change::Finished { session, first: seq, last: seq };
         let unneeded = || Change::Unneeded { messages: vec![1] };
         change(&db, vec![message(1), share(SESSION, 1, 1), share(OTHER, 1, 1)]).await;
         assert_eq!(db.read(|tx| Box::pin(last_message(tx))).await.unwrap(), 1);
@@ -247,5 +250,90 @@ db::both_databases! {
         assert_eq!(db.read(|tx| Box::pin(retained_total(tx))).await.unwrap(), (3, 300));
         change(&db, vec![Change::ExpireRetained { now: at(9) }]).await;
         assert_eq!(found(None).await, []);
+    }
+
+    async fn what_another_node_has_stored_gets_its_places_behind_the_rest(db: TestDb) {
+        with_tables(&db).await;
+        let unplaced_now = async || db.read(|tx| Box::pin(unplaced(tx))).await.unwrap();
+        let text = |seq, text| Change::Enqueue(queued(SESSION, seq, Body::Own(contents(text))));
+        change(&db, vec![Change::Subscribe(subscription("a", 1)), text(4, "placed")]).await;
+        change(&db, vec![text(-8, "second"), text(-7, "first"), Change::Enqueue(own(OTHER, -7))]).await;
+        assert_eq!(places(&waiting(&db, SESSION, 0, 9).await), [4]);
+        assert_eq!(db.read(|tx| Box::pin(last_seq(tx, SESSION))).await.unwrap(), 4);
+        assert_eq!(unplaced_now().await.len(), 2);
+        let placed = db.write(|tx| Box::pin(place(tx, SESSION, 4))).await.unwrap();
+        assert_eq!(placed, (2, 600));
+        assert_eq!(unplaced_now().await, [OTHER]);
+        let found = waiting(&db, SESSION, 4, 9).await;
+        assert_eq!(places(&found), [5, 6]);
+        let texts: Vec<_> = found.into_iter().map(|one| match one {
+            Waiting::Message { record: QueueRecord { body: Body::Own(contents), .. }, .. } => contents.payload,
+            other => panic!("{other:?}"),
+        }).collect();
+        assert_eq!(texts, ["first", "second"]);
+        assert_eq!(db.write(|tx| Box::pin(place(tx, SESSION, 6))).await.unwrap(), (0, 0));
+        // A session that may not read the channel any more does not get what was stored for it meanwhile.
+        assert_eq!(db.write(|tx| Box::pin(place(tx, OTHER, 0))).await.unwrap(), (0, 0));
+        assert_eq!(waiting(&db, OTHER, 0, 9).await, []);
+        assert!(unplaced_now().await.is_empty());
+    }
+
+    async fn a_node_holds_its_lease_and_the_dead_leave_their_sessions(db: TestDb) {
+        with_tables(&db).await;
+        let joined = async || db.write(|tx| Box::pin(join(tx))).await.unwrap();
+        let (first, second) = (joined().await, joined().await);
+        assert!(second > first);
+        assert_eq!(db.read(|tx| Box::pin(nodes(tx))).await.unwrap(), [first, second]);
+        let of = |id, owner| Change::Attach(SessionRecord { owner, ..record(id) });
+        change(&db, vec![of(SESSION, Some(first)), of(OTHER, Some(second)), of(9, None)]).await;
+        let adopted = db.write(move |tx| Box::pin(adopt(tx, second))).await.unwrap();
+        assert_eq!(adopted, [9], "nobody's");
+        assert!(!db.write(move |tx| Box::pin(super::own(tx, second, SESSION))).await.unwrap(), "another's");
+        change(&db, vec![Change::Give { session: OTHER, owner: first }]).await;
+        let of_client = db.read(|tx| Box::pin(named(tx, record(OTHER).client, "device 8"))).await.unwrap();
+        assert_eq!(of_client, [SessionRecord { owner: Some(first), ..record(OTHER) }]);
+
+        let bury = async |lease| db.write(move |tx| Box::pin(bury(tx, second, lease))).await.unwrap();
+        assert_eq!(bury(Duration::from_secs(3_600)).await, 0, "both are alive");
+        let long_ago = "UPDATE cluster_nodes SET renewed = renewed - 7200000000 WHERE id = $1";
+        db.write(move |tx| Box::pin(async move { tx.execute(long_ago, db::params![first]).await })).await.unwrap();
+        assert_eq!(bury(Duration::from_secs(3_600)).await, 1);
+        assert!(!db.write(move |tx| Box::pin(renew(tx, first))).await.unwrap());
+        assert!(db.write(move |tx| Box::pin(renew(tx, second))).await.unwrap());
+        assert!(db.write(move |tx| Box::pin(hold(tx, first))).await.is_err());
+        db.write(move |tx| Box::pin(hold(tx, second))).await.unwrap();
+        assert!(db.write(move |tx| Box::pin(super::own(tx, second, SESSION))).await.unwrap());
+        assert_eq!(db.write(move |tx| Box::pin(adopt(tx, second))).await.unwrap(), [OTHER]);
+        db.write(move |tx| Box::pin(leave(tx, second))).await.unwrap();
+        assert!(db.read(|tx| Box::pin(nodes(tx))).await.unwrap().is_empty());
+        assert!(joined().await > second, "a number is never used again");
+    }
+
+    async fn the_rows_of_some_sessions_are_read_alone(db: TestDb) {
+        with_tables(&db).await;
+        let other = SubscriptionRecord { session: OTHER, ..subscription("a", 1) };
+        change(&db, vec![
+            Change::Attach(record(SESSION)),
+            Change::Attach(record(OTHER)),
+            Change::Subscribe(subscription("a", 1)),
+            Change::Subscribe(other.clone()),
+            Change::Hold { session: SESSION, packet_id: 1 },
+            Change::Hold { session: OTHER, packet_id: 2 },
+        ]).await;
+        assert_eq!(db.read(|tx| Box::pin(sessions_of(tx, &[OTHER, 99]))).await.unwrap(), [record(OTHER)]);
+        assert_eq!(db.read(|tx| Box::pin(subscriptions_of(tx, &[OTHER]))).await.unwrap(), [other]);
+        assert_eq!(db.read(|tx| Box::pin(unreleased_of(tx, &[OTHER]))).await.unwrap(), [(OTHER, 2)]);
+        assert_eq!(db.read(|tx| Box::pin(sessions_of(tx, &[]))).await.unwrap(), []);
+        let retained = RetainedRecord {
+            channel: channel(3),
+            subtopic: "a".to_owned(),
+            qos: 1,
+            bytes: 100,
+            contents: contents("x"),
+        };
+        change(&db, vec![Change::Retain(retained.clone())]).await;
+        let at = async |subtopic| db.read(move |tx| Box::pin(retained_at(tx, channel(3), subtopic))).await.unwrap();
+        assert_eq!(at("a").await, Some(retained));
+        assert_eq!(at("b").await, None);
     }
 }

@@ -10,6 +10,8 @@
 
 mod bounds;
 mod client;
+mod cluster;
+mod cluster_model;
 mod conformance;
 mod floods;
 mod flow;

@@ -42,9 +42,9 @@ pub use proxied::{ProxiedPort, ProxiedPorts};
 pub use rate::PerSecond;
 pub(crate) use setting::{Section, Setting};
 pub use settings::{
-    AdminSettings, AuthSettings, BootstrapSettings, CertsSettings, CoapSettings, CompatPortSettings,
-    GrpcSettings, LogSettings, MailSettings, MessagingSettings, NatsSettings, NodeSettings, OAuthSettings,
-    ProvisionSettings, TlsSettings, UserSettings, WebSettings,
+    AdminSettings, AuthSettings, BootstrapSettings, CertsSettings, ClusterSettings, CoapSettings,
+    CompatPortSettings, GrpcSettings, LogSettings, MailSettings, MessagingSettings, NatsSettings,
+    NodeSettings, OAuthSettings, ProvisionSettings, TlsSettings, UserSettings, WebSettings,
 };
 pub use show::show;
 pub use source::Source;
@@ -98,6 +98,8 @@ pub struct Settings {
     pub messaging: MessagingSettings,
     /// NATS.
     pub nats: NatsSettings,
+    /// Several nodes.
+    pub cluster: ClusterSettings,
     /// The callout of domains.
     pub domains_callout: DomainCalloutSettings,
     /// The callout of groups.
@@ -130,6 +132,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     WebSettings::SECTION,
     MessagingSettings::SECTION,
     NatsSettings::SECTION,
+    ClusterSettings::SECTION,
     DomainCalloutSettings::SECTION,
     GroupCalloutSettings::SECTION,
     ClientCalloutSettings::SECTION,
@@ -162,6 +165,7 @@ impl Settings {
             web: Group::read(values)?,
             messaging: Group::read(values)?,
             nats: Group::read(values)?,
+            cluster: Group::read(values)?,
             domains_callout: Group::read(values)?,
             groups_callout: Group::read(values)?,
             clients_callout: Group::read(values)?,
@@ -184,6 +188,9 @@ impl Settings {
                 "mail.from_address",
                 "is needed with `mail.host`: set the address that mails come from",
             );
+        }
+        if let Some((key, reason)) = self.cluster_needs() {
+            return conflict(key, reason);
         }
         if let Some((key, reason)) = self.tls.contradiction(&self.grpc) {
             return conflict(key, reason);
@@ -223,6 +230,28 @@ impl Settings {
             return conflict("admin.password", "does not match `users.password_regex`; choose another");
         }
         Ok(())
+    }
+
+    /// What a node of a cluster lacks.
+    fn cluster_needs(&self) -> Option<(&'static str, &'static str)> {
+        let nats = self.nats.url.as_ref().is_some_and(|urls| !urls.0.is_empty());
+        match self.cluster.enabled {
+            false => None,
+            true if !self.database_url().is_postgres() => Some((
+                "database_url",
+                "must be a PostgreSQL with `cluster.enabled`: give the one of all nodes",
+            )),
+            true if !nats => {
+                Some(("nats.url", "is needed with `cluster.enabled`: give the NATS of all nodes"))
+            }
+            true if self.node.master_key.is_none() => {
+                Some(("master_key", "is needed with `cluster.enabled`: give all nodes the same"))
+            }
+            true if self.cluster.lease < Duration::from_secs(2) => {
+                Some(("cluster.lease", "is shorter than two seconds; give at least 2s"))
+            }
+            true => None,
+        }
     }
 
     /// The callouts, each with the service that asks it.

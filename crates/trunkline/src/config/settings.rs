@@ -587,12 +587,15 @@ settings! {
 }
 
 settings! {
-    /// A NATS with JetStream, 2.9 or newer, for programs that read messages and events of the platform there. The platform
-    /// itself does not need one.
+    /// A NATS, 2.9 or newer: with JetStream for programs that read messages and events of the platform there, and for the
+    /// nodes of a cluster, which speak to each other over it. A single node does not need one.
     NatsSettings in "nats.";
 
     /// Servers of one cluster with commas between them, such as `nats://localhost:4222`. Without it nothing is published.
     url: Option<NatsUrls> = "" ["NATS_URL"];
+
+    /// Whether messages and events are published there. Without JetStream say `false`: nobody could take them.
+    publish: bool = "true";
 
     /// File with credentials (`.creds`), if the servers want them.
     credentials: Option<PathBuf> = "";
@@ -611,6 +614,22 @@ settings! {
 
     /// How long NATS may take to confirm something before it is sent again.
     ack_timeout: Duration = "5s";
+}
+
+settings! {
+    /// Several nodes as one platform (docs/cluster.md): over one PostgreSQL (`database_url`) and one NATS (`nats.url`), with the
+    /// same `master_key` and otherwise the same settings.
+    ClusterSettings in "cluster.";
+
+    /// Whether this node is one of a cluster.
+    enabled: bool = "false";
+
+    /// Name of the cluster on its NATS: letters, digits, `-` and `_`.
+    name: String = "trunkline";
+
+    /// A node that shows no sign of life for so long is dead, and others take its place; at least 2s. Publishers that
+    /// wait for it wait as long.
+    lease: Duration = "10s";
 }
 
 settings! {

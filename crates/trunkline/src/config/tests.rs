@@ -436,3 +436,29 @@ fn stand_alone_mode_is_both_settings_or_neither_in_all_their_older_names() {
         assert!(problems.contains(key) && problems.contains("set both, or neither"), "{problems}");
     }
 }
+
+#[test]
+fn a_cluster_says_what_it_lacks() {
+    let key = "0".repeat(64);
+    let all = [
+        ("TRUNKLINE_CLUSTER_ENABLED", "true"),
+        ("TRUNKLINE_DATABASE_URL", "postgres://localhost/trunkline"),
+        ("TRUNKLINE_NATS_URL", "nats://localhost"),
+        ("TRUNKLINE_MASTER_KEY", &key),
+        ("TRUNKLINE_CLUSTER_LEASE", "2s"),
+    ];
+    assert!(load(&Layers::new(environment(&all))).is_ok());
+    let without = |name| all.into_iter().filter(|(given, _)| *given != name).collect::<Vec<_>>();
+    for (name, expected) in [
+        ("TRUNKLINE_DATABASE_URL", "`database_url` must be a PostgreSQL with `cluster.enabled`"),
+        ("TRUNKLINE_NATS_URL", "`nats.url` is needed with `cluster.enabled`"),
+        ("TRUNKLINE_MASTER_KEY", "`master_key` is needed with `cluster.enabled`"),
+    ] {
+        let problems = problems_of(&without(name));
+        assert!(problems.contains(expected), "{problems}");
+    }
+    let mut short = all;
+    short[4].1 = "1s";
+    assert!(problems_of(&short).contains("give at least 2s"));
+    assert!(load(&Layers::new(environment(&without("TRUNKLINE_CLUSTER_LEASE")))).is_ok());
+}

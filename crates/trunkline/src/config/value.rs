@@ -474,6 +474,11 @@ impl DatabaseUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is that of a PostgreSQL.
+    pub(super) fn is_postgres(&self) -> bool {
+        self.0.starts_with("postgres")
+    }
 }
 
 impl Value for DatabaseUrl {

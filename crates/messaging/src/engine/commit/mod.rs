@@ -18,6 +18,7 @@
 //! Sessions of users are not stored: who they are is known by a token that is not ours to keep.
 
 mod orders;
+mod placing;
 mod records;
 mod restore;
 mod task;
@@ -30,11 +31,12 @@ use kernel::{ChannelId, Clock};
 use tokio::sync::{Notify, oneshot};
 
 pub(crate) use orders::{Batch, Order};
-pub(crate) use records::{Moment, SubscriptionParts, session_record, subscription_record};
-pub(crate) use restore::{Found, UNKNOWN};
+pub(crate) use records::{Moment, SubscriptionParts, retained, session_record, subscription_record};
+pub(crate) use restore::{Last, UNKNOWN};
 pub(crate) use task::run;
 
 use super::message::Place;
+use super::nodes::Nodes;
 use super::room::Room;
 use super::session::Session;
 use crate::lock::Lock;
@@ -60,10 +62,14 @@ pub(crate) struct Committer {
     /// Everything that was pushed is written.
     idle: Notify,
     last_message: AtomicU64,
+    /// The other nodes; `None`: there are none.
+    nodes: Option<Arc<Nodes>>,
 }
 
 #[derive(Debug, Default)]
 struct Inbox {
+    /// Sessions for which other nodes have stored messages.
+    unplaced: HashMap<u64, Arc<Session>>,
     orders: Vec<Order>,
     /// Places that sessions do not need any more.
     finished: Vec<(u64, Place)>,
@@ -76,7 +82,10 @@ struct Inbox {
 
 impl Inbox {
     fn is_empty(&self) -> bool {
-        self.orders.is_empty() && self.finished.is_empty() && self.retained.is_empty()
+        self.orders.is_empty()
+            && self.finished.is_empty()
+            && self.retained.is_empty()
+            && self.unplaced.is_empty()
     }
 }
 
@@ -118,6 +127,26 @@ impl Committer {
             drop(inbox);
             self.later.notify_one();
         }
+    }
+
+    /// Other nodes have stored messages for a session of this one: they get places, and go on their way.
+    pub(crate) fn place_later(&self, session: &Arc<Session>) {
+        let mut inbox = self.inbox.lock();
+        if !inbox.closed {
+            inbox.unplaced.insert(session.id, Arc::clone(session));
+            drop(inbox);
+            self.wake.notify_one();
+        }
+    }
+
+    /// The database.
+    pub(crate) const fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// What time it is.
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The retained message of a topic has changed: it is stored when there is time, or with the next batch.

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::{NotStored, Stored};
 use crate::engine::link::Link;
 use crate::engine::message::Parcel;
+use crate::engine::nodes::Post;
 use crate::engine::session::Session;
 use crate::store::Change;
 use crate::wire::{PacketId, ReasonCode};
@@ -21,7 +22,11 @@ pub(crate) struct Batch {
     pub(super) received: Vec<PacketId>,
     pub(super) repeated: Vec<PacketId>,
     /// A retained message of QoS 1 or 2 is among those that wait to be stored.
-    retains: bool,
+    pub(super) retains: bool,
+    /// Sessions of other nodes among those that messages are stored for.
+    pub(super) elsewhere: Vec<Arc<Session>>,
+    /// Nodes that must have taken what they were sent before anybody is told that the batch has been taken.
+    to_nodes: Vec<Arc<Post>>,
 }
 
 impl Batch {
@@ -47,9 +52,23 @@ impl Batch {
         self.retains = true;
     }
 
-    /// Whether there is nothing to store.
+    /// These nodes have been sent a message that they must have taken.
+    pub(crate) fn send_to(&mut self, nodes: Vec<Arc<Post>>) {
+        for node in nodes {
+            if !self.to_nodes.iter().any(|known| Arc::ptr_eq(known, &node)) {
+                self.to_nodes.push(node);
+            }
+        }
+    }
+
+    /// The nodes that have to be waited for.
+    pub(crate) fn take_nodes(&mut self) -> Vec<Arc<Post>> {
+        std::mem::take(&mut self.to_nodes)
+    }
+
+    /// Whether there is nothing to store, and nobody to wait for.
     pub(crate) fn is_empty(&self) -> bool {
-        self.deliveries.is_empty() && self.sender.is_none() && !self.retains
+        self.deliveries.is_empty() && self.sender.is_none() && !self.retains && self.to_nodes.is_empty()
     }
 }
 
@@ -64,6 +83,8 @@ pub(crate) enum Order {
     Received { session: Arc<Session>, link: Arc<Link>, packet_id: PacketId, seq: u64, shared: u64 },
     /// PUBREL: a QoS 2 message is released, and its publisher gets a PUBCOMP then.
     Released { session: Arc<Session>, link: Arc<Link>, packet_id: PacketId, reason: ReasonCode },
+    /// A session goes to another node.
+    Give { session: Arc<Session>, to: u64, done: oneshot::Sender<()> },
     /// What waits from a channel for a session is gone.
     Forget { session: u64, channel: ChannelId },
     /// A connection is to have the next messages of its session.
@@ -76,7 +97,11 @@ impl Order {
         match self {
             Self::Accept { .. } => false,
             Self::Change { needed, .. } => *needed,
-            Self::Received { .. } | Self::Released { .. } | Self::Forget { .. } | Self::Load { .. } => true,
+            Self::Received { .. }
+            | Self::Released { .. }
+            | Self::Give { .. }
+            | Self::Forget { .. }
+            | Self::Load { .. } => true,
         }
     }
 }

@@ -60,12 +60,13 @@ pub(crate) fn session_record(
     name: &Text,
     expiry: u32,
     will: Option<&Testament>,
+    owner: Option<u64>,
 ) -> Option<SessionRecord> {
     let Identity::Client { client, domain } = identity else { return None };
     let (client, domain): (ClientId, DomainId) = (*client, *domain);
     let name = name.as_str().to_owned();
     let will = will.and_then(will_record);
-    Some(SessionRecord { id, client, domain, name, expiry, ends_at: None, sent: 0, will })
+    Some(SessionRecord { id, client, domain, name, expiry, ends_at: None, sent: 0, will, owner })
 }
 
 /// A will as it is stored.
@@ -153,14 +154,14 @@ fn message(channel: ChannelId, contents: Contents, moment: &Moment) -> Arc<Messa
 }
 
 /// A message on its way to a session, as it is stored.
-pub(super) fn queue_record(session: u64, parcel: &Parcel, moment: &Moment) -> QueueRecord {
+pub(super) fn queue_record(session: u64, seq: i64, parcel: &Parcel, moment: &Moment) -> QueueRecord {
     let body = match parcel.place.shared {
         0 => Body::Own(contents(&parcel.message, moment)),
         id => Body::Shared(id),
     };
     QueueRecord {
         session,
-        seq: parcel.place.seq,
+        seq,
         qos: parcel.qos.bits(),
         retain: parcel.retain,
         channel: parcel.message.channel,
@@ -188,7 +189,7 @@ pub(super) fn loaded(waiting: Waiting, moment: &Moment) -> Loaded {
                 qos: QoS::from_bits(record.qos).unwrap_or(QoS::AtLeastOnce),
                 retain: record.retain,
                 subscription_ids,
-                place: Place { seq: record.seq, shared: shared.unwrap_or(0) },
+                place: Place { seq: record.seq.unsigned_abs(), shared: shared.unwrap_or(0) },
             })
         }
     }
@@ -212,7 +213,7 @@ pub(super) fn retained_record(
 }
 
 /// A stored retained message, with its subtopic.
-pub(super) fn retained(record: RetainedRecord, moment: &Moment) -> (Box<str>, Retained) {
+pub(crate) fn retained(record: RetainedRecord, moment: &Moment) -> (Box<str>, Retained) {
     let qos = QoS::from_bits(record.qos).unwrap_or(QoS::AtMostOnce);
     let message = message(record.channel, record.contents, moment);
     (record.subtopic.into(), Retained { message, qos })

@@ -19,7 +19,6 @@ use std::{
 
 use db::{Db, Tx};
 use futures_util::{StreamExt, stream};
-use hashbrown::HashMap;
 use kernel::{Clock, Result};
 use tokio::sync::Notify;
 
@@ -27,6 +26,7 @@ use super::records::{self, Moment};
 use super::{Committer, Inbox};
 use crate::engine::Core;
 use crate::engine::connect::Aftermath;
+use crate::engine::nodes::{Nodes, by_session};
 use crate::engine::retain::Retained;
 use crate::engine::room::Room;
 use crate::engine::session::Session;
@@ -47,8 +47,14 @@ pub(crate) struct Found {
     sessions: Vec<SessionRecord>,
     subscriptions: Vec<SubscriptionRecord>,
     unreleased: Vec<(u64, u16)>,
-    pub(crate) last_session: u64,
-    last_message: u64,
+    /// Sessions with messages that other nodes have stored.
+    unplaced: Vec<u64>,
+}
+
+/// The highest numbers that were given.
+pub(crate) struct Last {
+    pub(crate) session: u64,
+    pub(crate) message: u64,
 }
 
 async fn find(tx: &mut Tx) -> Result<Found> {
@@ -56,25 +62,45 @@ async fn find(tx: &mut Tx) -> Result<Found> {
         sessions: store::sessions(tx).await?,
         subscriptions: store::subscriptions(tx).await?,
         unreleased: store::unreleased(tx).await?,
-        last_session: store::last_session(tx).await?,
-        last_message: store::last_message(tx).await?,
+        unplaced: store::unplaced(tx).await?,
     })
 }
 
+impl Last {
+    /// Those of a node that is alone.
+    pub(crate) async fn find(db: &Db) -> Result<Self> {
+        let find = db.scan(|tx| {
+            Box::pin(async move {
+                Ok(Self { session: store::last_session(tx).await?, message: store::last_message(tx).await? })
+            })
+        });
+        find.await
+    }
+
+    /// Those of a node with others: they have numbers of their own.
+    pub(crate) fn of(nodes: &Nodes) -> Self {
+        Self { session: nodes.first_number(), message: nodes.first_number() }
+    }
+}
+
 impl Committer {
-    /// Opens the tables and reads what must be known from the start.
-    pub(crate) async fn open(db: Db, clock: Clock) -> Result<(Self, Found)> {
-        let found = db.scan(|tx| Box::pin(find(tx))).await?;
-        let committer = Self {
+    /// Writes to tables that nobody else writes to, but for the other nodes.
+    pub(crate) fn new(db: Db, clock: Clock, last: &Last, nodes: Option<Arc<Nodes>>) -> Self {
+        Self {
             db,
             clock,
             inbox: Lock::new(Inbox::default()),
             wake: Notify::new(),
             later: Notify::new(),
             idle: Notify::new(),
-            last_message: AtomicU64::new(found.last_message),
-        };
-        Ok((committer, found))
+            last_message: AtomicU64::new(last.message),
+            nodes,
+        }
+    }
+
+    /// Reads what must be known from the start.
+    pub(crate) async fn find(&self) -> Result<Found> {
+        self.db.scan(|tx| Box::pin(find(tx))).await
     }
 
     /// A number that no other stored message has.
@@ -112,42 +138,74 @@ impl Committer {
 }
 
 impl Core {
-    /// Makes the sessions that were found, in their rooms.
+    /// Makes the sessions that were found, in their rooms. Those of other nodes are only known.
     pub(crate) fn restore(&self, committer: &Committer, found: Found) {
         let moment = Moment::now(&self.clock);
-        let mut by_id: HashMap<u64, Arc<Session>> = HashMap::new();
-        for record in found.sessions {
-            let session = self.found_session(committer, &record, &moment);
-            by_id.insert(record.id, session);
-        }
-        for (id, packet_id) in found.unreleased {
-            if let (Some(session), Some(packet_id)) = (by_id.get(&id), PacketId::new(packet_id)) {
-                session.state.lock().unreleased.insert(packet_id);
-            }
-        }
+        let mut subscriptions = by_session(found.subscriptions);
         let mut doubtful = Vec::new();
-        for record in found.subscriptions {
-            let Some(session) = by_id.get(&record.session) else { continue };
-            if let Some(room) = self.found_subscription(session, &record) {
-                doubtful.push((Arc::clone(session), room));
+        for record in found.sessions {
+            let subscriptions = subscriptions.remove(&record.id).unwrap_or_default();
+            match self.shared.nodes.as_ref().filter(|nodes| record.owner != Some(nodes.me)) {
+                Some(nodes) => self.shadow(nodes, &record, Some(subscriptions)),
+                None => {
+                    let (session, rooms) =
+                        self.settle_found(committer, &record, subscriptions, &found.unreleased, &moment);
+                    doubtful.extend(rooms.into_iter().map(|room| (Arc::clone(&session), room)));
+                    if found.unplaced.contains(&record.id) {
+                        committer.place_later(&session);
+                    }
+                }
             }
         }
         self.verify_found(doubtful);
     }
 
-    fn found_session(&self, committer: &Committer, record: &SessionRecord, moment: &Moment) -> Arc<Session> {
+    /// A session of which only its rows are known.
+    pub(crate) fn unsettled(&self, record: &SessionRecord) -> Arc<Session> {
         let identity = Identity::Client { client: record.client, domain: record.domain };
         let name = Text::from(record.name.as_str());
+        Arc::new_cyclic(|myself| {
+            let stored = Box::new(Stored::found(myself.clone(), None));
+            Session::new(record.id, &identity, name, Arc::clone(&self.shared), Some(stored))
+        })
+    }
+
+    /// Lets a session that was found live here: one of before, or one that another node had. With the rooms
+    /// that its subscriptions are in: they are to be asked about.
+    pub(crate) fn settle_found(
+        &self,
+        committer: &Committer,
+        record: &SessionRecord,
+        subscriptions: Vec<SubscriptionRecord>,
+        unreleased: &[(u64, u16)],
+        moment: &Moment,
+    ) -> (Arc<Session>, Vec<Arc<Room>>) {
+        let known = self.shared.nodes.as_ref().and_then(|nodes| nodes.known(record.id));
+        if let Some(session) = known.as_ref().filter(|session| session.is_here()) {
+            return (Arc::clone(session), Vec::new());
+        }
+        let session = known.unwrap_or_else(|| self.unsettled(record));
+        let of_session = unreleased.iter().filter(|(id, _)| *id == record.id);
+        let unreleased = of_session.filter_map(|(_, packet_id)| PacketId::new(*packet_id)).collect();
+        session.state.lock().unreleased = unreleased;
+        self.stand(committer, &session, record, moment);
+        if let Some(nodes) = &self.shared.nodes {
+            nodes.know(&session);
+        }
+        let rooms = self.put_subscriptions(&session, subscriptions);
+        (session, rooms)
+    }
+
+    /// Gives a session that was found its place among those of this node.
+    fn stand(&self, committer: &Committer, session: &Arc<Session>, record: &SessionRecord, moment: &Moment) {
         // One that had a connection when the node died may have been sent anything.
         let sent = record.ends_at.map(|_| record.sent).filter(|&sent| sent != UNKNOWN);
-        let session = Arc::new_cyclic(|myself| {
-            let stored = Box::new(Stored::found(myself.clone(), sent));
-            Session::new(record.id, &identity, name, Arc::clone(&self.shared), Some(stored))
-        });
         self.shared.stats.sessions.fetch_add(1, Relaxed);
         self.shared.stats.stored_sessions.fetch_add(1, Relaxed);
         let mut shard = self.registry.shard(session.identity).lock();
         let mut state = session.state.lock();
+        state.stored = Some(Box::new(Stored::found(Arc::downgrade(session), sent)));
+        session.come_here();
         state.expiry = record.expiry;
         state.will = record.will.as_ref().and_then(records::testament);
         let now = moment.wall_now();
@@ -160,23 +218,22 @@ impl Core {
         state.will_due = will_due.map(|due| moment.instant(due));
         if ends_at <= now {
             drop((state, shard));
-            self.end_found(&session);
-            return session;
+            self.end_found(session);
+            return;
         }
         if record.ends_at.is_none() {
             let (session, expiry, sent) = (record.id, record.expiry, UNKNOWN);
             committer.note(Change::Detach { session, expiry, ends_at, sent, will_due });
         }
-        self.deadlines.set(&session, &mut state);
+        self.deadlines.set(session, &mut state);
         drop(state);
         let sessions = shard.entry(session.identity).or_default();
-        let earlier = sessions.insert(session.client_id.clone(), Arc::clone(&session));
+        let earlier = sessions.insert(session.client_id.clone(), Arc::clone(session));
         drop(shard);
         if let Some(earlier) = earlier {
             // Two of a name: the later one is the one that the client knows.
             self.end_found(&earlier);
         }
-        session
     }
 
     fn end_found(&self, session: &Arc<Session>) {
@@ -191,24 +248,41 @@ impl Core {
         self.settle(aftermath);
     }
 
-    fn found_subscription(&self, session: &Arc<Session>, record: &SubscriptionRecord) -> Option<Arc<Room>> {
-        let room = self.rooms.open(record.domain, record.channel)?;
-        let held = Held::found(record, Arc::clone(&room));
-        let options = records::options(record.options);
-        {
+    /// Lets a session have these subscriptions and no others; the rooms that they are in.
+    pub(crate) fn put_subscriptions(
+        &self,
+        session: &Arc<Session>,
+        records: Vec<SubscriptionRecord>,
+    ) -> Vec<Arc<Room>> {
+        let mut found = Vec::new();
+        for record in records {
+            let Some(room) = self.rooms.open(record.domain, record.channel) else { continue };
+            let id = record.identifier.and_then(SubscriptionId::new);
+            found.push((Held::found(&record, room), records::options(record.options), id));
+        }
+        let held: Vec<Held> = found.iter().map(|(held, _, _)| held.clone()).collect();
+        let earlier = {
             let mut state = session.state.lock();
             if state.ended {
-                return None;
+                return Vec::new();
             }
-            state.subscriptions.push(held.clone());
+            std::mem::replace(&mut state.subscriptions, held.clone())
+        };
+        if session.is_here() {
+            self.shared.stats.subscriptions.fetch_add(held.len() as u64, Relaxed);
         }
-        self.shared.stats.subscriptions.fetch_add(1, Relaxed);
-        held.enter(session, options, record.identifier.and_then(SubscriptionId::new));
-        Some(room)
+        for (held, options, id) in &found {
+            held.enter(session, *options, *id);
+        }
+        earlier.iter().for_each(|held| held.leave(session));
+        let mut rooms: Vec<Arc<Room>> = held.into_iter().map(|held| held.room).collect();
+        rooms.sort_unstable_by_key(|room| room.channel);
+        rooms.dedup_by_key(|room| room.channel);
+        rooms
     }
 
     /// Asks about each subscription that was found, however long the gate takes, and ends those that do not hold.
-    fn verify_found(&self, doubtful: Vec<(Arc<Session>, Arc<Room>)>) {
+    pub(crate) fn verify_found(&self, doubtful: Vec<(Arc<Session>, Arc<Room>)>) {
         let Some(core) = self.myself.upgrade().filter(|_| !doubtful.is_empty()) else { return };
         let closing = core.closing.clone();
         tokio::spawn(async move {

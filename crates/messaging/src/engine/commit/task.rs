@@ -1,16 +1,17 @@
 //! The task that writes.
 //!
 //! One turn: take what waits, give places to messages, write everything in one transaction, do what had to wait for it,
-//! then count and read for those whose clients have come back. Nothing else writes these tables, so what is read after
+//! then count and read for those whose clients have come back. Nothing else gives places in a session's order, so what is read after
 //! the COMMIT and before the next turn is what the sessions are to know.
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use hashbrown::HashMap;
-use kernel::{Kind, Result};
+use kernel::{Error, Kind, Result};
 use tokio::time::{Instant, sleep};
 
 use super::orders::{Batch, Order};
+use super::placing::{RetainedTopic, hold};
 use super::records::{self, Moment};
 use super::{Committer, Inbox, NotStored};
 use crate::engine::fanout::Work;
@@ -35,11 +36,30 @@ const PAUSE: Duration = Duration::from_millis(200);
 struct Owed {
     changes: Vec<Change>,
     orders: Vec<Order>,
+    unplaced: HashMap<u64, Arc<Session>>,
+    /// Retained messages that are among the changes.
+    retained: Vec<RetainedTopic>,
+}
+
+impl Owed {
+    fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.orders.is_empty() && self.unplaced.is_empty()
+    }
+}
+
+/// What is written in one transaction.
+struct Turn {
+    changes: Vec<Change>,
+    /// Those that belong to no order.
+    own: Range<usize>,
+    prepared: Vec<Prepared>,
+    loads: Vec<(Arc<Session>, Arc<Link>)>,
+    retained: Vec<RetainedTopic>,
 }
 
 /// An order with its changes.
-struct Prepared {
-    order: Order,
+pub(super) struct Prepared {
+    pub(super) order: Order,
     changes: Range<usize>,
 }
 
@@ -47,7 +67,7 @@ struct Prepared {
 pub(crate) async fn run(committer: Arc<Committer>, shared: Arc<crate::engine::session::Shared>) {
     let mut owed = Owed::default();
     loop {
-        if owed.changes.is_empty() && owed.orders.is_empty() {
+        if owed.is_empty() {
             committer.work_comes().await;
         } else {
             sleep(PAUSE).await;
@@ -57,7 +77,7 @@ pub(crate) async fn run(committer: Arc<Committer>, shared: Arc<crate::engine::se
         }
         committer.turn(&mut owed, &shared.stats).await;
         let mut inbox = committer.inbox.lock();
-        inbox.busy = !(owed.changes.is_empty() && owed.orders.is_empty());
+        inbox.busy = !owed.is_empty();
         if inbox.is_empty() && !inbox.busy {
             committer.idle.notify_waiters();
         }
@@ -66,8 +86,11 @@ pub(crate) async fn run(committer: Arc<Committer>, shared: Arc<crate::engine::se
 
 impl Committer {
     async fn work_comes(&self) {
-        if !self.inbox.lock().orders.is_empty() {
-            return;
+        {
+            let inbox = self.inbox.lock();
+            if !inbox.orders.is_empty() || !inbox.unplaced.is_empty() {
+                return;
+            }
         }
         tokio::select! {
             biased;
@@ -85,6 +108,7 @@ impl Committer {
             orders: inbox.orders.drain(..most).collect(),
             finished: std::mem::take(&mut inbox.finished),
             retained: std::mem::take(&mut inbox.retained),
+            unplaced: std::mem::take(&mut inbox.unplaced),
             ..Inbox::default()
         }
     }
@@ -92,9 +116,16 @@ impl Committer {
     async fn turn(&self, owed: &mut Owed, stats: &Stats) {
         let moment = Moment::now(&self.clock);
         let mut inbox = self.take();
+        owed.unplaced.extend(std::mem::take(&mut inbox.unplaced));
+        self.settle_places(&mut owed.unplaced).await;
         let mut changes = std::mem::take(&mut owed.changes);
+        let mut retained = std::mem::take(&mut owed.retained);
         finished(std::mem::take(&mut inbox.finished), &mut changes);
         for ((channel, subtopic), room) in std::mem::take(&mut inbox.retained) {
+            if self.nodes.is_some() {
+                let changes = room.retained_changes(&subtopic);
+                retained.push(RetainedTopic { room: Arc::clone(&room), subtopic: subtopic.clone(), changes });
+            }
             changes.push(match room.retained_at(&subtopic) {
                 Some((retained, bytes)) => {
                     let record = records::retained_record(channel, &subtopic, &retained, bytes, &moment);
@@ -126,12 +157,16 @@ impl Committer {
             }
             prepared.push(Prepared { order, changes: start..changes.len() });
         }
-        self.write(changes, own, prepared, loads, owed, stats).await;
+        self.write(Turn { changes, own, prepared, loads, retained }, owed, stats).await;
     }
 
     /// Gives the messages of a batch their places.
     async fn place(&self, batch: &mut Batch, moment: &Moment, changes: &mut Vec<Change>) -> Result<()> {
-        for (session, _) in &batch.deliveries {
+        if batch.sender.as_ref().is_some_and(|sender| !sender.is_here()) {
+            // Its new node knows nothing of these messages. The client gets no answer here, and sends them again there.
+            return Err(Error::unavailable("the session has gone to another node"));
+        }
+        for (session, _) in batch.deliveries.iter().filter(|(session, _)| session.is_here()) {
             self.learn_last(session).await?;
         }
         let mut shared: HashMap<*const Message, u64> = HashMap::new();
@@ -139,12 +174,27 @@ impl Committer {
             self.share(batch, moment, changes, &mut shared);
         }
         for (session, parcel) in &mut batch.deliveries {
-            let Some(seq) = session.take_place() else { continue };
-            let number = shared.get(&Arc::as_ptr(&parcel.message)).copied().unwrap_or(0);
-            parcel.place = Place { seq, shared: number };
-            changes.push(Change::Enqueue(records::queue_record(session.id, parcel, moment)));
+            let shared = shared.get(&Arc::as_ptr(&parcel.message)).copied().unwrap_or(0);
+            let nodes = self.nodes.as_ref().filter(|_| !session.is_here());
+            let seq = match nodes {
+                None => match session.take_place() {
+                    Some(seq) => {
+                        parcel.place = Place { seq, shared };
+                        seq.cast_signed()
+                    }
+                    None => continue,
+                },
+                Some(nodes) => {
+                    parcel.place = Place { seq: 0, shared };
+                    if !batch.elsewhere.iter().any(|known| Arc::ptr_eq(known, session)) {
+                        batch.elsewhere.push(Arc::clone(session));
+                    }
+                    nodes.next_unplaced(moment.wall_now())
+                }
+            };
+            changes.push(Change::Enqueue(records::queue_record(session.id, seq, parcel, moment)));
         }
-        // A message whose sessions have ended meanwhile has no place.
+        // A message whose sessions have ended meanwhile has no place, and one of another node's session has none yet.
         batch.deliveries.retain(|(_, parcel)| parcel.place.seq > 0);
         if let Some(sender) = &batch.sender {
             let session = sender.id;
@@ -178,7 +228,7 @@ impl Committer {
     }
 
     /// Reads the last place of a session that was found in the tables.
-    async fn learn_last(&self, session: &Session) -> Result<()> {
+    pub(super) async fn learn_last(&self, session: &Session) -> Result<()> {
         if session.knows_its_last_place() {
             return Ok(());
         }
@@ -188,22 +238,19 @@ impl Committer {
         Ok(())
     }
 
-    async fn write(
-        &self,
-        changes: Vec<Change>,
-        own: Range<usize>,
-        prepared: Vec<Prepared>,
-        loads: Vec<(Arc<Session>, Arc<Link>)>,
-        owed: &mut Owed,
-        stats: &Stats,
-    ) {
+    async fn write(&self, turn: Turn, owed: &mut Owed, stats: &Stats) {
+        let Turn { changes, own, prepared, loads, retained } = turn;
         let changes = Arc::new(changes);
         let outcome = self.make(&changes, 0..changes.len()).await;
         match outcome {
-            Ok(()) => self.done(prepared, loads, owed).await,
+            Ok(()) => {
+                self.tell_retained(retained);
+                self.done(prepared, loads, owed).await;
+            }
             Err(error) if error.kind() == Kind::Unavailable => {
                 tracing::warn!(cause = %error.chain(), "sessions and messages could not be stored");
                 owed.changes.extend(changes.get(own).unwrap_or_default().iter().cloned());
+                owed.retained = retained;
                 for Prepared { order, .. } in prepared {
                     if order.is_needed() { owed.orders.push(order) } else { refuse(order, stats) }
                 }
@@ -211,8 +258,11 @@ impl Committer {
             }
             Err(_) => {
                 // One of them cannot be stored at all: it shall not take the others along.
-                if let Err(error) = self.make(&changes, own).await {
-                    tracing::error!(cause = %error.chain(), "a change of sessions could not be stored");
+                match self.make(&changes, own).await {
+                    Ok(()) => self.tell_retained(retained),
+                    Err(error) => {
+                        tracing::error!(cause = %error.chain(), "a change of sessions could not be stored");
+                    }
                 }
                 let mut made = Vec::new();
                 for one in prepared {
@@ -234,9 +284,13 @@ impl Committer {
             return Ok(());
         }
         let changes = Arc::clone(changes);
+        let me = self.me();
         self.db
             .write(move |tx| {
-                Box::pin(async move { store::apply(tx, changes.get(range).unwrap_or_default()).await })
+                Box::pin(async move {
+                    hold(tx, me).await?;
+                    store::apply(tx, changes.get(range).unwrap_or_default()).await
+                })
             })
             .await
     }
@@ -245,15 +299,27 @@ impl Committer {
     async fn done(&self, prepared: Vec<Prepared>, loads: Vec<(Arc<Session>, Arc<Link>)>, owed: &mut Owed) {
         let mut work = Work::begin(Protocol::Mqtt);
         let mut uncounted: Vec<Arc<Session>> = Vec::new();
+        self.tell_nodes(&prepared);
         for Prepared { order, .. } in prepared {
             match order {
                 Order::Accept { batch, done } => {
+                    let nodes = self.nodes.clone().filter(|_| batch.retains);
                     let stored = bring(batch, &mut work, &mut uncounted);
-                    // Who does not wait any more has gone away.
-                    let _gone = done.send(stored);
+                    match nodes {
+                        // Who does not wait any more has gone away.
+                        None => drop(done.send(stored)),
+                        // Whoever subscribes at another node from now on is to find the retained message.
+                        Some(nodes) => drop(tokio::spawn(async move {
+                            nodes.settled().await;
+                            drop(done.send(stored));
+                        })),
+                    }
                 }
                 Order::Change { done: Some(done), .. } => {
                     let _gone = done.send(Ok(()));
+                }
+                Order::Give { done, .. } => {
+                    let _gone = done.send(());
                 }
                 Order::Received { session, link, packet_id, .. } => {
                     session.end_handshake();
@@ -282,7 +348,7 @@ impl Committer {
         }
     }
 
-    async fn count(&self, session: &Session) -> Result<()> {
+    pub(super) async fn count(&self, session: &Session) -> Result<()> {
         let Some(Counted::No(after)) = session.is_counted() else { return Ok(()) };
         let id = session.id;
         let (messages, bytes) = self.db.read(move |tx| Box::pin(store::count(tx, id, after))).await?;
@@ -341,6 +407,11 @@ fn change(order: &Order, changes: &mut Vec<Change>) {
         Order::Released { session, packet_id, .. } => {
             changes.push(Change::Release { session: session.id, packet_id: packet_id.get() });
         }
+        Order::Give { session, to, .. } => {
+            // From here on this node gives no places for it: what is in this transaction, and before it, is the last.
+            session.be_at(*to, false);
+            changes.push(Change::Give { session: session.id, owner: *to });
+        }
         Order::Forget { session, channel } => {
             changes.push(Change::Forget { session: *session, channel: *channel });
         }
@@ -362,13 +433,13 @@ fn refuse(order: Order, stats: &Stats) {
             let _gone = done.send(Err(NotStored));
         }
         Order::Received { session, .. } | Order::Released { session, .. } => session.end_handshake(),
-        Order::Change { .. } | Order::Forget { .. } | Order::Load { .. } => {}
+        Order::Change { .. } | Order::Give { .. } | Order::Forget { .. } | Order::Load { .. } => {}
     }
 }
 
 /// Gives stored messages to their sessions.
 fn bring(batch: Batch, work: &mut Work, uncounted: &mut Vec<Arc<Session>>) -> super::Stored {
-    let Batch { deliveries, sender, repeated, .. } = batch;
+    let Batch { deliveries, sender, repeated, elsewhere, .. } = batch;
     for (session, parcel) in deliveries {
         let taken = session.bring(parcel, work.now);
         work.note(&session, taken);
@@ -377,7 +448,8 @@ fn bring(batch: Batch, work: &mut Work, uncounted: &mut Vec<Arc<Session>>) -> su
             uncounted.push(session);
         }
     }
-    let full = std::mem::take(&mut work.full);
+    let mut full = std::mem::take(&mut work.full);
+    full.extend(elsewhere.into_iter().filter(|session| !session.is_here() && session.is_full()));
     // One that came again and was not stored the first time is not taken.
     if sender.is_some_and(|sender| !sender.has_received(&repeated)) { Err(NotStored) } else { Ok(full) }
 }

@@ -145,3 +145,70 @@ fn only_true_is_a_yes() {
         assert!(!decision.allowed, "{answer}");
     }
 }
+
+#[test]
+fn what_would_make_too_much_is_refused_before_it_is_made() {
+    let long = "a".repeat(60_000);
+    for call in [
+        r#"replace(input.resource.id, "a", input.resource.id)"#,
+        r#"strings.replace_n({"a": input.resource.id}, input.resource.id)"#,
+        r#"regex.replace(input.resource.id, "a", input.resource.id)"#,
+        r#"concat(input.resource.id, split("aaaaaaaaaaaaaaaaaaaaaaaaaaaa", ""))"#,
+        "numbers.range(1, 1000000000)",
+        "numbers.range(1000000000, 1)",
+        "numbers.range_step(1, 1000000000, 2)",
+        "array.concat(numbers.range(1, 11000), numbers.range(1, 11000))",
+        r#"sprintf("%0999999999d", [1])"#,
+        r#"sprintf("%.999999999f", [1.5])"#,
+        "bits.lsh(1, 4000000000)",
+        r#"net.cidr_expand("0.0.0.0/0")"#,
+        r#"net.cidr_expand("::/0")"#,
+        r#"units.parse("1e2000000000K")"#,
+        r#"units.parse_bytes("1E+2000000000")"#,
+        r#"json.unmarshal("{\"$serde_json::private::Number\":\"1e2000000000\"}")"#,
+        r#"json.unmarshal("{\"\\u0024serde_json::private::Number\":\"1e2000000000\"}")"#,
+    ] {
+        let policy = format!("package celine.mqtt.acl\nallow if {{\n  {call}\n}}\n");
+        let decision = ask(&World::new(&policy).load().unwrap(), &[], Action::Read, &long);
+        let Reason::Unable(why) = &decision.reason else { panic!("{call}: {}", decision.reason) };
+        assert!(!decision.allowed && why.contains("acl.rego:3"), "{call}: {why}");
+    }
+}
+
+#[test]
+fn builtins_with_a_bound_say_what_they_say_without_one() {
+    for holds in [
+        r#"numbers.range(1, 3) == [1, 2, 3]"#,
+        "numbers.range_step(0, 10, 5) == [0, 5, 10]",
+        "array.concat([1], [2]) == [1, 2]",
+        r#"concat("/", ["a", "b"]) == "a/b""#,
+        r#"concat(",", {"b", "a"}) == "a,b""#,
+        r#"replace("a/b", "/", ".") == "a.b""#,
+        r#"strings.replace_n({"<": "&lt;", ">": "&gt;"}, "<b>") == "&lt;b&gt;""#,
+        r#"regex.replace("a/b", "/.*", "") == "a""#,
+        r#"sprintf("own/%s/%03d", ["x", 7]) == "own/x/007""#,
+        "bits.lsh(1, 8) == 256",
+        r#"count(net.cidr_expand("10.0.0.0/30")) == 4"#,
+        r#"units.parse("10K") == 10000"#,
+        r#"units.parse_bytes("1KiB") == 1024"#,
+        r#"json.unmarshal("{\"a\": 1}").a == 1"#,
+        r#"json.is_valid("{}")"#,
+        r#"not json.is_valid("{")"#,
+        r#"not regex.replace("a", "(", "") == "a""#,
+    ] {
+        let policy = format!("package celine.mqtt.acl\nallow if {{\n  {holds}\n}}\n");
+        let decision = ask(&World::new(&policy).load().unwrap(), &[], Action::Read, "a/b");
+        assert!(decision.allowed, "{holds}: {}", decision.reason);
+    }
+}
+
+#[test]
+fn a_claim_that_stands_for_an_endless_number_is_not_handed_over() {
+    let rego = World::new("package celine.mqtt.acl\nallow := true\n").load().unwrap();
+    let mut subject = Subject::new(SubjectKind::User, "u", [], []);
+    let ask =
+        |subject: &Subject| rego.decide(&Who { subject, username: None, clientid: "" }, Action::Read, "a");
+    assert!(ask(&subject).allowed);
+    subject.claims.insert("a".to_owned(), json!({"$serde_json::private::Number": "1e2000000000"}));
+    assert!(!ask(&subject).allowed);
+}

@@ -176,3 +176,32 @@ async fn while_rules_change_every_answer_is_that_of_the_old_or_of_the_new() {
         asked.await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_reloads_at_once_end_with_what_the_file_says_last() {
+    let world = Arc::new(World::new());
+    let (token, admin) = (world.service(), world.admin());
+    world.log_in("svc-digital-twin", &token, "c").await;
+    let file = world.directory.path().join("rules.json");
+    for round in 0..10 {
+        let (grants, count) = if round % 2 == 0 { (false, 0) } else { (true, 2) };
+        let rules = if grants { rules() } else { json!({"celine": {"mqtt": {"acl": {"rules": []}}}}) };
+        // As a program replaces a file: never half of it is seen.
+        let fresh = file.with_extension("new");
+        std::fs::write(&fresh, rules.to_string()).unwrap();
+        std::fs::rename(&fresh, &file).unwrap();
+        let reloads: Vec<_> = (0..16)
+            .map(|_| {
+                let (world, bearer) = (Arc::clone(&world), format!("Bearer {admin}"));
+                tokio::spawn(async move { world.send(with_header(post("/reload", "", ""), &bearer)).await })
+            })
+            .collect();
+        for reload in reloads {
+            let (status, body) = reload.await.unwrap();
+            let expected = format!(r#"{{"status":"success","policy_count":{count}}}"#);
+            assert_eq!((status, body.trim()), (StatusCode::OK, expected.as_str()), "round {round}");
+        }
+        let status = if grants { 200 } else { 403 };
+        assert_eq!(world.publish("svc-digital-twin", "c").await.0, status, "round {round}");
+    }
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use testkit::mosquitto::{self, Version};
 use testkit::{Storage, coap, wait_until};
 
-use crate::platform::Platform;
+use crate::platform::{Platform, log_in};
 
 const PAGE: &str = include_str!("../../docs/metrics.md");
 
@@ -112,5 +112,24 @@ fn messages_and_connections_are_counted_by_protocol_and_delays_and_queues_are_to
         let of_service = ["_api_request_count", "_api_request_latency_microseconds"];
         let is_listed = listed.contains(name) || of_service.iter().any(|end| name.ends_with(end));
         assert!(is_listed, "docs/metrics.md lacks `{name}`");
+    }
+}
+
+#[test]
+fn administrators_read_the_figures_of_the_node_and_nobody_else() {
+    let platform = Platform::start_for_a_user(Storage::Sqlite);
+    let channel = platform.channel("boiler");
+    let device = platform.connected_device("device", &channel);
+    let of_token = |token: String| {
+        let login = platform.login(&device, Version::V5);
+        mosquitto::Login { username: String::new(), password: token, ..login }
+    };
+    let admin = of_token(log_in(&platform.server));
+    let figures = mosquitto::subscribe(&admin, "$SYS/broker/#", &[]);
+    figures.wait_for_message("$SYS/broker/version trunkline ");
+    figures.wait_for_message("$SYS/broker/clients/connected 1");
+    for login in [of_token(platform.token.clone()), platform.login(&device, Version::V5)] {
+        let refused = mosquitto::try_subscribe(&login, "$SYS/broker/#", &[]);
+        refused.wait_for_log("All subscription requests were denied.");
     }
 }

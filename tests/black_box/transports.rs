@@ -397,3 +397,42 @@ fn a_batch_publishes_what_is_good_and_says_what_was_not() {
     let expected = [format!("0 0 {topic} one"), format!("0 0 {topic} three")];
     assert_eq!(witness.messages(), [expected.clone(), expected].concat());
 }
+
+/// The status of the answer to a WebSocket that a page of this origin asks for.
+fn asked_by(platform: &Platform, path: &str, origin: Option<&str>) -> u16 {
+    let mut request = platform.server.request("GET", path);
+    for (name, value) in [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Protocol", "mqtt"),
+    ] {
+        request = request.header(name, value);
+    }
+    if let Some(origin) = origin {
+        request = request.header("Origin", origin);
+    }
+    // An upgrade leaves curl waiting for more than its patience; the status has come by then.
+    request.header("Authorization", "Client wrong").send().status
+}
+
+#[test]
+fn a_page_of_another_host_opens_no_websocket_unless_its_origin_is_named() {
+    let launch =
+        Launch::on(Storage::Sqlite).env("TRUNKLINE_WEB_WEBSOCKET_ORIGINS", "https://console.example");
+    let platform = Platform::start_as(launch);
+    let topic = format!("/{}", platform.topic(&platform.channel("boiler"), "/room"));
+    let own = format!("http://{}", platform.server.http().ip());
+    for path in [topic.as_str(), &format!("/ws{topic}")] {
+        assert_eq!(asked_by(&platform, path, Some("https://evil.example")), 403, "{path}");
+        for origin in [None, Some(own.as_str()), Some("https://console.example")] {
+            assert_eq!(
+                asked_by(&platform, path, origin),
+                401,
+                "{path} {origin:?}: the credentials come next"
+            );
+        }
+    }
+    assert_eq!(asked_by(&platform, "/mqtt", Some("null")), 403);
+}

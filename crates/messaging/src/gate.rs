@@ -50,6 +50,13 @@ pub trait Gate: Send + Sync + 'static {
         channel: ChannelId,
         action: Action,
     ) -> BoxFuture<'a, Result<bool>>;
+
+    /// Whether `identity` may read the figures of the node (`$SYS/…`), which are of all domains together.
+    ///
+    /// A gate that does not say otherwise lets nobody.
+    fn may_watch<'a>(&'a self, _identity: &'a Identity) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
 }
 
 /// What a client proves that it knows; see [`Gate::shared_key`].

@@ -85,6 +85,8 @@ pub struct Limits {
     /// How long a publisher of QoS 1 or 2 that is over a rate is made to wait; MQTT 5 is told (0x97) where it would be
     /// longer. MQTT 3 has no words for it and waits. 5 s.
     pub rate_patience: Duration,
+    /// How often figures of the node are told to those who read them. 10 s (reference 05 §4.2).
+    pub figures: Duration,
     /// Time for connections to take their last bytes at shutdown. 5 s.
     pub shutdown: Duration,
 }
@@ -121,6 +123,7 @@ impl Default for Limits {
             rate: Rate::default(),
             domain_rate: Rate::default(),
             rate_patience: Duration::from_secs(5),
+            figures: Duration::from_secs(10),
             shutdown: Duration::from_secs(5),
         }
     }

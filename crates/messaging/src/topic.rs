@@ -20,6 +20,11 @@ pub enum Address<'a> {
         /// Id or route of the domain.
         domain: &'a str,
     },
+    /// `$SYS/…`: figures of the node. Only filters lead there.
+    Figures {
+        /// The filter below `$SYS`.
+        subtopic: Cow<'a, str>,
+    },
 }
 
 /// A channel as it is written in a topic.
@@ -72,11 +77,12 @@ impl<'a> Address<'a> {
         parse(topic, publishable)
     }
 
-    /// The id or route of the domain; empty in the legacy form.
+    /// The id or route of the domain; empty in the legacy form and where there is none.
     pub fn domain(&self) -> &str {
         match self {
             Self::Channel(channel) => &channel.domain,
             Self::Health { domain } => domain,
+            Self::Figures { .. } => "",
         }
     }
 }
@@ -89,7 +95,14 @@ impl<'a> Filter<'a> {
     /// As for [`Address::of_topic`], and wildcards above the subtopic.
     pub fn parse(filter: &'a str) -> Result<Self, Malformed> {
         let (group, filter) = Self::split(filter)?;
-        Ok(Self { group, address: parse(filter, subscribable)? })
+        let address = match filter.strip_prefix("$SYS/") {
+            Some(below) => {
+                let subtopic = subtopic(below, subscribable).filter(|subtopic| !subtopic.is_empty());
+                Address::Figures { subtopic: subtopic.ok_or(Malformed::Subtopic)? }
+            }
+            None => parse(filter, subscribable)?,
+        };
+        Ok(Self { group, address })
     }
 
     /// The group of a shared subscription, and the filter without it.
@@ -264,15 +277,28 @@ mod tests {
         {
             assert!(Filter::parse(good).is_ok(), "{good}");
         }
-        for bad in
-            ["m/+/c/ch", "m/d/c/+", "#", "$SYS/#", "m/d/c/ch/a+b", "m/d/c/ch/#/a", "m/d/c/ch/*", "m/d/c/ch/>"]
-        {
+        for bad in [
+            "m/+/c/ch",
+            "m/d/c/+",
+            "#",
+            "$SYS",
+            "$SYS/",
+            "$SYS/#/a",
+            "$x/#",
+            "m/d/c/ch/a+b",
+            "m/d/c/ch/#/a",
+            "m/d/c/ch/*",
+            "m/d/c/ch/>",
+        ] {
             assert!(Filter::parse(bad).is_err(), "{bad}");
         }
         for bad in ["$share/g", "$share//m/d/c/ch", "$share/+/m/d/c/ch", "$queue/m/d/c/ch"] {
             assert!(Filter::parse(bad).is_err(), "{bad}");
         }
         assert_eq!(Filter::parse("$share/g/m/d/c/ch/+").unwrap().group, Some("g"));
+        let figures = Address::Figures { subtopic: "broker/#".into() };
+        assert_eq!(Filter::parse("$SYS/broker/#").map(|filter| filter.address), Ok(figures));
+        assert_eq!(Address::of_topic("$SYS/broker/uptime"), Err(Malformed::Topic));
     }
 
     #[test]

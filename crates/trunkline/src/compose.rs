@@ -16,6 +16,7 @@ use db::{Db, Migration, Sharing};
 use domains::Domains;
 use events::{Bus, Outbox, Relay};
 use groups::Groups;
+use http::HeaderValue;
 use kernel::{Clock, Operation, Rng, Secret};
 use messaging::Engine;
 use policy::Policy;
@@ -25,7 +26,7 @@ use users::mail::{LetterSettings, Post, Protection};
 use users::model::Username;
 use users::oauth::{OAuthSettings, Provider, ProviderSettings};
 use users::{Background, FirstAdmin, Users};
-use web::{App, AppInfo, AppOptions, Cors, Metrics, Routes, TrustedProxies};
+use web::{App, AppInfo, AppOptions, Cors, Metrics, Routes, SocketOrigins, TrustedProxies};
 
 use crate::config::{self, Capability, MailTls, Settings};
 use crate::data_dir::DataDir;
@@ -370,6 +371,7 @@ fn app_options(
         body_limit: settings.web.body_limit.0,
         request_timeout: settings.web.request_timeout,
         cors: cors(settings)?,
+        socket_origins: socket_origins(settings)?,
         trusted_proxies: trusted_proxies(settings)?,
         metrics: Some(metrics),
         ..AppOptions::default()
@@ -382,17 +384,26 @@ fn app_options(
 
 /// No origin named is every origin.
 fn cors(settings: &Settings) -> kernel::Result<Cors> {
-    let origins = &settings.web.allowed_origins.0;
-    if origins.is_empty() {
-        return Ok(Cors::Any);
+    let named = origins("web.allowed_origins", &settings.web.allowed_origins.0)?;
+    Ok(if named.is_empty() { Cors::Any } else { Cors::Origins(named) })
+}
+
+/// Origins that may call may also open WebSockets.
+fn socket_origins(settings: &Settings) -> kernel::Result<SocketOrigins> {
+    if settings.web.websocket_origins.0.iter().any(|origin| origin == "*") {
+        return Ok(SocketOrigins::Any);
     }
+    let mut named = origins("web.websocket_origins", &settings.web.websocket_origins.0)?;
+    named.extend(origins("web.allowed_origins", &settings.web.allowed_origins.0)?);
+    Ok(SocketOrigins::SameHostAnd(named))
+}
+
+fn origins(setting: &str, named: &[String]) -> kernel::Result<Vec<HeaderValue>> {
     let valid = |origin: &String| {
-        let header = http::HeaderValue::from_str(origin);
-        header.map_err(|_| {
-            kernel::Error::invalid(format!("`web.allowed_origins`: `{origin}` is not an origin"))
-        })
+        let header = HeaderValue::from_str(origin);
+        header.map_err(|_| kernel::Error::invalid(format!("`{setting}`: `{origin}` is not an origin")))
     };
-    origins.iter().map(valid).collect::<kernel::Result<_>>().map(Cors::Origins)
+    named.iter().map(valid).collect()
 }
 
 pub(crate) fn trusted_proxies(settings: &Settings) -> kernel::Result<TrustedProxies> {

@@ -242,6 +242,18 @@ impl RegistryGate {
         Ok(self.registry.channels.by_route(domain, route).await?.map(|channel| (domain, channel)))
     }
 
+    /// Administrators of the platform watch its nodes; a personal access token has no scope that says so.
+    async fn watches(&self, identity: &Identity) -> Result<bool> {
+        let Identity::User { user, credential, .. } = identity else { return Ok(false) };
+        let Some(known) = credential.downcast_ref::<User>() else { return Ok(false) };
+        let access = &self.registry.access;
+        if matches!(known.0.caller.credential, Credential::Pat(_)) || known.0.caller.role != Role::Admin {
+            return Ok(false);
+        }
+        Ok(access.stands(&known.0, access.clock().now()).await?
+            && access.graph().is_platform_admin(*user).await?)
+    }
+
     async fn authorized(
         &self,
         identity: &Identity,
@@ -364,5 +376,9 @@ impl Gate for RegistryGate {
         action: Action,
     ) -> BoxFuture<'a, Result<bool>> {
         Box::pin(self.authorized(identity, domain, channel, action))
+    }
+
+    fn may_watch<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(self.watches(identity))
     }
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 
 use crate::{
-    Cors, Metrics, Routes, TrustedProxies,
+    Cors, Metrics, Routes, SocketOrigins, TrustedProxies,
     health::{self, Platform, ReadinessCheck},
     openapi,
     routes::{RouteFacts, Row},
@@ -43,6 +43,8 @@ pub struct AppOptions {
     pub request_timeout: Duration,
     /// Which other origins browsers may call from.
     pub cors: Cors,
+    /// Which pages may open a WebSocket.
+    pub socket_origins: SocketOrigins,
     /// The proxies whose word is taken for where a request came from.
     pub trusted_proxies: TrustedProxies,
     /// What `/metrics` shows; without it the path does not exist.
@@ -60,6 +62,7 @@ impl Default for AppOptions {
             body_limit: 5 * 1024 * 1024,
             request_timeout: Duration::from_secs(30),
             cors: Cors::default(),
+            socket_origins: SocketOrigins::default(),
             trusted_proxies: TrustedProxies::default(),
             metrics: None,
             checks: Vec::new(),
@@ -91,6 +94,7 @@ pub(crate) struct Inner {
     pub(crate) body_limit: usize,
     pub(crate) request_timeout: Duration,
     pub(crate) cors: Cors,
+    pub(crate) socket_origins: SocketOrigins,
     pub(crate) trusted_proxies: TrustedProxies,
     routes: Vec<Arc<RouteFacts>>,
     draining: Arc<AtomicBool>,
@@ -107,8 +111,16 @@ impl App {
 
     /// The same under other options.
     pub fn with_options(routes: Vec<Routes>, info: AppInfo, options: AppOptions) -> Self {
-        let AppOptions { body_limit, request_timeout, cors, trusted_proxies, metrics, checks, others } =
-            options;
+        let AppOptions {
+            body_limit,
+            request_timeout,
+            cors,
+            socket_origins,
+            trusted_proxies,
+            metrics,
+            checks,
+            others,
+        } = options;
         let mut rows: Vec<Row<()>> = routes.into_iter().flat_map(Routes::into_rows).collect();
         let replaced = |path| rows.iter().any(|row| row.facts.path == path);
         let own = health::routes(metrics.is_some()).without(replaced);
@@ -134,6 +146,7 @@ impl App {
             body_limit,
             request_timeout,
             cors,
+            socket_origins,
             trusted_proxies,
             routes: facts,
             draining,

@@ -63,6 +63,11 @@ impl App {
 
     /// Bounds the request and hands it to the router.
     async fn dispatch(&self, mut request: Request) -> Result<Response, Error> {
+        if !self.0.socket_origins.admit(request.uri(), request.headers()) {
+            let text =
+                "a page of another host opens no WebSocket here unless its origin is named by the operator";
+            return Err(kernel::Error::new(Kind::Denied, text).into());
+        }
         strip_trailing_slash(&mut request);
         let request = self.bound_body(request).await?;
         let limit = self.0.request_timeout;

@@ -15,7 +15,7 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tokio::time::Instant;
 
 use super::Core;
-use super::commit::{self, NotStored};
+use super::commit::{self, Committer, NotStored};
 use super::link::Link;
 use super::output::Pipe;
 use super::session::{Session, State};
@@ -171,9 +171,14 @@ impl Core {
 
     /// Stores that a session has a connection, before its client is told so. Nothing to do for one that is not stored.
     pub(crate) async fn store_attached(&self, session: &Session, link: &Arc<Link>) -> Result<(), NotStored> {
-        let Some(committer) = self.shared.committer.as_ref().filter(|_| session.is_stored()) else {
+        let Some(committer) = &self.shared.committer else { return Ok(()) };
+        if !session.is_stored() {
+            // Other nodes would take the row for a session that they may have.
+            if self.shared.nodes.is_none() {
+                store_will(committer, session, link);
+            }
             return Ok(());
-        };
+        }
         let made = {
             let state = session.state.lock();
             if !state.is_current(link) || state.ended {
@@ -195,8 +200,10 @@ impl Core {
         for (session, held) in aftermath.ended {
             self.shared.stats.sessions.fetch_sub(1, Relaxed);
             self.deadlines.set(&session, &mut session.state.lock());
-            if let Some(committer) = self.shared.committer.as_ref().filter(|_| session.is_stored()) {
+            if session.is_stored() {
                 self.shared.stats.stored_sessions.fetch_sub(1, Relaxed);
+            }
+            if let Some(committer) = self.shared.committer.as_ref().filter(|_| session.has_row()) {
                 committer.note(Change::End { session: session.id });
                 if let Some(nodes) = &self.shared.nodes {
                     nodes.forget(session.id);
@@ -207,6 +214,19 @@ impl Core {
         for (identity, will) in aftermath.wills {
             self.publish_will(identity, will);
         }
+    }
+}
+
+/// A session that ends with its connection has a will that does not end with the node: it is published at the next
+/// start, where the session is found without an expiry (MQTT 5.0 §3.1.2.5). Nobody waits until it is stored.
+fn store_will(committer: &Committer, session: &Session, link: &Arc<Link>) {
+    let state = session.state.lock();
+    let Some(will) = state.will.as_deref().filter(|_| state.is_current(link) && !state.ended) else { return };
+    let record = commit::session_record(session.id, &state.identity, &session.client_id, 0, Some(will), None);
+    if let Some(record) = record {
+        session.note_stored_will();
+        // In the order in which sessions change: under the lock.
+        committer.note(Change::Attach(record));
     }
 }
 

@@ -232,7 +232,7 @@ impl<'a> Fanout<'a> {
         if output.has_aliases() {
             let topic = [target.topic.as_bytes()];
             let delivery = self.delivery(&topic, &target.subscription_ids, QoS::AtMostOnce, retain, link);
-            return output.append(&delivery, &target.topic, link.maximum_packet_size);
+            return output.append(&delivery, &target.topic, None, link.maximum_packet_size);
         }
         let out = output.buffer();
         if self.is_shared && target.subscription_ids.is_empty() {

@@ -105,7 +105,8 @@ impl Parcel {
         self.delivery(version, false, now, &[self.topic.as_bytes()]).encoded_len().unwrap_or(usize::MAX)
     }
 
-    fn delivery<'a>(
+    /// The PUBLISH that it becomes; `topic` is the one of the parcel.
+    pub(crate) fn delivery<'a>(
         &'a self,
         version: Version,
         dup: bool,

@@ -23,6 +23,7 @@ mod depths;
 pub(crate) mod disconnect;
 mod expiry;
 pub(crate) mod fanout;
+pub(crate) mod figures;
 pub(crate) mod handshakes;
 pub(crate) mod inflight;
 pub(crate) mod link;
@@ -53,7 +54,7 @@ use std::{
 };
 
 use db::Db;
-use kernel::{Clock, DomainId, Result, Rng};
+use kernel::{ChannelId, Clock, DomainId, Result, Rng};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -67,7 +68,7 @@ use self::nodes::{Joined, Nodes};
 use self::publish::Origin;
 use self::rate::Meters;
 use self::registry::Registry;
-use self::room::Rooms;
+use self::room::{Room, Rooms};
 use self::session::Shared;
 use crate::gate::{Gate, Identity, IdentityKey};
 use crate::limits::Limits;
@@ -94,6 +95,9 @@ pub(crate) struct Core {
     pub(crate) observes_messages: bool,
     registry: Registry,
     rooms: Rooms,
+    /// Where figures of the node are read.
+    pub(crate) figures: Arc<Room>,
+    pub(crate) started: Instant,
     /// Where topics lead that are not the platform's.
     topic_map: Lock<Arc<TopicMap>>,
     deadlines: Deadlines,
@@ -179,16 +183,21 @@ impl Engine {
         let rooms = Rooms::new(nodes.clone());
         let (stats, stored) = (Stats::default(), committer.clone());
         let shared = Arc::new(Shared { limits, stats, committer: stored, nodes });
+        let rng = Rng::system();
+        // Ids that no channel has, and that nobody knows. Other nodes have figures of their own.
+        let figures = Arc::new(Room::new(DomainId::generate(&rng), ChannelId::generate(&rng), None));
         let core = Arc::new_cyclic(|myself| Core {
             myself: Weak::clone(myself),
             gate,
             clock,
-            rng: Rng::system(),
+            rng,
             shared,
             observes_messages: observer.as_ref().is_some_and(|observer| observer.wants_messages()),
             observer,
             registry: Registry::after(last_session),
             rooms,
+            figures,
+            started: Instant::now(),
             topic_map: Lock::default(),
             deadlines: Deadlines::default(),
             callers,
@@ -198,6 +207,7 @@ impl Engine {
             handshakes,
         });
         tokio::spawn(expiry::keep_time(Arc::downgrade(&core)));
+        tokio::spawn(figures::tell(Arc::downgrade(&core)));
         if let Some(committer) = committer {
             tokio::spawn(commit::run(committer, Arc::clone(&core.shared)));
             tokio::spawn(retain::count_stored(Arc::downgrade(&core)));

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use self::alias::{Alias, Aliases};
 use self::sample::Sample;
-use crate::wire::{Delivery, Text};
+use crate::wire::{Delivery, PacketId, Text};
 
 /// Where the bytes of a connection go.
 pub(crate) trait Pipe: Send + Sync + 'static {
@@ -97,7 +97,7 @@ impl Output {
         Self { aliases: Aliases::new(topic_aliases), ..Self::default() }
     }
 
-    /// Whether messages of QoS 0 may come under topic aliases, and so are written by [`Output::append`].
+    /// Whether messages may come under topic aliases, and so are written by [`Output::append`].
     pub(crate) const fn has_aliases(&self) -> bool {
         self.aliases.are_accepted()
     }
@@ -126,9 +126,14 @@ impl Output {
         &mut self.buffer
     }
 
-    /// Appends a QoS 0 message, its topic under an alias where there is one. `false`: it is larger than the client
-    /// accepts.
-    pub(crate) fn append(&mut self, delivery: &Delivery<'_>, topic: &Text, largest: usize) -> bool {
+    /// Appends a message, its topic under an alias where there is one. `false`: it is larger than the client accepts.
+    pub(crate) fn append(
+        &mut self,
+        delivery: &Delivery<'_>,
+        topic: &Text,
+        packet_id: Option<PacketId>,
+        largest: usize,
+    ) -> bool {
         let alias = self.aliases.of(topic);
         let (number, name) = match alias {
             Alias::None => (None, delivery.topic),
@@ -139,9 +144,9 @@ impl Output {
         let fits = |delivery: &Delivery<'_>| delivery.encoded_len().is_ok_and(|length| length <= largest);
         if !fits(&aliased) {
             // A new alias needs some bytes more than the topic alone.
-            return fits(delivery) && delivery.append_to(None, self.buffer()).is_ok();
+            return fits(delivery) && delivery.append_to(packet_id, self.buffer()).is_ok();
         }
-        let written = aliased.append_to(None, self.buffer()).is_ok();
+        let written = aliased.append_to(packet_id, self.buffer()).is_ok();
         if let Alias::New(number) = alias
             && written
         {

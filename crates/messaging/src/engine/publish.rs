@@ -135,6 +135,10 @@ impl Core {
         room: &Room,
         action: Action,
     ) -> Result<(), Refusal> {
+        if self.holds_figures(room) {
+            let allowed = action == Action::Subscribe && self.ask(self.gate.may_watch(identity)).await?;
+            return if allowed { Ok(()) } else { Err(Refusal::Denied) };
+        }
         self.authorize_in(identity, room.domain, room.channel, action).await
     }
 
@@ -168,6 +172,8 @@ impl Core {
                 Address::Health { domain } => {
                     return self.authorize_health(identity, domain).await.map(|()| None);
                 }
+                // Nobody but the engine publishes there.
+                Address::Figures { .. } => return Err(Refusal::Malformed(Malformed::Topic)),
                 Address::Channel(address) => address,
             };
             let session_generation = session.map_or(0, Session::generation);

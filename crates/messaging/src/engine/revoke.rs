@@ -71,7 +71,9 @@ impl Engine {
             }
             Revocation::Everything => {
                 core.registry.revoke_credentials();
-                core.revoke_rooms(core.rooms.all(|_| true), |_| true);
+                let mut rooms = core.rooms.all(|_| true);
+                rooms.push(Arc::clone(&core.figures));
+                core.revoke_rooms(rooms, |_| true);
             }
         }
     }

@@ -117,7 +117,7 @@ struct RoomState {
 }
 
 impl Room {
-    fn new(domain: DomainId, channel: ChannelId, nodes: Option<Arc<Nodes>>) -> Self {
+    pub(crate) fn new(domain: DomainId, channel: ChannelId, nodes: Option<Arc<Nodes>>) -> Self {
         Self {
             domain,
             channel,

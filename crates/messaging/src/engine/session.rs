@@ -72,6 +72,8 @@ pub(crate) struct Session {
     elsewhere: AtomicU64,
     /// Other nodes have been told that it is full.
     told_full: AtomicBool,
+    /// It is not stored, but its will is.
+    will_stored: AtomicBool,
     pub(crate) state: Lock<State>,
 }
 
@@ -143,6 +145,7 @@ impl Session {
             stored: stored.is_some(),
             elsewhere: AtomicU64::new(HERE),
             told_full: AtomicBool::new(false),
+            will_stored: AtomicBool::new(false),
             state: Lock::new(State {
                 identity: identity.clone(),
                 ended: false,
@@ -222,6 +225,16 @@ impl Session {
         self.elsewhere.store(HERE, SeqCst);
     }
 
+    /// Its will is about to be stored, though nothing else of it is.
+    pub(crate) fn note_stored_will(&self) {
+        self.will_stored.store(true, Relaxed);
+    }
+
+    /// Whether there is a row of it in the tables.
+    pub(crate) fn has_row(&self) -> bool {
+        self.stored || self.will_stored.load(Relaxed)
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
         self.connected.load(Relaxed)
     }
@@ -290,14 +303,20 @@ impl Session {
             && state.output.len() < self.shared.limits.output_bytes;
         match &state.link {
             Some(link) if direct => {
-                let Some(frame) = frame(link).filter(|frame| frame.len() <= link.maximum_packet_size) else {
+                let packet_id = state.window.take_id();
+                let is_written = if state.output.has_aliases() {
+                    // Which alias a topic has is a matter of this connection alone.
+                    state.output.carry(&parcel, link, packet_id, accepted)
+                } else {
+                    let fitting = frame(link).filter(|frame| frame.len() <= link.maximum_packet_size);
+                    fitting.map(|frame| frame.append_to(Some(packet_id), state.output.buffer())).is_some()
+                };
+                if !is_written {
                     count(&self.shared.stats.dropped_large);
                     return Taken::Done;
-                };
+                }
                 let payload = parcel.message.payload.len();
                 tally.deliver(&self.shared.stats, link.protocol, parcel.qos, payload);
-                let packet_id = state.window.take_id();
-                frame.append_to(Some(packet_id), state.output.buffer());
                 state.window.sent(packet_id, parcel);
                 state.output.promise(Some(accepted))
             }
@@ -470,8 +489,13 @@ impl Session {
             state.output.carries(accepted);
         }
         let packet_id = (parcel.qos > QoS::AtMostOnce).then(|| state.take_id(parcel.place));
-        let encoded = parcel.encode(link.version, packet_id, again, now, state.output.buffer());
-        if let (Ok(()), Some(packet_id)) = (encoded, packet_id) {
+        let is_written = match packet_id {
+            Some(packet_id) if state.output.has_aliases() && !again => {
+                state.output.carry(&parcel, link, packet_id, now)
+            }
+            _ => parcel.encode(link.version, packet_id, again, now, state.output.buffer()).is_ok(),
+        };
+        if let Some(packet_id) = packet_id.filter(|_| is_written) {
             state.window.sent(packet_id, parcel);
         }
     }
@@ -716,6 +740,14 @@ impl State {
 }
 
 impl Output {
+    /// Appends a message of QoS 1 or 2 that is sent for the first time, under a topic alias where there is one. `false`:
+    /// it is larger than the client accepts.
+    fn carry(&mut self, parcel: &Parcel, link: &Link, packet_id: PacketId, now: Instant) -> bool {
+        let topic = [parcel.topic.as_bytes()];
+        let delivery = parcel.delivery(link.version, false, now, &topic);
+        self.append(&delivery, &parcel.topic, Some(packet_id), link.maximum_packet_size)
+    }
+
     /// Notes that the caller will flush, unless somebody else has promised.
     /// `accepted`: when the message was that the turn begins with; `None`: it has been noted already.
     pub(super) fn promise(&mut self, accepted: Option<Instant>) -> Taken {

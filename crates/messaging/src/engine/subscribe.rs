@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Core;
 use super::commit::{self, Batch, NotStored, SubscriptionParts};
+use super::figures;
 use super::link::Link;
 use super::message::{Parcel, Place};
 use super::publish::Refusal;
@@ -89,14 +90,25 @@ impl Core {
         let Ok(filter) = self.filter(identity, subscription.filter.as_str()) else {
             return Granted::only(ReasonCode::TOPIC_FILTER_INVALID);
         };
-        let outcome = match filter.address {
+        let held = match filter.address {
             Address::Health { domain } => self.authorize_health(identity, domain).await.map(|()| None),
             Address::Channel(address) => {
-                match self.held(identity, &subscription.filter, filter.group, &address).await {
-                    Ok(held) => self.hold(session, link, identity, held, subscription, id).await.map(Some),
-                    Err(refusal) => Err(refusal),
-                }
+                self.held(identity, &subscription.filter, filter.group, &address).await.map(Some)
             }
+            Address::Figures { subtopic } => self.figures_room(identity).await.map(|room| {
+                Some(Held {
+                    filter: subscription.filter.detached(),
+                    room,
+                    subtopic: subtopic.as_ref().into(),
+                    spelling: Text::from_static(figures::SPELLING),
+                    group: filter.group.map(Into::into),
+                })
+            }),
+        };
+        let outcome = match held {
+            Ok(Some(held)) => self.hold(session, link, identity, held, subscription, id).await.map(Some),
+            Ok(None) => Ok(None),
+            Err(refusal) => Err(refusal),
         };
         match outcome {
             Ok(Some(granted)) => granted,
@@ -180,6 +192,10 @@ impl Core {
         id: Option<SubscriptionId>,
     ) -> Option<oneshot::Receiver<Result<(), NotStored>>> {
         let committer = self.shared.committer.as_ref().filter(|_| session.is_stored())?;
+        if self.holds_figures(&held.room) {
+            // They are read by those who watch the node now.
+            return None;
+        }
         let parts = SubscriptionParts {
             filter: &held.filter,
             domain: held.room.domain,

@@ -252,6 +252,7 @@ async fn check_will(core: &Core, identity: &Identity, will: &Will) -> Result<(),
     let address = core.address(&map, identity, will.topic.as_str());
     let address = address.map_err(|_| ReasonCode::TOPIC_NAME_INVALID)?;
     let allowed = match address {
+        Address::Figures { .. } => return Err(ReasonCode::TOPIC_NAME_INVALID),
         Address::Health { domain } => core.authorize_health(identity, domain).await,
         Address::Channel(address) => match core.room(identity, &address, Action::Publish).await {
             Ok(room) => core.authorize(identity, &room, Action::Publish).await,

@@ -28,6 +28,7 @@ fn topic(map: &TopicMap, topic: &str) -> Result<String, Malformed> {
     match map.topic(topic, None)? {
         Address::Channel(address) => Ok(shown(&address)),
         Address::Health { domain } => Ok(format!("health {domain}")),
+        Address::Figures { subtopic } => Ok(format!("figures {subtopic}")),
     }
 }
 
@@ -36,6 +37,7 @@ fn filter(map: &TopicMap, filter: &str) -> Result<String, Malformed> {
     match address {
         Address::Channel(address) => Ok(format!("{}{}", group.unwrap_or_default(), shown(&address))),
         Address::Health { domain } => Ok(format!("health {domain}")),
+        Address::Figures { subtopic } => Ok(format!("figures {subtopic}")),
     }
 }
 
@@ -82,6 +84,7 @@ fn a_filter_means_the_one_channel_that_it_can_match_topics_of() {
         ("$share/crew/zigbee2mqtt/#", "crewplant zigbee # +zigbee2mqtt/#0"),
         ("zigbee2mqtt/a lamp/#", "plant zigbee a%20lamp/# +zigbee2mqtt/#0"),
         ("m/plant/c/boiler/#", "plant boiler # m/plant/c/boiler"),
+        ("$SYS/#", "figures #"),
     ] {
         assert_eq!(filter(&map, from), Ok(to.to_owned()), "{from}");
     }
@@ -90,7 +93,7 @@ fn a_filter_means_the_one_channel_that_it_can_match_topics_of() {
     }
     assert_eq!(filter(&map, "/+/line-1/heat"), Err(Malformed::Undecided));
     assert_eq!(filter(&map, "/north/line-1/+"), Err(Malformed::Undecided));
-    for none in ["tele/a+", "cmnd/#/x", "other/#", "$SYS/#", "m/+/c/boiler", "$share/crew", "cmnd//x"] {
+    for none in ["tele/a+", "cmnd/#/x", "other/#", "$SYS", "m/+/c/boiler", "$share/crew", "cmnd//x"] {
         assert!(filter(&map, none).is_err(), "{none}");
     }
 }

@@ -110,6 +110,11 @@ impl TestGate {
         self.users_denied.store(true, SeqCst);
     }
 
+    /// Gives users their rights back.
+    pub(crate) fn allow_users(&self) {
+        self.users_denied.store(false, SeqCst);
+    }
+
     /// Disables a client; the engine is not told.
     pub(crate) fn disable(&self, number: usize) {
         self.disabled.lock().unwrap().insert(self.plant.clients[number]);
@@ -241,6 +246,11 @@ impl Gate for TestGate {
     fn resolve_domain<'a>(&'a self, domain: &'a str) -> BoxFuture<'a, Result<Option<DomainId>>> {
         let found = if domain == "plant" { Some(self.plant.domain) } else { domain.parse().ok() };
         Box::pin(async move { Ok(found) })
+    }
+
+    fn may_watch<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<bool>> {
+        let may = matches!(identity, Identity::User { .. }) && !self.users_denied.load(SeqCst);
+        Box::pin(async move { self.check().map(|()| may) })
     }
 
     fn authorize<'a>(

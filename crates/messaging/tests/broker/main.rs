@@ -13,6 +13,7 @@ mod client;
 mod cluster;
 mod cluster_model;
 mod conformance;
+mod figures;
 mod floods;
 mod flow;
 mod gate;

@@ -66,6 +66,42 @@ async fn has_rows(node: &Node, table: &'static str, expected: u64) {
 }
 
 db::both_databases! {
+    async fn a_will_outlives_the_node_also_where_its_session_does_not(db: TestDb) {
+        let mut node = Node::start(&db).await;
+        let (mut watcher, _) = back(&node, 1).await;
+        watcher.subscribe(&node.broker().topic("/wills"), QoS::AtLeastOnce).await;
+        for (number, payload) in [(0, "gone"), (2, "polite")] {
+            let connect = Connect {
+                will: Some(Will {
+                    topic: Text::from(node.broker().topic("/wills")),
+                    payload: bytes::Bytes::from_static(payload.as_bytes()),
+                    qos: QoS::AtLeastOnce,
+                    retain: false,
+                    delay: 60,
+                    message_expiry: None,
+                    properties: messaging::wire::MessageProperties::default(),
+                }),
+                ..node.broker().plant.connect(Version::V5, number)
+            };
+            let client = node.broker().connect(connect).await;
+            has_rows(&node, "mqtt_sessions", 2).await;
+            if payload == "polite" {
+                client.disconnect(ReasonCode::SUCCESS).await;
+                has_rows(&node, "mqtt_sessions", 1).await;
+            } else {
+                node.killed_and_back_after(1).await;
+                let (back, present) = back(&node, 1).await;
+                assert!(present);
+                watcher = back;
+                assert_eq!(text(&watcher.take().await), "gone");
+                has_rows(&node, "mqtt_sessions", 1).await;
+            }
+        }
+        node.killed_and_back_after(1).await;
+        let (mut watcher, _) = back(&node, 1).await;
+        watcher.has_nothing().await;
+    }
+
     async fn subscriptions_and_acknowledged_messages_survive_a_kill(db: TestDb) {
         let mut node = Node::start(&db).await;
         let (mut away, present) = back(&node, 0).await;

@@ -499,6 +499,10 @@ settings! {
     /// Origins from which browsers may call, such as `https://console.example.org`; `none` = all.
     allowed_origins: Words = "none";
 
+    /// Origins whose pages may open WebSockets, besides pages of the same host and the origins in `allowed_origins`; `*` =
+    /// all. Devices and programs, which name no origin, always may.
+    websocket_origins: Words = "none";
+
     /// Proxies in front of the node, as addresses or ranges such as `10.0.0.0/8`. From them alone `X-Forwarded-For` and
     /// `Forwarded` are believed, for the limits on attempts and the log. They must set the header themselves.
     trusted_proxies: Words = "none";

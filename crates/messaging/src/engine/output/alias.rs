@@ -1,9 +1,8 @@
 //! Topic aliases that the server gives: short numbers in the place of topics, for as long as a connection lasts
 //! (MQTT 5.0 §3.3.2.3.4).
 //!
-//! The first topics of a connection get one each, as many as the client accepts and [`MOST`] at most, and keep it. QoS 0
-//! alone uses them: what is kept for an acknowledgement is written from one frame for all subscribers, and may have to
-//! be written again.
+//! The first topics of a connection get one each, as many as the client accepts and [`MOST`] at most, and keep it. What
+//! is written again on another connection has its whole topic, or an alias of that connection.
 
 use std::num::NonZeroU16;
 

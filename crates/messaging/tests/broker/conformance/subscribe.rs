@@ -88,7 +88,7 @@ async fn a_suback_has_a_reason_for_each_filter_in_their_order() {
             ReasonCode::SUCCESS,
             refused(ReasonCode::NOT_AUTHORIZED),
             ReasonCode::GRANTED_QOS_1,
-            refused(ReasonCode::TOPIC_FILTER_INVALID),
+            refused(ReasonCode::NOT_AUTHORIZED),
         ];
         assert_eq!(reasons, expected);
         // As if each had come on its own: the second SUBSCRIBE to the first filter has replaced it.

@@ -27,6 +27,7 @@ mod http_publish;
 mod locked_out;
 mod losses;
 mod mail;
+mod matrix;
 mod metrics;
 mod nats;
 mod platform;

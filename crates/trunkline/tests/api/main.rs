@@ -36,6 +36,7 @@ mod parents;
 mod pat_scopes;
 mod pats;
 mod plane;
+mod plane_rights;
 mod plant;
 mod provision;
 mod reach;

@@ -1,14 +1,11 @@
 //! One MQTT connection of the load generator.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::mqtt::{self, Incoming, Party};
+use crate::transport::{self, Door, Outgoing};
 
 /// No handshake may take longer; a server that needs more has failed the run.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
@@ -18,7 +15,7 @@ pub(crate) struct Link {
     /// Packets from the server.
     pub(crate) reader: Reader,
     /// Bytes to the server.
-    pub(crate) writer: OwnedWriteHalf,
+    pub(crate) writer: Outgoing,
 }
 
 impl Link {
@@ -26,17 +23,15 @@ impl Link {
     ///
     /// # Errors
     /// When the server refuses, or does not answer in time.
-    pub(crate) async fn open(server: SocketAddr, party: &Party, buffer: usize) -> Result<Self> {
-        tokio::time::timeout(HANDSHAKE_LIMIT, Self::shake_hands(server, party, buffer))
+    pub(crate) async fn open(door: &Door, party: &Party, buffer: usize) -> Result<Self> {
+        tokio::time::timeout(HANDSHAKE_LIMIT, Self::shake_hands(door, party, buffer))
             .await
             .context("no answer to CONNECT")?
     }
 
-    async fn shake_hands(server: SocketAddr, party: &Party, buffer: usize) -> Result<Self> {
+    async fn shake_hands(door: &Door, party: &Party, buffer: usize) -> Result<Self> {
         const KEEP_ALIVE_S: u16 = 600;
-        let stream = TcpStream::connect(server).await.with_context(|| format!("connect to {server}"))?;
-        stream.set_nodelay(true)?;
-        let (reader, writer) = stream.into_split();
+        let (reader, writer) = door.open().await?;
         let mut link =
             Self { reader: Reader { half: reader, buffer: vec![0; buffer], start: 0, end: 0 }, writer };
         link.writer.write_all(&mqtt::connect(party, KEEP_ALIVE_S)?).await?;
@@ -64,13 +59,13 @@ impl Link {
     /// # Errors
     /// When the connection is already broken.
     pub(crate) async fn close(mut self) -> Result<()> {
-        Ok(self.writer.write_all(&mqtt::DISCONNECT).await?)
+        self.writer.write_all(&mqtt::DISCONNECT).await
     }
 }
 
 /// Splits what arrives into packets.
 pub(crate) struct Reader {
-    half: OwnedReadHalf,
+    half: transport::Incoming,
     buffer: Vec<u8>,
     start: usize,
     end: usize,

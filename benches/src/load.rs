@@ -9,22 +9,22 @@
 //! Every message carries a [`Stamp`]; a subscriber counts a jump of the sequence as lost messages and
 //! a step back as a duplicate, and fails the run when topic or payload are not the ones that were sent.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use tokio::io::AsyncWriteExt as _;
+use hdrhistogram::Histogram;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::callers::first_failure;
+use crate::callers::{first_failure, latencies};
 use crate::link::{Link, Reader};
 use crate::meter::{Extent, Meter, Reading};
-use crate::mqtt::{self, Batch, Incoming, Stamp};
+use crate::mqtt::{self, Batch, Incoming, Party, Stamp};
 use crate::process::Process;
-use crate::target::Server;
+use crate::target::{Over, Server};
 
 /// Bytes of each payload, as the budgets say.
 pub(crate) const PAYLOAD: usize = 128;
@@ -49,6 +49,12 @@ pub(crate) struct Shape {
     pub(crate) window: u64,
     /// Messages in one write.
     pub(crate) batch: u64,
+    /// How the connections are made.
+    pub(crate) over: Over,
+    /// The subscribers' sessions outlive their connections, so that what is for them is stored.
+    pub(crate) durable: bool,
+    /// Messages of all publishers in a second; `None`: as many as the window allows.
+    pub(crate) pace: Option<u64>,
 }
 
 impl Shape {
@@ -68,7 +74,7 @@ impl Shape {
 }
 
 /// What a run measured.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     /// Messages that subscribers received while measuring.
     pub(crate) delivered: u64,
@@ -78,12 +84,18 @@ pub(crate) struct Outcome {
     pub(crate) duplicates: u64,
     /// The server's use, from the end of the warm-up to the last message.
     pub(crate) reading: Reading,
+    latencies_us: Histogram<u64>,
 }
 
 impl Outcome {
     /// Messages delivered per second of wall time.
     pub(crate) fn per_second(&self) -> f64 {
         self.delivered as f64 / self.reading.wall.as_secs_f64()
+    }
+
+    /// The time from the moment a message was due to its arrival that this share of messages (0 to 1) kept, in ms.
+    pub(crate) fn latency_ms(&self, share: f64) -> f64 {
+        self.latencies_us.value_at_quantile(share) as f64 / 1e3
     }
 
     /// CPU time of the server for each message delivered, in µs; `None` when it cannot be observed.
@@ -114,6 +126,8 @@ struct Board {
     flows: Vec<Flow>,
     duplicates: Cell<u64>,
     stop: Cell<bool>,
+    begin: Instant,
+    latencies_us: RefCell<Histogram<u64>>,
 }
 
 fn add(cell: &Cell<u64>, amount: u64) {
@@ -140,18 +154,22 @@ pub(crate) async fn run(shape: Shape, server: &Server, extent: Extent) -> Result
         flows: (0..shape.publishers).map(|_| Flow::default()).collect(),
         duplicates: Cell::new(0),
         stop: Cell::new(false),
+        begin: Instant::now(),
+        latencies_us: RefCell::new(latencies()?),
     });
+    let door = server.door(shape.over)?;
     let mut tasks = JoinSet::new();
     for index in 0..shape.subscribers {
         let topic = server.topic(shape.topic(index));
-        let mut link = Link::open(server.mqtt, &server.party(index)?, READ_BUFFER).await?;
+        let party = Party { lasting: shape.durable, ..server.party(index)? };
+        let mut link = Link::open(&door, &party, READ_BUFFER).await?;
         link.subscribe(&topic, shape.qos).await?;
         tasks.spawn_local(receive(Rc::clone(&board), link, topic));
     }
     for index in 0..shape.publishers {
         let topic = server.topic(shape.topic(index));
         let party = server.party(shape.subscribers + index)?;
-        let link = Link::open(server.mqtt, &party, READ_BUFFER).await?;
+        let link = Link::open(&door, &party, READ_BUFFER).await?;
         let batch = Batch::new(&topic, shape.qos, PAYLOAD, shape.batch)?;
         tasks.spawn_local(publish(Rc::clone(&board), index, link, batch));
     }
@@ -164,6 +182,7 @@ pub(crate) async fn run(shape: Shape, server: &Server, extent: Extent) -> Result
 async fn conduct(board: &Board, process: Option<Process>, extent: Extent) -> Result<Outcome> {
     sleep(WARM_UP).await;
     let delivered_before = board.total(|flow| &flow.delivered);
+    board.latencies_us.borrow_mut().reset();
     let mut meter = Meter::start(process)?;
     meter.wait(extent).await?;
     board.stop.set(true);
@@ -174,6 +193,7 @@ async fn conduct(board: &Board, process: Option<Process>, extent: Extent) -> Res
         lost: board.missing(),
         duplicates: board.duplicates.get(),
         reading: meter.read()?,
+        latencies_us: board.latencies_us.borrow().clone(),
     })
 }
 
@@ -194,8 +214,10 @@ async fn publish(board: Rc<Board>, index: usize, link: Link, mut batch: Batch) -
     let Link { reader, mut writer } = link;
     let flow = board.flows.get(index).context("a publisher without account")?;
     let sending = async {
+        let mut pace = Pace::of(&board, index, batch.count());
         while wait_for_room(&board, flow, batch.count()).await {
-            writer.write_all(batch.stamped(index as u64, flow.sent.get())).await?;
+            let due_us = pace.wait(&board).await;
+            writer.write_all(batch.stamped(index as u64, flow.sent.get(), due_us)).await?;
             add(&flow.sent, batch.count());
             add(&flow.due, batch.count() * board.shape.copies());
         }
@@ -203,6 +225,40 @@ async fn publish(board: Rc<Board>, index: usize, link: Link, mut batch: Batch) -
     };
     // The answers are read to the end of the run: the connection must stay open for the last of them.
     tokio::try_join!(sending, acknowledgements(flow, reader)).map(|_| ())
+}
+
+/// When the next write of a publisher is due.
+struct Pace {
+    next: Instant,
+    between: Option<Duration>,
+}
+
+impl Pace {
+    /// Publishers take turns, so that they do not all write at once.
+    fn of(board: &Board, index: usize, batch: u64) -> Self {
+        let publishers = board.shape.publishers as u64;
+        let between = board
+            .shape
+            .pace
+            .map(|pace| Duration::from_secs(1) * (batch * publishers) as u32 / pace.max(1) as u32);
+        let turn = between.unwrap_or_default() / publishers.max(1) as u32;
+        Self { next: Instant::now() + turn * index as u32, between }
+    }
+
+    /// Waits for the next write; when it is due, in µs since the beginning of the run.
+    async fn wait(&mut self, board: &Board) -> u64 {
+        let due = match self.between {
+            // A write that comes late makes those behind it late, and that counts.
+            Some(between) => {
+                tokio::time::sleep_until(self.next.into()).await;
+                let due = self.next;
+                self.next += between;
+                due
+            }
+            None => Instant::now(),
+        };
+        due.duration_since(board.begin).as_micros() as u64
+    }
 }
 
 /// Waits until `count` more messages fit the window; false when the run is over.
@@ -245,6 +301,7 @@ async fn receive(board: Rc<Board>, link: Link, topic: String) -> Result<()> {
     loop {
         reader.fill().await?;
         let mut last = None;
+        let now_us = board.begin.elapsed().as_micros() as u64;
         while let Some(incoming) = reader.next()? {
             let Incoming::Publish { topic: arrived, packet_id, payload } = incoming else {
                 bail!("a subscriber receives {incoming:?}");
@@ -257,6 +314,7 @@ async fn receive(board: Rc<Board>, link: Link, topic: String) -> Result<()> {
             if stamp.sequence >= *next {
                 *next = stamp.sequence + 1;
                 add(&flow.delivered, 1);
+                board.latencies_us.borrow_mut().saturating_record(now_us.saturating_sub(stamp.due_us));
             } else {
                 add(&board.duplicates, 1);
             }
@@ -279,13 +337,22 @@ async fn receive(board: Rc<Board>, link: Link, topic: String) -> Result<()> {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use tokio::io::{AsyncReadExt as _, BufStream};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream};
     use tokio::net::{TcpListener, TcpStream};
     use tokio::task::LocalSet;
 
     use super::*;
 
-    const PAIR: Shape = Shape { publishers: 1, subscribers: 1, qos: 0, window: 64, batch: 8 };
+    const PAIR: Shape = Shape {
+        publishers: 1,
+        subscribers: 1,
+        qos: 0,
+        window: 64,
+        batch: 8,
+        over: Over::Tcp,
+        durable: false,
+        pace: None,
+    };
 
     /// One packet: first byte and body; lengths in these tests take at most two bytes.
     async fn packet(from: &mut BufStream<TcpStream>) -> Result<(u8, Vec<u8>)> {

@@ -6,7 +6,7 @@
 //!
 //! - [`target`] starts the servers, [`platform`] creates domain, clients and channel over HTTP,
 //!   [`population`] a million clients in the database, [`tuples`] a million tuples in memory;
-//! - [`load`] is the message load over [`link`] and [`mqtt`], [`callers`] the request load over [`http`];
+//! - [`load`] is the message load over [`link`], [`mqtt`] and [`transport`], [`coap`] that of CoAP, [`callers`] the request load over [`http`];
 //! - [`meter`] and [`process`] observe the server, [`rows`] turn that into figures, [`report`] into a table.
 //!
 //! The generator is one thread, and only the server's CPU is counted.
@@ -24,6 +24,7 @@ use crate::rows::RowName;
 use crate::target::{Build, Target};
 
 mod callers;
+mod coap;
 mod http;
 mod link;
 mod load;
@@ -35,6 +36,7 @@ mod process;
 mod report;
 mod rows;
 mod target;
+mod transport;
 mod tuples;
 
 /// Measures the budgets side by side with Mosquitto and nats-server, and prints a Markdown table.
@@ -118,7 +120,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
     let seconds = |normal, quick| Duration::from_secs(if arguments.quick { quick } else { normal });
     let bench = Bench {
         targets: arguments.targets,
-        build: Build { binary: arguments.binary, database_url: None },
+        build: Build { binary: arguments.binary, database_url: None, all_doors: false },
         database_url: arguments.database_url,
         listing_database_url: arguments.listing_database_url,
         extent: Extent { cpu: seconds(3, 1), wall: seconds(20, 4) },

@@ -28,29 +28,38 @@ pub(crate) struct Party {
     pub(crate) username: String,
     /// The password: the secret of that client.
     pub(crate) password: String,
+    /// Whether the session outlives the connection.
+    pub(crate) lasting: bool,
 }
 
-/// The first 16 bytes of each payload: who sent it, and the how-manieth it is. All numbers big-endian.
+/// The first 24 bytes of each payload: who sent it, the how-manieth it is, and when. All numbers big-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     /// Index of the publisher in its run.
     pub(crate) publisher: u64,
     /// Counts the publisher's messages from zero.
     pub(crate) sequence: u64,
+    /// When it was due, in µs since the beginning of the run.
+    pub(crate) due_us: u64,
 }
 
 impl Stamp {
     /// Bytes that a stamp takes at the start of a payload.
-    pub(crate) const LEN: usize = 16;
+    pub(crate) const LEN: usize = 24;
 
     fn encode(self) -> [u8; Self::LEN] {
-        (u128::from(self.publisher) << 64 | u128::from(self.sequence)).to_be_bytes()
+        let mut bytes = [0; Self::LEN];
+        for (place, number) in bytes.chunks_exact_mut(8).zip([self.publisher, self.sequence, self.due_us]) {
+            place.copy_from_slice(&number.to_be_bytes());
+        }
+        bytes
     }
 
     /// The stamp at the start of `payload`, `None` when it is too short to hold one.
     pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
-        let both = u128::from_be_bytes(*payload.first_chunk()?);
-        Some(Self { publisher: (both >> 64) as u64, sequence: both as u64 })
+        let mut numbers =
+            payload.chunks_exact(8).map_while(|bytes| Some(u64::from_be_bytes(*bytes.first_chunk()?)));
+        Some(Self { publisher: numbers.next()?, sequence: numbers.next()?, due_us: numbers.next()? })
     }
 }
 
@@ -94,8 +103,8 @@ impl Batch {
         self.count
     }
 
-    /// The bytes to write for the messages of `publisher` that follow its first `sent`.
-    pub(crate) fn stamped(&mut self, publisher: u64, sent: u64) -> &[u8] {
+    /// The bytes to write for the messages of `publisher` that follow its first `sent` and are due at `due_us`.
+    pub(crate) fn stamped(&mut self, publisher: u64, sent: u64, due_us: u64) -> &[u8] {
         for (packet, sequence) in self.bytes.chunks_exact_mut(self.packet_len).zip(sent..) {
             if let Some(at) = self.packet_id_at
                 && let Some(slot) = packet.get_mut(at..at + 2)
@@ -103,7 +112,7 @@ impl Batch {
                 slot.copy_from_slice(&packet_id(sequence).to_be_bytes());
             }
             if let Some(slot) = packet.get_mut(self.stamp_at..self.stamp_at + Stamp::LEN) {
-                slot.copy_from_slice(&Stamp { publisher, sequence }.encode());
+                slot.copy_from_slice(&Stamp { publisher, sequence, due_us }.encode());
             }
         }
         &self.bytes
@@ -115,15 +124,17 @@ fn packet_id(sequence: u64) -> u16 {
     (sequence % 65_535) as u16 + 1
 }
 
-/// CONNECT with a clean session, user name and password.
+/// CONNECT with user name and password, and a clean session unless it is to last.
 ///
 /// # Errors
 /// When a text is longer than MQTT allows.
 pub(crate) fn connect(party: &Party, keep_alive_s: u16) -> Result<Vec<u8>> {
-    const CLEAN_SESSION_USER_PASSWORD: u8 = 0xC2;
+    const USER_AND_PASSWORD: u8 = 0xC0;
+    const CLEAN_SESSION: u8 = 0x02;
     let mut body = Vec::new();
     text(&mut body, "MQTT")?;
-    body.extend_from_slice(&[4, CLEAN_SESSION_USER_PASSWORD]);
+    let session = if party.lasting { 0 } else { CLEAN_SESSION };
+    body.extend_from_slice(&[4, USER_AND_PASSWORD | session]);
     body.extend_from_slice(&keep_alive_s.to_be_bytes());
     for part in [&party.id, &party.username, &party.password] {
         text(&mut body, part)?;
@@ -241,7 +252,7 @@ mod tests {
     fn a_batch_decodes_to_the_messages_it_was_stamped_with() {
         for qos in [0, 1] {
             let mut batch = Batch::new("m/d/c/x/pair0", qos, 128, 3).unwrap();
-            let mut bytes = batch.stamped(7, 65_534);
+            let mut bytes = batch.stamped(7, 65_534, 9);
             let mut seen = Vec::new();
             while let Some((incoming, used)) = decode(bytes).unwrap() {
                 let Incoming::Publish { topic, packet_id, payload } = incoming else {
@@ -251,7 +262,7 @@ mod tests {
                 seen.push((packet_id, Stamp::decode(payload).unwrap()));
                 bytes = &bytes[used..];
             }
-            let stamp = |sequence| Stamp { publisher: 7, sequence };
+            let stamp = |sequence| Stamp { publisher: 7, sequence, due_us: 9 };
             let id = |id| (qos > 0).then_some(id);
             assert_eq!(seen, [(id(65_535), stamp(65_534)), (id(1), stamp(65_535)), (id(2), stamp(65_536))]);
         }
@@ -259,9 +270,11 @@ mod tests {
 
     #[test]
     fn a_connect_is_the_bytes_of_the_specification() {
-        let party = Party { id: "i".into(), username: "u".into(), password: "p".into() };
+        let party = Party { id: "i".into(), username: "u".into(), password: "p".into(), lasting: false };
         let expected = b"\x10\x13\0\x04MQTT\x04\xC2\0\x3C\0\x01i\0\x01u\0\x01p";
         assert_eq!(connect(&party, 60).unwrap(), expected);
+        let lasting = connect(&Party { lasting: true, ..party }, 60).unwrap();
+        assert_eq!(lasting[9], 0xC0);
     }
 
     #[test]

@@ -17,10 +17,12 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use crate::mqtt::Party;
 use crate::platform::{ADMIN, Platform};
 use crate::process::{Process, Running, free_address, version_of};
+use crate::transport::{Door, SERVER_NAME};
 
 /// A server that is not ready by then has failed.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -77,6 +79,19 @@ pub(crate) struct Build {
     pub(crate) binary: PathBuf,
     /// The database to use instead of SQLite in the data directory.
     pub(crate) database_url: Option<String>,
+    /// Whether it also serves MQTT over TLS, and CoAP on a port of its own choice.
+    pub(crate) all_doors: bool,
+}
+
+/// How the connections of a load are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// TCP.
+    Tcp,
+    /// TLS.
+    Tls,
+    /// WebSocket.
+    WebSocket,
 }
 
 impl Target {
@@ -123,12 +138,20 @@ impl Target {
             command.arg("--database-url").arg(url);
         }
         command.envs(ADMIN);
+        let certificate = if build.all_doors { Some(open_doors(&mut command, dir.path())?) } else { None };
         let begin = Instant::now();
         let mut running = Running::start(&mut command, dir.path())?;
         let announced = timeout(START_LIMIT, announcement(&mut running)).await.context("not ready in time");
         let ready_after = begin.elapsed();
-        let (http, mqtt) = announced.and_then(|inner| inner).with_context(|| stderr_of(&dir))?;
-        Ok(started(running, dir, ready_after, mqtt, Some(http)))
+        let said = announced.and_then(|inner| inner).with_context(|| stderr_of(&dir))?;
+        let mut server = started(running, dir, ready_after, said.mqtt, Some(said.http));
+        server.tls = said
+            .mqtts
+            .zip(certificate)
+            .map(|(address, certificate)| Door::tls(address, certificate))
+            .transpose()?;
+        server.coap = said.coap;
+        Ok(server)
     }
 
     async fn start_mosquitto(&self, program: &Path, dir: TempDir) -> Result<Server> {
@@ -185,13 +208,33 @@ fn started(
     http: Option<SocketAddr>,
 ) -> Server {
     let process = Some(running.process());
-    Server { mqtt, http, process, ready_after, platform: None, running: Some((running, dir)) }
+    Server { http, process, ready_after, running: Some((running, dir)), ..Server::at(mqtt, None) }
 }
 
-/// Reads `listening http ADDR`, `listening mqtt ADDR` and `ready` from standard output.
+/// A certificate of its own and ports of the system's choice; where the certificate is, as clients have to know it.
+fn open_doors(command: &mut Command, dir: &Path) -> Result<CertificateDer<'static>> {
+    let made = rcgen::generate_simple_self_signed([SERVER_NAME.to_owned()])?;
+    let (certificate, key) = (dir.join("server.crt"), dir.join("server.key"));
+    std::fs::write(&certificate, made.cert.pem())?;
+    std::fs::write(&key, made.signing_key.serialize_pem())?;
+    command.env("TRUNKLINE_TLS_SERVER_CERT", certificate).env("TRUNKLINE_TLS_SERVER_KEY", key);
+    command.env("TRUNKLINE_TLS_MQTTS", "127.0.0.1:0").env("TRUNKLINE_TLS_HTTPS", "127.0.0.1:0");
+    command.env("TRUNKLINE_COAP_ADDRESS", "127.0.0.1:0");
+    Ok(made.cert.der().clone())
+}
+
+/// Where a platform says that it listens.
+struct Listening {
+    http: SocketAddr,
+    mqtt: SocketAddr,
+    mqtts: Option<SocketAddr>,
+    coap: Option<SocketAddr>,
+}
+
+/// Reads `listening http ADDR`, `listening mqtt ADDR`, others of their kind, and `ready` from standard output.
 ///
 /// The rest of the output is read and dropped, so that the server never waits for a reader.
-async fn announcement(running: &mut Running) -> Result<(SocketAddr, SocketAddr)> {
+async fn announcement(running: &mut Running) -> Result<Listening> {
     let stdout = running.stdout().context("no standard output")?;
     let (sender, mut lines) = mpsc::channel(64);
     std::thread::spawn(move || {
@@ -200,12 +243,17 @@ async fn announcement(running: &mut Running) -> Result<(SocketAddr, SocketAddr)>
             let _ = sender.blocking_send(line);
         }
     });
-    let (mut http, mut mqtt) = (None, None);
+    let (mut http, mut mqtt, mut mqtts, mut coap) = (None, None, None, None);
     while let Some(line) = lines.recv().await {
         match line.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
             ["listening", "http", address] => http = Some(address.parse()?),
             ["listening", "mqtt", address] => mqtt = Some(address.parse()?),
-            ["ready", ..] => return http.zip(mqtt).context("ready without the addresses of http and mqtt"),
+            ["listening", "mqtts", address] => mqtts = Some(address.parse()?),
+            ["listening", "coap", address] => coap = Some(address.parse()?),
+            ["ready", ..] => {
+                let (http, mqtt) = http.zip(mqtt).context("ready without the addresses of http and mqtt")?;
+                return Ok(Listening { http, mqtt, mqtts, coap });
+            }
             _ => {}
         }
     }
@@ -236,6 +284,9 @@ pub(crate) struct Server {
     /// Domain, clients and channel, once [prepared](Self::prepare).
     pub(crate) platform: Option<Platform>,
     http: Option<SocketAddr>,
+    /// Where MQTT over TLS and CoAP listen, if they do.
+    tls: Option<Door>,
+    coap: Option<SocketAddr>,
     /// The process first, so that it is gone when its directory is removed.
     running: Option<(Running, TempDir)>,
 }
@@ -243,7 +294,28 @@ pub(crate) struct Server {
 impl Server {
     /// One that already runs.
     pub(crate) fn at(mqtt: SocketAddr, process: Option<Process>) -> Self {
-        Self { mqtt, process, ready_after: Duration::ZERO, platform: None, http: None, running: None }
+        let (http, tls, coap) = (None, None, None);
+        Self { mqtt, process, ready_after: Duration::ZERO, platform: None, http, tls, coap, running: None }
+    }
+
+    /// Where connections of that kind begin.
+    ///
+    /// # Errors
+    /// When the server has no such port.
+    pub(crate) fn door(&self, over: Over) -> Result<Door> {
+        match over {
+            Over::Tcp => Ok(Door::Tcp(self.mqtt)),
+            Over::Tls => self.tls.clone().context("no port for TLS"),
+            Over::WebSocket => Ok(Door::WebSocket(self.http()?)),
+        }
+    }
+
+    /// Where CoAP listens.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn coap(&self) -> Result<SocketAddr> {
+        self.coap.context("no port for CoAP")
     }
 
     /// Creates what loads need on a server that checks who may do what.
@@ -324,11 +396,11 @@ impl Server {
     pub(crate) fn party(&self, number: usize) -> Result<Party> {
         let id = format!("bench-{number}");
         let Some(platform) = &self.platform else {
-            return Ok(Party { id, username: "bench".into(), password: "bench".into() });
+            return Ok(Party { id, username: "bench".into(), password: "bench".into(), lasting: false });
         };
         let clients = &platform.clients;
         let (username, password) = clients.get(number % clients.len().max(1)).context("no clients")?.clone();
-        Ok(Party { id, username, password })
+        Ok(Party { id, username, password, lasting: false })
     }
 }
 

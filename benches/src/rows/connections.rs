@@ -15,6 +15,7 @@ use crate::link::Link;
 use crate::process::Process;
 use crate::report::{Better, Figure, Row, number};
 use crate::target::{Server, Target};
+use crate::transport::Door;
 
 /// Connections that are being made at the same time.
 const CALLERS: usize = 32;
@@ -55,7 +56,7 @@ pub(super) async fn connect_rows(bench: &Bench) -> Vec<Row> {
 }
 
 async fn connect(target: &Target, bench: &Bench) -> Result<Outcome> {
-    let server = Rc::new(prepared(target, bench).await?);
+    let server = Rc::new(prepared(target, &bench.build).await?);
     callers::run(CALLERS, server.process, bench.extent, |caller, tally| {
         let server = Rc::clone(&server);
         async move {
@@ -71,7 +72,7 @@ async fn connect(target: &Target, bench: &Bench) -> Result<Outcome> {
 }
 
 async fn open(server: &Server, number: usize) -> Result<Link> {
-    Link::open(server.mqtt, &server.party(number)?, BUFFER).await
+    Link::open(&Door::Tcp(server.mqtt), &server.party(number)?, BUFFER).await
 }
 
 /// Growth of resident memory for each of many connections that do nothing, and for a subscription each.
@@ -111,7 +112,7 @@ struct Growth {
 }
 
 async fn idle(target: &Target, bench: &Bench, count: usize) -> Result<Growth> {
-    let mut server = prepared(target, bench).await?;
+    let mut server = prepared(target, &bench.build).await?;
     if server.platform.is_some() {
         // Memory that the preparation has left free would hide what connections take.
         server = server.restart(&bench.build).await?;

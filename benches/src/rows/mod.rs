@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use crate::Bench;
 use crate::report::{Cell, Row};
-use crate::target::{Server, Target};
+use crate::target::{Build, Server, Target};
 
 mod connections;
 mod listing;
@@ -25,6 +25,16 @@ pub(crate) enum RowName {
     Qos1Pairs,
     /// QoS 1, fifty publishers and one subscriber.
     Qos1FanIn,
+    /// QoS 1 to sessions that outlive their connections.
+    Qos1Durable,
+    /// QoS 0 over TLS.
+    Tls,
+    /// QoS 0 over WebSocket.
+    WebSocket,
+    /// Messages over CoAP.
+    Coap,
+    /// Latency at a steady pace.
+    Latency,
     /// Connections made with a client's secret.
     Connect,
     /// Memory of a connection that does nothing.
@@ -45,11 +55,16 @@ pub(crate) enum RowName {
 
 impl RowName {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Qos0Pairs,
         Self::Qos0FanOut,
         Self::Qos1Pairs,
         Self::Qos1FanIn,
+        Self::Qos1Durable,
+        Self::Tls,
+        Self::WebSocket,
+        Self::Coap,
+        Self::Latency,
         Self::Connect,
         Self::Idle,
         Self::Relation,
@@ -67,7 +82,15 @@ impl RowName {
 pub(crate) async fn measure(name: RowName, bench: &Bench) -> Vec<Row> {
     let ours_alone = matches!(
         name,
-        RowName::Relation | RowName::Create | RowName::View | RowName::Listing | RowName::Policy
+        RowName::Qos1Durable
+            | RowName::Tls
+            | RowName::WebSocket
+            | RowName::Coap
+            | RowName::Relation
+            | RowName::Create
+            | RowName::View
+            | RowName::Listing
+            | RowName::Policy
     );
     if ours_alone && !bench.targets.contains(&Target::Trunkline) {
         return Vec::new();
@@ -77,6 +100,11 @@ pub(crate) async fn measure(name: RowName, bench: &Bench) -> Vec<Row> {
         RowName::Qos0FanOut => vec![messages::row(bench, &messages::QOS0_FAN_OUT).await],
         RowName::Qos1Pairs => vec![messages::row(bench, &messages::QOS1_PAIRS).await],
         RowName::Qos1FanIn => vec![messages::row(bench, &messages::QOS1_FAN_IN).await],
+        RowName::Qos1Durable => vec![messages::row(bench, &messages::QOS1_DURABLE).await],
+        RowName::Tls => vec![messages::row(bench, &messages::TLS_PAIRS).await],
+        RowName::WebSocket => vec![messages::row(bench, &messages::WEBSOCKET_PAIRS).await],
+        RowName::Coap => vec![messages::coap_row(bench).await],
+        RowName::Latency => messages::latency_rows(bench).await,
         RowName::Connect => connections::connect_rows(bench).await,
         RowName::Idle => connections::idle_rows(bench).await,
         RowName::Relation => vec![relation::row().await],
@@ -89,8 +117,8 @@ pub(crate) async fn measure(name: RowName, bench: &Bench) -> Vec<Row> {
 }
 
 /// Starts a server and prepares it for loads.
-async fn prepared(target: &Target, bench: &Bench) -> anyhow::Result<Server> {
-    let mut server = target.start(&bench.build).await?;
+async fn prepared(target: &Target, build: &Build) -> anyhow::Result<Server> {
+    let mut server = target.start(build).await?;
     server.prepare().await?;
     Ok(server)
 }

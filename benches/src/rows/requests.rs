@@ -95,7 +95,7 @@ pub(super) async fn view_row(bench: &Bench) -> Row {
 }
 
 async fn view(bench: &Bench) -> Result<Outcome> {
-    let server = Rc::new(prepared(&Target::Trunkline, bench).await?);
+    let server = Rc::new(prepared(&Target::Trunkline, &bench.build).await?);
     callers::run(VIEWERS, server.process, bench.extent, |caller, tally| {
         let server = Rc::clone(&server);
         async move {

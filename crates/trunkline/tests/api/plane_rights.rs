@@ -68,7 +68,7 @@ impl Scene {
 }
 
 both_databases! {
-    async fn a_topic_names_domain_and_channel_by_id_in_any_case_or_by_route(db: TestDb) {
+    async fn a_topic_names_domain_and_channel_by_id_or_by_route_in_small_letters(db: TestDb) {
         let scene = Scene::new(db).await;
         let other = scene.owner.domain("other").await;
         let (domain, channel) = (scene.domain.as_str(), scene.channel.as_str());
@@ -78,9 +78,7 @@ both_databases! {
             (domain, "boiler"),
             ("plant", channel),
             ("plant", "boiler"),
-            (&upper_domain, &upper_channel),
             ("", channel),
-            ("", &upper_channel),
         ] {
             assert!(scene.resolves(domain, channel).await, "{domain} {channel}");
         }
@@ -93,6 +91,9 @@ both_databases! {
             ("plant", "a b"),
             ("", "boiler"),
             (channel, channel),
+            (&upper_domain, channel),
+            (domain, &upper_channel),
+            ("", &upper_channel),
         ] {
             assert!(!scene.resolves(domain, channel).await, "{domain} {channel}");
         }

@@ -50,7 +50,7 @@ impl Core {
         let mut work = Work::begin(Protocol::Mqtt);
         for (subtopic, publish) in self.current_figures() {
             let targets = self.figures.targets(subtopic);
-            Fanout::new(&publish, &self.figures, None, work.now).deliver(&targets, &mut work);
+            Fanout::new(&publish, &self.figures, subtopic, None, work.now).deliver(&targets, &mut work);
         }
         work.flush();
         work.settle(&self.shared.stats);

@@ -9,6 +9,7 @@
     reason = "these are tests, helpers included"
 )]
 
+mod agent;
 mod attempts;
 mod authority;
 mod bad_input;

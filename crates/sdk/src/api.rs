@@ -128,9 +128,16 @@ impl fmt::Debug for Answers {
 impl Api {
     /// The API at these addresses, without a token.
     pub fn new(remotes: Remotes) -> Result<Self> {
+        Self::trusting(remotes, &[])
+    }
+
+    /// The same, trusting these authorities (PEM) besides those of the machine.
+    pub fn trusting(remotes: Remotes, authorities: &[u8]) -> Result<Self> {
+        let authorities = reqwest::Certificate::from_pem_bundle(authorities).map_err(Error::Setup)?;
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .user_agent(concat!("trunkline-sdk/", env!("CARGO_PKG_VERSION")))
+            .tls_certs_merge(authorities)
             .build()
             .map_err(Error::Setup)?;
         Ok(Self { http, remotes, token: None, answers: None })

@@ -40,6 +40,14 @@ enum Command {
     Quickstart(QuickstartArgs),
     #[command(flatten)]
     Manage(commands::Command),
+    /// Be a device: fetch a configuration, connect with it, send measurements and answer commands
+    #[command(
+        after_help = "It connects over TLS with the certificate of its configuration, or with its secret where there is \
+                            none.\nThe key is better given in TRUNKLINE_AGENT_EXTERNAL_KEY: others on this machine can \
+                            read arguments.\n\nExamples:\n  trunkline agent --external-id 33:52:77:99:43 --domain plant\n  \
+                            trunkline agent --external-id 33:52:77:99:43 --ca ca.crt --count 1 --once"
+    )]
+    Agent(commands::agent::AgentArgs),
     /// Ask a running platform whether it is alive; exit code 1 if not
     Health {
         /// Address of the platform, with or without http://
@@ -225,6 +233,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(flags) => serve::run(&flags.layers(environment)),
         Command::Quickstart(options) => quickstart::run(options),
+        Command::Agent(arguments) => commands::agent::run(&arguments),
         Command::Health { url } => health(&url),
         Command::Admin(AdminCommand::ResetPassword { username, settings }) => {
             rescue::run(&settings.layers(environment), username)
@@ -312,6 +321,7 @@ mod tests {
             "pats",
             "keys",
             "provision",
+            "agent",
             "completion",
         ] {
             insta::assert_snapshot!(format!("help_{noun}"), help_of(&[noun]));

@@ -11,6 +11,7 @@ mod commands;
 pub mod compose;
 pub mod config;
 mod data_dir;
+mod device;
 mod doors;
 mod help;
 mod laid_out;

@@ -5,6 +5,7 @@
 
 pub(crate) mod address;
 mod advice;
+pub(crate) mod agent;
 mod authz;
 pub(crate) mod certs_dev;
 pub(crate) mod certs_import;

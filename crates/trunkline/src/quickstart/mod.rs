@@ -1,10 +1,9 @@
 //! `trunkline quickstart`: the platform's main job against a running node, from the login to a refused message.
 //!
 //! Each step prints the command that does the same by hand (curl, mosquitto's clients) and the answer. The requests
-//! themselves are made by this program (the SDK, and [`mqtt`] with the platform's own codec), so that the tour needs
+//! themselves are made by this program (the SDK, and [`device`](crate::device) with the platform's own codec), so that the tour needs
 //! nothing installed. What it makes stays, so that the printed commands work afterwards; a second tour makes its own.
 
-mod mqtt;
 mod narrator;
 mod tour;
 
@@ -13,6 +12,7 @@ use clap::Args;
 use kernel::Secret;
 
 use crate::commands::{address, terminal};
+use crate::device::Endpoint;
 use narrator::Narrator;
 
 /// Where the tour looks for the platform: the front door of a node without configuration.
@@ -44,7 +44,7 @@ pub(crate) fn run(options: QuickstartArgs) -> anyhow::Result<()> {
     let host =
         address::host(&url).with_context(|| format!("`{url}` is not an address such as `{DEFAULT_URL}`"))?;
     let mqtt = options.mqtt.unwrap_or_else(|| format!("{host}:{DEFAULT_MQTT_PORT}"));
-    let mqtt = mqtt::Endpoint::parse(&mqtt)
+    let mqtt = Endpoint::parse(&mqtt, DEFAULT_MQTT_PORT)
         .with_context(|| format!("`{mqtt}` is not an address such as `localhost:{DEFAULT_MQTT_PORT}`"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

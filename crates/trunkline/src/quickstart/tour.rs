@@ -11,8 +11,8 @@ use sdk::{
 };
 use serde_json::json;
 
-use super::mqtt::{Device, Endpoint, Reply};
 use super::narrator::{Curl, Narrator, quoted};
+use crate::device::{Device, Endpoint, Reply};
 
 /// How soon a right must end that was taken away, also on an open connection.
 const REVOCATION: Duration = Duration::from_secs(1);

@@ -1,4 +1,5 @@
-//! A device for the tour: MQTT 5 over TCP with the platform's own codec, one packet at a time.
+//! A device: MQTT 5 over TCP or TLS with the platform's own codec, one packet at a time. The tour has one, and the device
+//! simulator ([`agent`](crate::commands)) is one.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,30 +11,30 @@ use messaging::wire::{
     Connect, Decoder, Packet, PacketId, Publish, QoS, ReasonCode, Subscribe, Subscription,
     SubscriptionOptions, Text, Version, encode,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// How long the platform may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The largest packet that the tour has to do with, generously.
+/// The largest packet that a device has to do with, generously.
 const LARGEST_PACKET: usize = 1 << 20;
 
 /// Where MQTT is spoken.
-#[derive(Debug, Clone)]
-pub(super) struct Endpoint {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
     /// A name or an address; an IPv6 address without brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
 }
 
 impl Endpoint {
     /// From `host:port`, or a host alone.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str, default_port: u16) -> Option<Self> {
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-            _ => (text, super::DEFAULT_MQTT_PORT),
+            _ => (text, default_port),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
         (!host.is_empty()).then(|| Self { host: host.to_owned(), port })
@@ -46,19 +47,24 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// What MQTT is spoken over.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
 /// An open connection of a client.
-pub(super) struct Device {
-    stream: TcpStream,
+pub(crate) struct Device {
+    stream: Box<dyn Wire>,
     decoder: Decoder,
     received: Bytes,
 }
 
 /// How the platform answered: with success, or with the protocol's code for a refusal.
-pub(super) type Reply<T> = Result<T, ReasonCode>;
+pub(crate) type Reply<T> = Result<T, ReasonCode>;
 
 impl Device {
     /// Connects with a client's id and secret.
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         at: &Endpoint,
         id: &str,
         secret: &Secret<String>,
@@ -68,13 +74,23 @@ impl Device {
                 "no answer from MQTT at `{at}`; give the address that `trunkline serve` prints with --mqtt"
             )
         })?;
-        let mut device =
-            Self { stream, decoder: Decoder::of_server(Version::V5, LARGEST_PACKET), received: Bytes::new() };
         let mut connect = Connect::new(Version::V5, id);
         connect.user_name = Some(Text::from(id));
         connect.password = Some(Secret::new(secret.expose().clone().into_bytes()));
-        device.send(&Packet::Connect(Box::new(connect))).await?;
-        match device.answer().await? {
+        Self::over(Box::new(stream), connect).await
+    }
+
+    /// Connects over what is open already.
+    pub(crate) async fn over(stream: Box<dyn Wire>, connect: Connect) -> anyhow::Result<Reply<Self>> {
+        let mut device =
+            Self { stream, decoder: Decoder::of_server(Version::V5, LARGEST_PACKET), received: Bytes::new() };
+        let sent = device.send(&Packet::Connect(Box::new(connect))).await;
+        // Over TLS 1.3 a certificate is refused after the handshake: what has come says more than that nothing can be sent.
+        let answer = device.answer().await;
+        if answer.is_ok() {
+            sent?;
+        }
+        match answer? {
             Packet::ConnAck(answer) if answer.reason.is_failure() => Ok(Err(answer.reason)),
             Packet::ConnAck(_) => Ok(Ok(device)),
             other => Err(unexpected("CONNACK", &other)),
@@ -82,7 +98,7 @@ impl Device {
     }
 
     /// Subscribes to one filter with QoS 1.
-    pub(super) async fn subscribe(&mut self, filter: &str) -> anyhow::Result<Reply<()>> {
+    pub(crate) async fn subscribe(&mut self, filter: &str) -> anyhow::Result<Reply<()>> {
         let options = SubscriptionOptions { qos: QoS::AtLeastOnce, ..SubscriptionOptions::default() };
         let subscribe = Subscribe {
             packet_id: PacketId::MIN,
@@ -100,7 +116,7 @@ impl Device {
     }
 
     /// Publishes with QoS 1 and waits for the acknowledgement.
-    pub(super) async fn publish(&mut self, topic: &str, payload: &str) -> anyhow::Result<Reply<()>> {
+    pub(crate) async fn publish(&mut self, topic: &str, payload: &str) -> anyhow::Result<Reply<()>> {
         let publish = Publish {
             qos: QoS::AtLeastOnce,
             packet_id: Some(PacketId::MIN),
@@ -118,7 +134,7 @@ impl Device {
     }
 
     /// The next message: its topic and payload.
-    pub(super) async fn message(&mut self) -> anyhow::Result<(String, String)> {
+    pub(crate) async fn message(&mut self) -> anyhow::Result<(String, String)> {
         match self.answer().await.context("no message came")? {
             Packet::Publish(message) => {
                 Ok((message.topic.to_string(), String::from_utf8_lossy(&message.payload).into()))
@@ -128,7 +144,7 @@ impl Device {
     }
 
     /// Waits until the platform ends the connection.
-    pub(super) async fn ended(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
         timeout(PATIENCE, async {
             while !matches!(self.next().await, Ok(Some(Packet::Disconnect(_))) | Ok(None) | Err(_)) {}
         })
@@ -136,7 +152,8 @@ impl Device {
         .context("the platform leaves the connection open")
     }
 
-    async fn send(&mut self, packet: &Packet) -> anyhow::Result<()> {
+    /// Sends a packet.
+    pub(crate) async fn send(&mut self, packet: &Packet) -> anyhow::Result<()> {
         let mut bytes = BytesMut::new();
         encode(packet, Version::V5, &mut bytes)?;
         Ok(self.stream.write_all(&bytes).await?)
@@ -147,8 +164,8 @@ impl Device {
         next.context("MQTT has closed the connection without an answer")
     }
 
-    /// The next packet; none at the end of the connection.
-    async fn next(&mut self) -> anyhow::Result<Option<Packet>> {
+    /// The next packet; none at the end of the connection. Whoever stops waiting loses nothing.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Packet>> {
         loop {
             if let Some(packet) =
                 self.decoder.decode(&mut self.received).context("this is not an MQTT server")?
@@ -174,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_address_of_mqtt_may_lack_its_port() {
-        let parsed = |text: &str| Endpoint::parse(text).map(|endpoint| (endpoint.host, endpoint.port));
+        let parsed = |text: &str| Endpoint::parse(text, 1883).map(|endpoint| (endpoint.host, endpoint.port));
         assert_eq!(parsed("localhost:1884"), Some(("localhost".to_owned(), 1884)));
         assert_eq!(parsed("localhost"), Some(("localhost".to_owned(), 1883)));
         assert_eq!(parsed("[::1]:1884"), Some(("::1".to_owned(), 1884)));

@@ -120,7 +120,7 @@ impl<'a> Agent<'a> {
                 }
                 End::Lost(why) if self.args.once => bail!("{why}"),
                 End::Lost(why) => {
-                    say(&format!("cut off: {why}; trying again in {:.1} s", pause.as_secs_f32()))?
+                    say(&format!("cut off: {why}; trying again in {:.1} s", pause.as_secs_f32()))?;
                 }
                 End::Reset => say("connecting anew, as I was told")?,
             }

@@ -170,12 +170,17 @@ fn a_message_of_any_protocol_at_one_node_reaches_every_protocol_at_the_others() 
     let uri =
         |number: usize| format!("coap://{}/{topic}?auth={}", cluster.server_at(number).coap(), device.secret);
     let observer = observe(CLIENTS[0], &[], &uri(2));
-    let path = filter.replace('#', "%23");
-    let mut socket = Command::new("node");
-    socket.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients/node/socket.mjs"));
-    socket.arg(format!("ws://{}/{path}", cluster.server_at(1).http()));
-    let mut socket = Process::start_with_input("socket", socket.arg(format!("Client {}", device.secret)));
-    socket.wait_for(Stream::Out, "open", |line| (line == "open").then_some(()));
+    let socket = |number: usize, path: &str| {
+        let mut socket = Command::new("node");
+        socket.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients/node/socket.mjs"));
+        socket.arg(format!("ws://{}/{path}", cluster.server_at(number).http()));
+        socket.arg(format!("Client {}", device.secret));
+        let socket = Process::start_with_input("socket", &mut socket);
+        socket.wait_for(Stream::Out, "open", |line| (line == "open").then_some(()));
+        socket
+    };
+    let reader = socket(1, &filter.replace('#', "%23"));
+    let mut speaker = socket(0, &topic);
     // Only it knows when it observes.
     wait_until("CoAP observes", || {
         assert_eq!(cluster.platform.publish(&device, &topic, "\"begin\"").status, 202);
@@ -186,7 +191,7 @@ fn a_message_of_any_protocol_at_one_node_reaches_every_protocol_at_the_others() 
         paho.message(payload);
         js.message(payload);
         observer.message(payload);
-        socket.wait_for(Stream::Out, payload, |line| line.contains(payload).then_some(()));
+        reader.wait_for(Stream::Out, payload, |line| line.contains(payload).then_some(()));
     };
     for version in Version::ALL {
         for qos in 0..=2 {
@@ -202,9 +207,8 @@ fn a_message_of_any_protocol_at_one_node_reaches_every_protocol_at_the_others() 
     let said = ask(CLIENTS[0], &["-m", "post", "-t", "50", "-e", "over-coap"], &uri(0));
     assert!(!said.contains("4.") && !said.contains("5."), "{said}");
     heard("over-coap");
-    socket.say("over-websocket");
-    paho.message("over-websocket");
-    js.message("over-websocket");
+    speaker.say("over-websocket");
+    heard("over-websocket");
 }
 
 #[test]
@@ -314,4 +318,79 @@ fn a_nats_that_is_killed_under_load_and_a_newcomer_lose_nothing() {
         assert_eq!(outcome.code, 0, "{}", outcome.log);
         late.message("to-the-newcomer");
     }
+}
+
+#[test]
+fn a_node_that_stood_still_finds_that_it_may_write_nothing_and_ends() {
+    let mut cluster = Cluster::start(2);
+    let (device, publisher) = (cluster.device("recorder"), cluster.device("publisher"));
+    let mut first = cluster.recorder(1, &device);
+    first.subscribe(1, &cluster.topic("/#"));
+    let login = cluster.login(1, &publisher, Version::V5);
+    let mut late = Probe::connect(Library::Paho, &login, &[]);
+    cluster.server(1).process().signal("STOP");
+    late.publish(1, &cluster.topic("/x"), "too-late");
+    wait_until("the other node takes its place", || {
+        cluster.platform.server.log().contains("took the sessions of a node that has gone")
+    });
+    let second = cluster.recorder(0, &device);
+    cluster.server(1).process().signal("CONT");
+    let status = cluster.server(1).process().wait();
+    assert!(!status.success());
+    assert!(cluster.others[0].log().contains("lost its place in the cluster"), "{}", cluster.others[0].log());
+    let answered = late.count("ack");
+    assert!(
+        late.acks(answered).iter().all(|code| code != "0"),
+        "what could not be written is not acknowledged"
+    );
+    let login = cluster.login(0, &publisher, Version::V5);
+    let outcome = mosquitto::publish(&login, &cluster.topic("/x"), 1, "in-time", &[]);
+    assert_eq!(outcome.code, 0, "{}", outcome.log);
+    second.message("in-time");
+    assert_eq!(second.messages().len(), 1, "{:?}", second.messages());
+}
+
+#[test]
+fn a_node_that_is_stopped_leaves_its_sessions_to_the_others_at_once() {
+    let mut cluster = Cluster::start(2);
+    let (device, publisher) = (cluster.device("recorder"), cluster.device("publisher"));
+    let mut first = cluster.recorder(1, &device);
+    first.subscribe(1, &cluster.topic("/#"));
+    assert!(cluster.server(1).terminate().success());
+    first.event("closed");
+    let login = cluster.login(0, &publisher, Version::V5);
+    let outcome = mosquitto::publish(&login, &cluster.topic("/x"), 1, "meanwhile", &[]);
+    assert_eq!(outcome.code, 0, "{}", outcome.log);
+    cluster.recorder(0, &device).message("meanwhile");
+}
+
+#[test]
+fn groups_and_retained_messages_are_those_of_all_nodes() {
+    const SHARED: usize = 10;
+    let cluster = Cluster::start(3);
+    let device = cluster.device("device");
+    let group = format!("$share/group/{}", cluster.topic("/shared"));
+    let mut members: Vec<Probe> = Vec::new();
+    for (number, library) in Library::ALL.into_iter().enumerate() {
+        let id = format!("id=member-{number}");
+        let login = cluster.login(number + 1, &device, Version::V5);
+        let mut member = Probe::connect(library, &login, &[&id]);
+        member.subscribe(1, &group);
+        members.push(member);
+    }
+    let login = cluster.login(0, &device, Version::V5);
+    let mut publisher = Probe::connect(Library::Paho, &login, &["id=publisher"]);
+    publisher.retain(1, &cluster.topic("/kept"), "kept");
+    for number in 0..SHARED {
+        publisher.publish(1, &cluster.topic("/shared"), &format!("shared-{number}"));
+    }
+    publisher.acks(SHARED + 1);
+    let came = || members.iter().map(|member| member.messages().len()).sum::<usize>();
+    wait_until("each message has reached a member", || came() >= SHARED);
+    assert_eq!(came(), SHARED);
+    assert!(members.iter().all(|member| !member.messages().is_empty()), "they take turns");
+
+    let mut late = Probe::connect(Library::Paho, &cluster.login(2, &device, Version::V311), &["id=late"]);
+    late.subscribe(1, &cluster.topic("/kept"));
+    assert!(late.message("kept").starts_with("1 1 "));
 }

@@ -24,6 +24,8 @@ use crate::store::Change;
 const TICK: Duration = Duration::from_secs(1);
 /// Ticks between two looks for unused rooms.
 const SWEEP_TICKS: u32 = 30;
+/// The same for messages that nodes of a cluster have left behind; a multiple of the former.
+const MESSAGES_TICKS: u32 = 600;
 
 /// When a session must be looked at, and its number, which tells it from others of the same instant.
 type Deadline = (Instant, u64);
@@ -110,6 +112,9 @@ pub(crate) async fn keep_time(core: Weak<Core>) {
             core.rooms.sweep(now, &core.shared.stats);
             if let Some(committer) = &core.shared.committer {
                 committer.note(Change::ExpireRetained { now: core.clock.now() });
+                if core.shared.nodes.is_some() && count.is_multiple_of(MESSAGES_TICKS) {
+                    committer.note(Change::SweepMessages);
+                }
             }
         }
     }

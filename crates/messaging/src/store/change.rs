@@ -47,6 +47,8 @@ pub(crate) enum Change {
     Finished { session: u64, first: u64, last: u64 },
     /// Messages that may wait for nobody any more.
     Unneeded { messages: Vec<u64> },
+    /// Messages of several sessions that nobody needs: two nodes that finish with one at once both see the other's.
+    SweepMessages,
     /// What waits from a channel is gone.
     Forget { session: u64, channel: ChannelId },
     /// A QoS 2 message has come from the session's client.
@@ -102,6 +104,7 @@ async fn make(tx: &mut Tx, change: &Change) -> Result<()> {
         Change::Received { session, seq } => queue::received(tx, *session, *seq).await,
         Change::Finished { session, first, last } => queue::finished(tx, *session, *first, *last).await,
         Change::Unneeded { messages } => queue::unneeded(tx, messages).await,
+        Change::SweepMessages => queue::sweep(tx).await,
         Change::Forget { session, channel } => queue::forget(tx, *session, *channel).await,
         Change::Hold { session, packet_id } => sessions::hold(tx, *session, *packet_id).await,
         Change::Release { session, packet_id } => sessions::release(tx, *session, *packet_id).await,

@@ -136,6 +136,16 @@ pub(super) async fn unneeded(tx: &mut Tx, messages: &[u64]) -> Result<()> {
     Ok(())
 }
 
+/// The messages that wait for nobody go.
+pub(super) async fn sweep(tx: &mut Tx) -> Result<()> {
+    tx.execute_later(
+        "DELETE FROM mqtt_messages
+          WHERE NOT EXISTS (SELECT 1 FROM mqtt_queue WHERE message_id = mqtt_messages.id)",
+        &[],
+    )
+    .await
+}
+
 /// Everything that waits for a session goes, and the messages that waited for it alone.
 pub(super) async fn clear(tx: &mut Tx, session: u64) -> Result<()> {
     tx.execute_later(

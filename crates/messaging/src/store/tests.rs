@@ -202,6 +202,11 @@ db::both_databases! {
         change(&db, vec![finish(OTHER, 1), unneeded()]).await;
         assert_eq!(messages(&db).await, 0);
 
+        change(&db, vec![message(3), message(4), share(OTHER, 9, 4), Change::SweepMessages]).await;
+        assert_eq!(messages(&db).await, 1, "the one that somebody waits for");
+        change(&db, vec![finish(OTHER, 9), Change::SweepMessages]).await;
+        assert_eq!(messages(&db).await, 0);
+
         change(&db, vec![message(2), share(SESSION, 2, 2), share(OTHER, 2, 2)]).await;
         change(&db, vec![Change::End { session: SESSION }]).await;
         assert_eq!(messages(&db).await, 1);

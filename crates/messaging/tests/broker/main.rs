@@ -11,7 +11,6 @@
 mod bounds;
 mod client;
 mod cluster;
-mod cluster_model;
 mod conformance;
 mod figures;
 mod floods;

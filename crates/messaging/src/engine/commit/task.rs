@@ -121,7 +121,10 @@ impl Committer {
         let mut changes = std::mem::take(&mut owed.changes);
         let mut retained = std::mem::take(&mut owed.retained);
         finished(std::mem::take(&mut inbox.finished), &mut changes);
-        for ((channel, subtopic), room) in std::mem::take(&mut inbox.retained) {
+        let mut topics: Vec<_> = std::mem::take(&mut inbox.retained).into_iter().collect();
+        // Nodes that write the same rows at once write them in the same order.
+        topics.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for ((channel, subtopic), room) in topics {
             if self.nodes.is_some() {
                 let changes = room.retained_changes(&subtopic);
                 retained.push(RetainedTopic { room: Arc::clone(&room), subtopic: subtopic.clone(), changes });

@@ -24,7 +24,7 @@ use super::frame::Frame;
 use super::hear::Rest;
 use super::{Nodes, shadow};
 use crate::engine::Core;
-use crate::engine::commit::{self, Order};
+use crate::engine::commit::{self, Committer, Order};
 use crate::engine::connect::Aftermath;
 use crate::engine::session::Session;
 use crate::engine::{registry, takeover};
@@ -96,13 +96,14 @@ impl Core {
         let Some((nodes, committer)) = self.shared.nodes.as_ref().zip(self.shared.committer.as_ref()) else {
             return Ok(());
         };
+        if self.registry.of(IdentityKey::Client(client)).iter().any(|session| session.client_id == *name) {
+            return Ok(());
+        }
+        all_is_written(committer).await;
         let wanted = name.as_str().to_owned();
         let found =
             committer.db().read(move |tx| Box::pin(async move { store::named(tx, client, &wanted).await }));
         let Some(found) = found.await?.pop() else { return Ok(()) };
-        if found.owner == Some(nodes.me) && nodes.known(found.id).is_some_and(|session| session.is_here()) {
-            return Ok(());
-        }
         shadow::own(committer, nodes.me, found.id).await?;
         self.take_in(&[found.id], false).await
     }
@@ -126,7 +127,11 @@ impl Core {
         let mut aftermath = Aftermath::default();
         let session = {
             let mut shard = self.registry.shard(identity).lock();
-            let session = shard.get(&identity)?.get(name).cloned()?;
+            let Some(session) = shard.get(&identity).and_then(|sessions| sessions.get(name)).cloned() else {
+                // One that has just ended may still stand in the tables.
+                drop(shard);
+                return Some(all_is_written(&committer));
+            };
             let mut state = session.state.lock();
             let ends = anew || !session.is_stored() || state.expiry == 0;
             takeover::displace(&session, &mut state, ends, &mut aftermath);
@@ -146,11 +151,7 @@ impl Core {
         let ended = !aftermath.ended.is_empty();
         self.settle(aftermath);
         if ended {
-            // What is pushed later is written later.
-            let ended = session.is_stored().then(|| committer.accept(commit::Batch::default()))?;
-            return Some(Box::pin(async move {
-                let _written = commit::answer(ended).await;
-            }));
+            return Some(all_is_written(&committer));
         }
         self.uncount(&session);
         let (done, given) = tokio::sync::oneshot::channel();
@@ -170,6 +171,14 @@ impl Core {
         self.shared.stats.stored_sessions.fetch_sub(1, Relaxed);
         self.shared.stats.subscriptions.fetch_sub(subscriptions, Relaxed);
     }
+}
+
+/// Returns when all that was to be written about sessions so far is written, or cannot be.
+fn all_is_written(committer: &Committer) -> Rest {
+    let written = committer.accept(commit::Batch::default());
+    Box::pin(async move {
+        let _written = commit::answer(written).await;
+    })
 }
 
 fn report(error: &kernel::Error) {

@@ -13,8 +13,10 @@ use crate::wire::{QoS, Text};
 /// One thing that is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Frame {
-    /// A node that has just been admitted knows all that was said before: who reads which channel.
-    Ready,
+    /// All that is to be known at the beginning has been said: who reads which channel.
+    Hello,
+    /// The other's Hello has been heard: from now on it is waited for, and knows all that was said before.
+    Welcome,
     /// A node wants the messages of a channel, or does not any more.
     Interest { channel: ChannelId, wanted: bool },
     /// A message for those who read a channel.
@@ -73,7 +75,7 @@ pub(super) struct Member {
 #[error("a frame that this version does not know")]
 pub(super) struct Unknown;
 
-const READY: u8 = 1;
+const HELLO: u8 = 1;
 const INTEREST: u8 = 2;
 const MESSAGE: u8 = 3;
 const CHANGED: u8 = 4;
@@ -82,6 +84,7 @@ const TAKEOVER: u8 = 6;
 const RETAINED: u8 = 7;
 const MEMBER: u8 = 8;
 const FULL: u8 = 9;
+const WELCOME: u8 = 10;
 
 const CLIENT: u8 = 0;
 const USER: u8 = 1;
@@ -92,7 +95,8 @@ impl Frame {
         let start = out.len();
         out.put_u32(0);
         match self {
-            Self::Ready => out.put_u8(READY),
+            Self::Hello => out.put_u8(HELLO),
+            Self::Welcome => out.put_u8(WELCOME),
             Self::Interest { channel, wanted } => {
                 out.put_u8(INTEREST);
                 put_uuid(out, channel.uuid());
@@ -151,7 +155,8 @@ impl Frame {
         let frame = &mut frame;
         let kind = frame.try_get_u8().map_err(|_| Unknown)?;
         let taken = match kind {
-            READY => Self::Ready,
+            HELLO => Self::Hello,
+            WELCOME => Self::Welcome,
             INTEREST => {
                 Self::Interest { channel: ChannelId::from_uuid(take_uuid(frame)?), wanted: take_bool(frame)? }
             }
@@ -330,7 +335,8 @@ mod tests {
         let of_client = IdentityKey::Client(ClientId::generate(&rng));
         let of_user = IdentityKey::User(UserId::generate(&rng));
         vec![
-            Frame::Ready,
+            Frame::Hello,
+            Frame::Welcome,
             Frame::Interest { channel, wanted: true },
             Frame::Interest { channel, wanted: false },
             Frame::Message(Box::new(message)),

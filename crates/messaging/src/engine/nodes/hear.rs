@@ -49,8 +49,14 @@ impl Core {
             match Frame::take(&mut bytes) {
                 Ok(None) => break,
                 Ok(Some(frame)) => match frame {
-                    Frame::Ready => {
-                        post.ready.store(true, SeqCst);
+                    Frame::Hello => {
+                        post.greeted.store(true, SeqCst);
+                        // Behind all that was said before the other node is waited for.
+                        post.say(&Frame::Welcome);
+                        nodes.changed_members.notify_waiters();
+                    }
+                    Frame::Welcome => {
+                        post.welcomed.store(true, SeqCst);
                         nodes.changed_members.notify_waiters();
                     }
                     Frame::Interest { channel, wanted } => self.hear_interest(post, channel, wanted),

@@ -5,10 +5,12 @@
 //! lost when it could not renew it for so long, and closes its connections, because others answer for it from then on.
 //!
 //! Two nodes that see each other for the first time each tell the other what they read, at the beginning of their link and
-//! before anything else. A newcomer lets nobody in before it has heard that of all others, and they of it.
+//! before anything else, and then say Hello. Who hears a Hello waits for that node from then on, and says Welcome behind all
+//! that it has said before. A newcomer lets nobody in before all others have said both; until then nobody waits for it, so
+//! that one which cannot be reached holds up nobody.
 
 use std::{
-    sync::{Arc, Weak, atomic::Ordering::SeqCst},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -94,16 +96,13 @@ impl Joined {
         loop {
             let mut changed = std::pin::pin!(nodes.changed_members.notified());
             changed.as_mut().enable();
-            if nodes.all_are_ready() {
-                nodes.settled().await;
-                if nodes.all_are_ready() {
-                    return;
-                }
+            if nodes.all_know() {
+                return;
             }
             let _woken = timeout(REPORT, changed).await;
             if reported.elapsed() >= REPORT {
                 reported = Instant::now();
-                let waiting = nodes.not_ready();
+                let waiting = nodes.strangers();
                 tracing::warn!(nodes = ?waiting, "waiting for other nodes; they are reached over NATS");
             }
         }
@@ -157,14 +156,15 @@ async fn renew(tx: &mut Tx, me: u64, lease: Duration) -> Result<Renewed> {
 }
 
 impl Nodes {
-    fn all_are_ready(&self) -> bool {
+    /// Whether this node knows all others, and they it.
+    fn all_know(&self) -> bool {
         let members = self.members.lock();
-        members.seen && members.posts.values().all(|post| post.is_ready())
+        members.seen && members.posts.values().all(|post| post.knows())
     }
 
-    fn not_ready(&self) -> Vec<u64> {
+    fn strangers(&self) -> Vec<u64> {
         let members = self.members.lock();
-        members.posts.values().filter(|post| !post.is_ready()).map(|post| post.node.0).collect()
+        members.posts.values().filter(|post| !post.knows()).map(|post| post.node.0).collect()
     }
 
     /// Begins to speak with a node, and tells it what it must know first.
@@ -180,7 +180,7 @@ impl Nodes {
             for member in &members.in_groups {
                 post.say(&Frame::Member(Box::new(member.clone())));
             }
-            post.say(&Frame::Ready);
+            post.say(&Frame::Hello);
             members.posts.insert(node, Arc::clone(&post));
         }
         tokio::spawn(Arc::clone(&post).run(self.peers.clone()));
@@ -211,7 +211,6 @@ impl Core {
     fn dismiss(&self, nodes: &Nodes, node: u64) {
         nodes.peers.dismiss(NodeId(node));
         let Some(post) = nodes.members.lock().posts.remove(&node) else { return };
-        post.ready.store(false, SeqCst);
         post.close();
         let mut channels = Vec::new();
         nodes.readers.lock().retain(|channel, posts| {

@@ -74,7 +74,7 @@ pub(crate) struct Nodes {
     /// The stored sessions of all nodes, and members of groups on other nodes.
     known: Lock<HashMap<u64, Arc<Session>>>,
     claims: Claims,
-    /// Told when nodes come, go, or are ready.
+    /// Told when nodes come, go, or begin to take part.
     changed_members: Notify,
     /// Held while rows are read into shadows, so that what was read earlier does not come later.
     rereading: tokio::sync::Mutex<()>,
@@ -249,9 +249,12 @@ impl Nodes {
         self.members.lock().say(&Frame::Full { session, full });
     }
 
-    /// Waits until all nodes have done what they were told so far.
+    /// Waits until all nodes that take part have done what they were told so far.
     pub(crate) async fn settled(&self) {
-        let told: Vec<Told> = self.members.lock().posts.values().map(|post| post.told()).collect();
+        let told: Vec<Told> = {
+            let members = self.members.lock();
+            members.posts.values().filter(|post| post.takes_part()).map(|post| post.told()).collect()
+        };
         join_all(told).await;
     }
 

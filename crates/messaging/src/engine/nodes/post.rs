@@ -30,8 +30,10 @@ pub(crate) struct Post {
     pub(super) node: NodeId,
     queue: Lock<Queue>,
     wake: Notify,
-    /// The other node has told all that was to be told at the beginning.
-    pub(super) ready: AtomicBool,
+    /// The other node has said Hello: it is waited for.
+    pub(super) greeted: AtomicBool,
+    /// It has said Welcome: it waits for this one.
+    pub(super) welcomed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -52,7 +54,8 @@ pub(crate) type Told = oneshot::Receiver<()>;
 
 impl Post {
     pub(super) fn new(node: NodeId) -> Self {
-        Self { node, queue: Lock::default(), wake: Notify::new(), ready: AtomicBool::new(false) }
+        let (greeted, welcomed) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { node, queue: Lock::default(), wake: Notify::new(), greeted, welcomed }
     }
 
     /// Says something.
@@ -90,8 +93,14 @@ impl Post {
         told
     }
 
-    pub(super) fn is_ready(&self) -> bool {
-        self.ready.load(SeqCst)
+    /// Whether the other node takes part: one that has said nothing yet has nobody who could miss anything.
+    pub(super) fn takes_part(&self) -> bool {
+        self.greeted.load(SeqCst)
+    }
+
+    /// Whether the other node knows that this one takes part.
+    pub(super) fn knows(&self) -> bool {
+        self.greeted.load(SeqCst) && self.welcomed.load(SeqCst)
     }
 
     /// The node is no more: nobody waits for it any longer.

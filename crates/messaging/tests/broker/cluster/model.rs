@@ -7,8 +7,8 @@ use messaging::wire::{Connect, QoS, ReasonCode, Text, Version};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::{Cluster, taken};
 use crate::client::Client;
-use crate::cluster::{Cluster, taken};
 
 const NODES: usize = 3;
 const CLIENTS: usize = 3;

@@ -93,11 +93,11 @@ impl Certificates {
     /// certificates.
     pub(crate) fn tend(
         self,
-        authorities: Option<watch::Receiver<Arc<str>>>,
+        authorities: Option<&watch::Receiver<Arc<str>>>,
         shutdown: &CancellationToken,
     ) -> kernel::Result<()> {
         let Self { http, mqtt, brokers } = self;
-        for (tls, authorities) in [(Some(http), &authorities), (Some(mqtt), &authorities), (brokers, &None)] {
+        for (tls, authorities) in [(Some(http), authorities), (Some(mqtt), authorities), (brokers, None)] {
             let Some(tls) = tls else { continue };
             if let Some(told) = authorities {
                 tokio::spawn(tls.follow(told.clone(), shutdown.clone())?);

@@ -84,7 +84,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         serving.spawn(listener.serve(platform.policy.clone(), shutdown.clone()));
     }
     if let Some(certificates) = certificates {
-        certificates.tend(Some(platform.authority.trusted()), &shutdown)?;
+        certificates.tend(Some(&platform.authority.trusted()), &shutdown)?;
     }
     for listener in mqtt.plain.into_iter().chain(mqtt.tls) {
         serving.spawn(listener.serve(platform.engine.clone(), shutdown.clone()));

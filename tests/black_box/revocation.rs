@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::Storage;
 use testkit::mosquitto::Version;
+use testkit::{Storage, wait_until};
 
 use crate::platform::{Device, Platform, text};
 use crate::probe::{Library, Probe};
@@ -178,6 +178,46 @@ fn a_disabled_channel_passes_no_message() {
         assert_eq!(device.acks(3), ["0", "135", "0"], "MQTT 5 has a code for it");
         witness.message("marker");
         assert!(!heard(&witness, "after"), "{:?}", witness.messages());
+    }
+}
+
+#[test]
+fn a_route_leads_open_connections_to_the_channel_that_has_it_now() {
+    for storage in Storage::ALL {
+        let scene = Scene::new(storage);
+        let made = || {
+            let channel = json!({"name": "kiln", "route": "kiln"});
+            let channel = text(&scene.platform.made("/{domain}/channels", &channel), "id");
+            for one in [&scene.device, &scene.witness] {
+                scene.platform.connect(one, &channel, &["publish", "subscribe"]);
+            }
+            channel
+        };
+        let first = made();
+        let topic = scene.platform.topic("kiln", "/x");
+        let mut device =
+            Probe::connect(Library::Paho, &scene.platform.login(&scene.device, Version::V5), &[]);
+        let mut witness =
+            Probe::connect(Library::Paho, &scene.platform.login(&scene.witness, Version::V5), &[]);
+        witness.subscribe(1, &topic);
+        device.publish(1, &topic, "to-the-first");
+        witness.message("to-the-first");
+
+        let answer = scene.platform.request("DELETE", &format!("/{{domain}}/channels/{first}")).send();
+        assert_eq!(answer.status, 204, "{answer:?}");
+        let second = made();
+        let_the_grace_pass();
+        let mut by_id =
+            Probe::connect(Library::Paho, &scene.platform.login(&scene.witness, Version::V311), &[]);
+        by_id.subscribe(1, &scene.platform.topic(&second, "/x"));
+        device.publish(1, &topic, "to-the-second");
+        by_id.message("to-the-second");
+        // What was subscribed to has gone; whoever subscribes again hears the second.
+        assert!(!heard(&witness, "to-the-second"), "{:?}", witness.messages());
+        assert_eq!(witness.subscribe(1, &topic), "1");
+        wait_until("the second subscription stands", || witness.count("suback") == 2);
+        device.publish(1, &topic, "again");
+        witness.message("again");
     }
 }
 

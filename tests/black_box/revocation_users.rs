@@ -243,16 +243,38 @@ fn a_silent_connection_ends_with_the_token_or_key_that_opened_it_and_others_stay
     }
 }
 
+/// Silent connections of a user's end when this happens, however they were opened.
+#[track_caller]
+fn ends_silent_connections(storage: Storage, happens: impl FnOnce(&Scene, &Silent)) {
+    let scene = Scene::new(storage);
+    let silent = Silent::new(&scene);
+    happens(&scene, &silent);
+    let_the_grace_pass();
+    for probe in [&silent.pat.1, &silent.key.1, &silent.login] {
+        assert!(probe.count("closed") > 0, "{storage:?}: {:?}", probe.messages());
+    }
+}
+
 #[test]
 fn a_new_password_ends_silent_connections_however_they_were_opened() {
     for storage in Storage::ALL {
-        let scene = Scene::new(storage);
-        let silent = Silent::new(&scene);
-        let change = json!({"old_secret": PASSWORD, "new_secret": "another-long-password"});
-        scene.as_bob(&silent.token, "PATCH", "/users/secret", &change);
-        let_the_grace_pass();
-        for probe in [&silent.pat.1, &silent.key.1, &silent.login] {
-            assert!(probe.count("closed") > 0, "{storage:?}: {:?}", probe.messages());
+        ends_silent_connections(storage, |scene, silent| {
+            let change = json!({"old_secret": PASSWORD, "new_secret": "another-long-password"});
+            scene.as_bob(&silent.token, "PATCH", "/users/secret", &change);
+        });
+    }
+}
+
+#[test]
+fn a_user_who_is_disabled_or_removed_loses_silent_connections_however_they_were_opened() {
+    for storage in Storage::ALL {
+        for (method, verb) in [("POST", "/disable"), ("DELETE", "")] {
+            ends_silent_connections(storage, |scene, _| {
+                let admin = crate::platform::log_in(&scene.platform.server);
+                let path = format!("/users/{}{verb}", scene.bob);
+                let answer = scene.platform.server.request(method, &path).bearer(&admin).send();
+                assert!(matches!(answer.status, 200 | 204), "{answer:?}");
+            });
         }
     }
 }

@@ -108,4 +108,27 @@ both_databases! {
         assert_eq!(shared(&client).await, None);
         assert_eq!(shared(&domain).await, None);
     }
+    async fn a_route_leads_to_the_channel_that_has_it_now_and_to_none_when_it_is_gone(db: TestDb) {
+        let plant = Plant::new(db).await;
+        let domain = plant.admin.domain("plant").await;
+        let gate = gate(&plant);
+        let led_to = async |domain: &str, route: &str| {
+            gate.resolve(domain, route).await.unwrap().map(|(_, channel)| channel.to_string())
+        };
+        let path = format!("/{domain}/channels");
+        let body = json!({"name": "kiln", "route": "kiln"});
+        let mut before = None;
+        for _ in 0..2 {
+            assert_eq!(led_to(&domain, "kiln").await, None);
+            let made = plant.admin.post(&path, body.clone()).await.expect(201)["id"].as_str().unwrap().to_owned();
+            assert_ne!(Some(&made), before.as_ref());
+            for way in [domain.as_str(), "plant"] {
+                assert_eq!(led_to(way, "kiln").await, Some(made.clone()), "by `{way}`");
+                assert_eq!(led_to(way, &made).await, Some(made.clone()), "by `{way}`");
+            }
+            plant.admin.delete(&format!("{path}/{made}")).await.expect(204);
+            before = Some(made);
+        }
+        assert_eq!(led_to("plant", &before.unwrap()).await, None);
+    }
 }

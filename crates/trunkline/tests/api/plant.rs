@@ -229,6 +229,11 @@ impl Plant {
             .unwrap();
     }
 
+    /// From now on the database does not answer.
+    pub(crate) async fn lose_database(&self) {
+        self.db.close().await;
+    }
+
     /// Runs a statement, to make a state that requests do not lead to.
     pub(crate) async fn sql(&self, sql: &str) {
         let sql = sql.to_owned();

@@ -151,4 +151,36 @@ db::both_databases! {
             doors.takes(&user, [false; 3]).await;
         }
     }
+
+    async fn while_the_database_is_away_nobody_is_let_in_and_nobody_is_refused(db: TestDb) {
+        let doors = doors(db).await;
+        let (ann, bob) = (doors.user("ann").await, doors.plant.user("bob").await);
+        let device = ann.caller.client(&ann.domain.to_string(), "pump").await;
+        doors.plant.lose_database().await;
+        let message = "the service is not available right now, try again in a moment";
+        // Whether what is known of the caller is remembered or not.
+        for caller in [&ann.caller, &bob, &doors.plant.admin] {
+            for path in ["/domains".to_owned(), format!("/{}/clients", ann.domain), format!("/{}/channels/{}", ann.domain, ann.channel)] {
+                let answer = caller.get(&path).await;
+                assert!(!answer.header("retry-after").is_empty(), "{path}");
+                assert_eq!(answer.refused(503), message, "{path}");
+            }
+            caller.post("/domains", json!({"name": "x", "route": "x"})).await.refused(503);
+        }
+        for password in [PASSWORD, "a wrong one"] {
+            let login = json!({"username": "ann", "password": password});
+            assert_eq!(doors.plant.nobody().post("/users/tokens/issue", login).await.refused(503), message);
+        }
+        let refresh = doors.plant.nobody().with_token(&ann.refresh);
+        refresh.post("/users/tokens/refresh", json!({})).await.refused(503);
+        let shown = Credentials::Password { user_name: &device, password: b"a guess" };
+        let unknown = doors.gate.authenticate(shown, IpAddr::V4(Ipv4Addr::LOCALHOST)).await.unwrap_err();
+        assert_eq!(unknown.kind(), kernel::Kind::Unavailable);
+        for open in &ann.connections {
+            let may = doors.gate.authorize(open, ann.domain, ann.channel, Action::Publish).await;
+            assert_eq!(may.unwrap_err().kind(), kernel::Kind::Unavailable);
+        }
+        let ask = RefreshReq { refresh_token: ann.refresh.clone(), verified: true };
+        assert_eq!(super::code(doors.grpc.tokens().refresh(ask).await), tonic::Code::Unavailable);
+    }
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::mosquitto::{self, Login, Version};
+use testkit::openbao::{self, OpenBao};
 use testkit::process::{Process, Stream};
 use testkit::{Launch, Storage, wait_until};
 
@@ -24,9 +25,13 @@ struct Scene {
 
 impl Scene {
     fn start(storage: Storage) -> Self {
+        Self::with(Launch::on(storage))
+    }
+
+    fn with(launch: Launch) -> Self {
         let authority = Authority::new();
         authority.sign("server");
-        let launch = Launch::on(storage)
+        let launch = launch
             .env("TRUNKLINE_TLS_SERVER_CERT", &authority.path("server.crt"))
             .env("TRUNKLINE_TLS_SERVER_KEY", &authority.path("server.key"))
             .env("TRUNKLINE_TLS_HTTPS", "127.0.0.1:0")
@@ -281,4 +286,24 @@ fn another_master_key_ends_the_start_with_a_word_about_it() {
     let (status, said) = scene.platform.server.into_launch().run();
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("master key"), "{said}");
+}
+
+#[test]
+fn what_openbao_signs_opens_connections_until_it_is_revoked() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let bao = OpenBao::start(now.as_secs().try_into().unwrap());
+    let launch = Launch::on(Storage::Sqlite)
+        .env("TRUNKLINE_CERTS_BACKEND", "openbao")
+        .env("MG_CERTS_OPENBAO_HOST", &bao.url())
+        .env("MG_CERTS_OPENBAO_APP_ROLE", openbao::APP_ROLE.0)
+        .env("MG_CERTS_OPENBAO_APP_SECRET", openbao::APP_ROLE.1);
+    let scene = Scene::with(launch);
+    let serial = scene.issue("device");
+    assert!(scene.publishes("device"));
+    assert_eq!(scene.posts("device"), "202");
+    bao.go_away(true);
+    scene.revoke(&serial);
+    assert!(!scene.publishes("device"), "OpenBao need not hear of it first");
+    bao.go_away(false);
+    wait_until("OpenBao has heard of it", || bao.serials().1 == [serial.clone()]);
 }

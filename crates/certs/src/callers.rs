@@ -32,8 +32,7 @@ impl tls::Revocations for Callers {
 
     fn is_welcome(&self, certificate: &tls::Certificate) -> bool {
         self.0.get().is_some_and(|(authority, _)| {
-            let tree = authority.tree();
-            let is_ours = tree.issuers.iter().any(|ca| ca.responder.is_named(&certificate.issuer_name));
+            let is_ours = authority.is_named(&certificate.issuer_name);
             let names_a_device =
                 certificate.names.iter().any(|name| name.to_ascii_lowercase().starts_with(DEVICE));
             !is_ours && !names_a_device

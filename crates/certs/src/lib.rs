@@ -8,10 +8,12 @@
 //!
 //! For other capabilities, which authorize by themselves:
 //!
-//! - `Certs::authority() -> &Authority`, and there `issue(NewCertificate, now) -> Result<Issued>`: pure computation,
-//!   outside of transactions. `NewCertificate::of_client(client, ttl)` is the usual one.
+//! - `Certs::make(NewCertificate, now) -> Result<Issued>`: outside of transactions, for it may ask an authority elsewhere.
+//!   `NewCertificate::of_client(client, ttl)` is the usual one.
 //! - `Certs::record(tx, &permit, request, domain, &issued)` keeps it and announces it in the caller's transaction.
 //! - `Certs::revoke_of_client(tx, &permit, request, client, reason)` takes back all that a client has.
+//!
+//! An OpenBao can sign in place of that authority ([`OpenBao`]). What is kept, who may, and what handshakes ask is the same.
 //!
 //! Revoked certificates are in memory ([`Revoked`]), which every handshake asks; the commit that revokes one puts it
 //! there. Start reading at [`service`]; the promises are in reference 04 §4.
@@ -24,6 +26,7 @@ mod events;
 pub mod http;
 pub mod model;
 mod ocsp;
+mod openbao;
 mod revoked;
 mod serial;
 pub mod service;
@@ -32,6 +35,7 @@ mod store;
 pub use authority::{Authority, Imported, Limits, Request, import};
 pub use callers::Callers;
 pub use model::{Issued, NewCertificate};
+pub use openbao::{OpenBao, Options as OpenBaoOptions, SecretId};
 pub use revoked::Revoked;
 pub use service::{Certs, Settings, on_client_removed};
 
@@ -42,6 +46,8 @@ pub struct Setup {
     pub limits: Limits,
     /// Of the service.
     pub settings: Settings,
+    /// What signs in place of the built-in authority.
+    pub outside: Option<OpenBao>,
     /// Where handshakes look.
     pub revoked: Revoked,
     /// Where handshakes with callers of gRPC look.
@@ -49,8 +55,10 @@ pub struct Setup {
 }
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[db::Migration] =
-    &[db::Migration { id: "certs/0001", sql: include_str!("../migrations/0001_certificates.sql") }];
+pub const MIGRATIONS: &[db::Migration] = &[
+    db::Migration { id: "certs/0001", sql: include_str!("../migrations/0001_certificates.sql") },
+    db::Migration { id: "certs/0002", sql: include_str!("../migrations/0002_outside.sql") },
+];
 
 /// The operations that this crate asks permission for.
 pub mod operations {

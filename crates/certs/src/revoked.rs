@@ -11,6 +11,7 @@ use std::{
 
 use db::{Db, Tx, Word};
 use kernel::{Result, Timestamp};
+use tokio::sync::watch;
 
 use crate::{model::Serial, store};
 
@@ -25,6 +26,7 @@ pub struct Revoked(Arc<Inner>);
 struct Inner {
     held: RwLock<HashMap<Box<str>, Timestamp>>,
     revision: AtomicU64,
+    news: watch::Sender<()>,
 }
 
 impl Revoked {
@@ -62,7 +64,7 @@ impl Revoked {
             let Some(inner) = this.upgrade() else { return };
             let this = Self(inner);
             match word {
-                Word::This(word) => this.heard(word),
+                Word::This(word) => this.told(word),
                 // It was cut off from the others, and may have missed some.
                 Word::Everything => {
                     let db = again.clone();
@@ -80,7 +82,7 @@ impl Revoked {
         self.load(db, now).await
     }
 
-    fn heard(&self, word: &str) {
+    fn told(&self, word: &str) {
         let Some((serial, end)) = word.split_once(' ') else { return };
         let Ok(end) = end.parse() else { return };
         self.add([(serial.into(), Timestamp::from_micros(end))]);
@@ -89,6 +91,12 @@ impl Revoked {
     fn add(&self, revoked: impl IntoIterator<Item = (Box<str>, Timestamp)>) {
         self.0.held.write().unwrap_or_else(PoisonError::into_inner).extend(revoked);
         self.0.revision.fetch_add(1, Ordering::Release);
+        self.0.news.send_replace(());
+    }
+
+    /// Changes when something is added.
+    pub(crate) fn news(&self) -> watch::Receiver<()> {
+        self.0.news.subscribe()
     }
 
     /// Adds certificates, here and at other nodes, when the transaction that revokes them has committed, before its caller is answered.

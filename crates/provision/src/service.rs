@@ -167,14 +167,19 @@ impl Provision {
         let told = json!({ "name": gateway.name, "external_id": gateway.external_id.as_str() });
         let (layout, gateway) = self.laid_out_as(gateway);
         let permit = cx.authorize_all(&wanted(&layout, domain), || told).await?;
-        let plan = self.planned(layout, gateway, &permit)?;
+        let plan = self.planned(layout, gateway, &permit).await?;
+        let certificates = plan.certificates.clone();
         let (on, request) = (self.on.clone(), Arc::clone(&cx.request().id));
-        cx.write(move |tx| {
+        let write = cx.write(move |tx| {
             Box::pin(async move {
                 Making { on: &on, domain, permit: &permit, request: &request }.all(tx, plan).await
             })
-        })
-        .await
+        });
+        let made = write.await;
+        if made.is_err() {
+            self.on.certs.abandon(&certificates).await;
+        }
+        made
     }
 
     fn laid_out_as(&self, mut gateway: Gateway) -> (Arc<Layout>, Gateway) {
@@ -183,20 +188,23 @@ impl Provision {
     }
 
     /// Ids and certificates, outside of the transaction: signing takes longer than all the rest.
-    fn planned(&self, layout: Arc<Layout>, gateway: Gateway, permit: &Permit) -> Result<Plan> {
+    async fn planned(&self, layout: Arc<Layout>, gateway: Gateway, permit: &Permit) -> Result<Plan> {
         layout.checked()?;
         let rng = self.on.access.rng();
         let clients: Vec<_> =
             layout.clients.iter().map(|part| (ClientId::generate(rng), part.clone())).collect();
         let channels = layout.channels.iter().map(|part| (ChannelId::generate(rng), part.clone())).collect();
-        let issue = |(id, _): &(ClientId, Part)| {
+        let mut certificates = Vec::new();
+        for (id, _) in clients.iter().filter(|_| layout.certificates) {
             let new = NewCertificate::of_client(*id, Some(layout.ttl()));
-            self.on.certs.authority().issue(new, permit.at())
-        };
-        let certificates = match layout.certificates {
-            true => clients.iter().map(issue).collect::<Result<_>>()?,
-            false => Vec::new(),
-        };
+            match self.on.certs.make(new, permit.at()).await {
+                Ok(issued) => certificates.push(issued),
+                Err(error) => {
+                    self.on.certs.abandon(&certificates).await;
+                    return Err(error);
+                }
+            }
+        }
         Ok(Plan { layout, clients, channels, certificates, gateway })
     }
 }

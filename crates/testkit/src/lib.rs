@@ -24,6 +24,7 @@ pub mod curl;
 pub mod mosquitto;
 pub mod nats;
 pub mod oidc;
+pub mod openbao;
 pub mod ports;
 pub mod postgres;
 pub mod process;

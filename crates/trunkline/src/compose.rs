@@ -101,7 +101,7 @@ impl Registry {
         ground.db.migrate(&MIGRATIONS.concat()).await?;
         let access = Access::open(ground, settings, &OPERATIONS.concat()).await?;
         access.on_leave(domains::invitations::on_leave)?;
-        let certs::Setup { limits, settings, revoked, callers } = certificates;
+        let certs::Setup { limits, settings, outside, revoked, callers } = certificates;
         let authority = Authority::open(&access, limits).await?;
         revoked.open(access.db(), access.clock().now()).await?;
         let clients = Clients::new(access.clone())
@@ -109,7 +109,8 @@ impl Registry {
             .on_remove(bootstrap::on_client_removed(access.clone()));
         let channels = Channels::new(access.clone()).on_remove(bootstrap::on_channel_removed());
         let users = Users::new(access.clone(), rules).on_purge(domains::invitations::on_purge);
-        let certs = Certs::new(access.clone(), clients.clone(), authority, revoked, settings);
+        let certs =
+            Certs::new(access.clone(), clients.clone(), authority, revoked, settings).signed_outside(outside);
         callers.open(&certs);
         let bootstrap =
             Bootstrap::new(access.clone(), clients.clone(), channels.clone(), certs.clone(), cipher);
@@ -216,7 +217,7 @@ impl Platform {
         let Ground { db, outbox, clock, rng, .. } = &ground;
         let (db, outbox, clock, rng) = (db.clone(), outbox.clone(), clock.clone(), rng.clone());
         let bus = Bus::default();
-        let certificates = certs_setup(settings, (revoked, callers));
+        let certificates = certs_setup(settings, (revoked, callers))?;
         let (access_rules, user_rules) = (access_settings(settings), users_settings(settings)?);
         let registry =
             Registry::open(ground, access_rules, user_rules, cipher(settings)?, certificates).await?;
@@ -255,6 +256,7 @@ impl Platform {
         tokio::spawn(async move { stop.run_until_cancelled(keys).await });
 
         tokio::spawn(registry.certs.clone().watch(shutdown.clone()));
+        tokio::spawn(registry.certs.clone().tend_outside(shutdown.clone()));
 
         // The recorder first: routes that are made before it count nothing.
         let coap = Arc::<coap::Stats>::default();
@@ -329,7 +331,7 @@ pub(crate) async fn rescue_admin(
 ) -> anyhow::Result<Secret<String>> {
     let ground = open_ground(settings, data, Sharing::Alone).await?;
     let db = ground.db.clone();
-    let certificates = certs_setup(settings, Default::default());
+    let certificates = certs_setup(settings, Default::default())?;
     let (access_rules, user_rules) = (access_settings(settings), users_settings(settings)?);
     let registry = Registry::open(ground, access_rules, user_rules, cipher(settings)?, certificates).await?;
     let password = registry.users.rescue_admin(username).await?;
@@ -345,7 +347,7 @@ pub(crate) async fn import_authority(
 ) -> anyhow::Result<()> {
     let ground = open_ground(settings, data, Sharing::Alone).await?;
     let db = ground.db.clone();
-    let certificates = certs_setup(settings, Default::default());
+    let certificates = certs_setup(settings, Default::default())?;
     let (access_rules, user_rules) = (access_settings(settings), users_settings(settings)?);
     let registry = Registry::open(ground, access_rules, user_rules, cipher(settings)?, certificates).await?;
     certs::import(&registry.access, imported).await?;
@@ -462,18 +464,22 @@ fn access_settings(settings: &Settings) -> access::Settings {
     }
 }
 
-fn certs_setup(settings: &Settings, (revoked, callers): (certs::Revoked, certs::Callers)) -> certs::Setup {
+fn certs_setup(
+    settings: &Settings,
+    (revoked, callers): (certs::Revoked, certs::Callers),
+) -> kernel::Result<certs::Setup> {
     let certs = &settings.certs;
-    certs::Setup {
+    Ok(certs::Setup {
         limits: certs::Limits {
             default_ttl: certs.default_ttl,
             max_ttl: certs.max_ttl,
             url: certs.url.clone(),
         },
         settings: certs::Settings { agent_secret: certs.secret.clone(), warn_before: certs.warn_before },
+        outside: certs.openbao().map(certs::OpenBao::new).transpose()?,
         revoked,
         callers,
-    }
+    })
 }
 
 /// Both are set or neither is; the configuration has seen to that.

@@ -194,7 +194,12 @@ impl RegistryGate {
                 return enabled(known).map(Some);
             }
         }
-        Ok(None)
+        // An authority outside may have signed what names nobody.
+        let Some(id) = self.registry.certs.owner_of(certificate).await? else { return Ok(None) };
+        match self.registry.clients.credentials(id).await? {
+            Some(known) => enabled(known).map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn authenticated(&self, credentials: Credentials<'_>, peer: IpAddr) -> Result<Identity> {

@@ -4,12 +4,13 @@
 //! are opened at the start; the root's is needed only where an intermediate is made. Intermediates that sign no more
 //! are kept for what they have signed: their revocation lists and answers ([`crate::ocsp`]) go on.
 
+mod above;
 mod existing;
 #[cfg(test)]
 mod hostile;
 mod keeping;
 pub(crate) mod making;
-mod profile;
+pub(crate) mod profile;
 mod request;
 pub(crate) mod revocation_list;
 #[cfg(test)]
@@ -18,7 +19,7 @@ mod tests;
 use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use kernel::{Error, Result, Secret, Timestamp};
+use kernel::{Error, Kind, Result, Secret, Timestamp};
 use rcgen::{Issuer, KeyPair};
 use tokio::sync::watch;
 
@@ -27,6 +28,7 @@ use crate::{
     ocsp::Responder,
 };
 
+pub(crate) use above::Above;
 pub(crate) use existing::{like, serial_of};
 pub use keeping::{Imported, import};
 pub use request::Request;
@@ -53,14 +55,42 @@ impl Default for Limits {
     }
 }
 
-/// The built-in authority; cheap to clone.
+impl Limits {
+    /// What to say to who asks for more.
+    pub(crate) fn too_long(&self) -> Error {
+        Error::unprocessable(format!(
+            "failed to create certificate: a certificate is valid for at most {}h, ask for less or raise `certs.max_ttl`",
+            self.max_ttl.as_secs() / 3600
+        ))
+    }
+}
+
+fn not_reached() -> Error {
+    Error::new(
+        Kind::Unavailable,
+        "the certificate authority (OpenBao) has not been reached yet, try again in a moment",
+    )
+}
+
+/// The built-in authority, and what is known of one that signs in its place; cheap to clone.
 #[derive(Clone)]
 pub struct Authority(Arc<Inner>);
 
 struct Inner {
     limits: Limits,
     tree: ArcSwap<Tree>,
+    outside: ArcSwap<Outside>,
     trusted: watch::Sender<Arc<str>>,
+}
+
+/// Whether somebody else signs.
+enum Outside {
+    /// Nobody.
+    None,
+    /// It has not been reached yet.
+    Awaited,
+    /// This one.
+    Known(Above),
 }
 
 /// All authorities of the installation at one moment.
@@ -104,7 +134,8 @@ impl Ca {
 impl Authority {
     pub(crate) fn new(limits: Limits, tree: Tree) -> Self {
         let trusted = watch::Sender::new(tree.trusted().into());
-        Self(Arc::new(Inner { limits, tree: ArcSwap::from_pointee(tree), trusted }))
+        let (tree, outside) = (ArcSwap::from_pointee(tree), ArcSwap::from_pointee(Outside::None));
+        Self(Arc::new(Inner { limits, tree, outside, trusted }))
     }
 
     pub(crate) fn tree(&self) -> Arc<Tree> {
@@ -116,13 +147,48 @@ impl Authority {
     }
 
     pub(crate) fn replace(&self, tree: Tree) {
-        let now: Arc<str> = tree.trusted().into();
         self.0.tree.store(Arc::new(tree));
+        self.tell_trusted();
+    }
+
+    /// From now on another authority signs, which is not known yet.
+    pub(crate) fn await_outside(&self) {
+        self.0.outside.store(Arc::new(Outside::Awaited));
+    }
+
+    /// This one signs.
+    pub(crate) fn signed_by(&self, above: Above) {
+        self.0.outside.store(Arc::new(Outside::Known(above)));
+        self.tell_trusted();
+    }
+
+    fn tell_trusted(&self) {
+        let mut now = self.tree().trusted();
+        if let Outside::Known(above) = &**self.0.outside.load() {
+            now.push_str(&above.chain);
+        }
         self.0.trusted.send_if_modified(|before| {
-            let is_new = *before != now;
-            *before = now;
+            let is_new = **before != *now;
+            *before = now.into();
             is_new
         });
+    }
+
+    /// Whether an authority that signs devices, here or outside, has this name: its SHA-256 in hexadecimal digits.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        let is_outside = match &**self.0.outside.load() {
+            Outside::Known(above) => above.responder.is_named(name),
+            Outside::None | Outside::Awaited => false,
+        };
+        is_outside || self.tree().issuers.iter().any(|ca| ca.responder.is_named(name))
+    }
+
+    /// A question in DER for the authority outside, about one certificate of its own.
+    pub(crate) fn question_outside(&self, serial: &crate::model::Serial) -> Result<Vec<u8>> {
+        match &**self.0.outside.load() {
+            Outside::Known(above) => crate::ocsp::Question::about(serial, &above.responder)?.to_der(),
+            Outside::None | Outside::Awaited => Err(not_reached()),
+        }
     }
 
     /// The authority that signs at present.
@@ -135,9 +201,13 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// `Internal` where there is none, which the start prevents.
+    /// `Internal` where there is none, which the start prevents, and `Unavailable` where the one outside was not reached yet.
     pub fn chain(&self) -> Result<String> {
-        Ok(self.signing()?.chain())
+        match &**self.0.outside.load() {
+            Outside::None => Ok(self.signing()?.chain()),
+            Outside::Awaited => Err(not_reached()),
+            Outside::Known(above) => Ok(above.chain.clone()),
+        }
     }
 
     /// PEM of every root and intermediate, also of those that sign no more: what a listener trusts. It changes when an
@@ -152,7 +222,11 @@ impl Authority {
     ///
     /// As [`Authority::chain`].
     pub fn not_after(&self) -> Result<Timestamp> {
-        Ok(self.signing()?.not_after)
+        match &**self.0.outside.load() {
+            Outside::None => Ok(self.signing()?.not_after),
+            Outside::Awaited => Err(not_reached()),
+            Outside::Known(above) => Ok(above.not_after),
+        }
     }
 
     /// Makes a key and a certificate for it.
@@ -163,7 +237,7 @@ impl Authority {
     ///
     /// `Invalid` and `Unprocessable` for a name that may not stand there; `Unprocessable` for a time to live above the
     /// limit, an authority that has expired, and a clock that is before its beginning.
-    pub fn issue(&self, new: NewCertificate, now: Timestamp) -> Result<Issued> {
+    pub(crate) fn issue(&self, new: NewCertificate, now: Timestamp) -> Result<Issued> {
         let key = making::key(new.key)?;
         let mut issued = self.sign(new, &key, now)?;
         issued.private_key = Some(Secret::new(key.serialize_pem()));
@@ -176,7 +250,7 @@ impl Authority {
     /// # Errors
     ///
     /// As [`Authority::issue`].
-    pub fn issue_for(&self, request: &Request, new: NewCertificate, now: Timestamp) -> Result<Issued> {
+    pub(crate) fn issue_for(&self, request: &Request, new: NewCertificate, now: Timestamp) -> Result<Issued> {
         self.sign(new, request.key(), now)
     }
 
@@ -221,10 +295,7 @@ impl Authority {
         let Limits { default_ttl, max_ttl, .. } = self.0.limits;
         let ttl = new.ttl.map_or(default_ttl, |ttl| ttl.0);
         if ttl > max_ttl {
-            return Err(refused(format!(
-                "a certificate is valid for at most {}h, ask for less or raise `certs.max_ttl`",
-                max_ttl.as_secs() / 3600
-            )));
+            return Err(self.0.limits.too_long());
         }
         let whole = |at: Timestamp| Timestamp::from_micros(at.seconds().saturating_mul(1_000_000));
         let not_after = whole(now.after(ttl));

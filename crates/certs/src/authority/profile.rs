@@ -21,13 +21,25 @@ pub(super) fn leaf(
     issuer: &str,
     key: &impl PublicKeyData,
 ) -> Result<CertificateParams> {
-    let mut params = CertificateParams::default();
+    let mut params = wish(new, key)?;
     params.serial_number = Some(SerialNumber::from_slice(&serial.bytes()));
     params.not_before = instant(not_before)?;
     params.not_after = instant(not_after)?;
-    params.distinguished_name = subject(&new.subject)?;
     params.is_ca = IsCa::ExplicitNoCa;
     params.use_authority_key_identifier_extension = true;
+    if let Some(url) = url {
+        let url = url.trim_end_matches('/');
+        params.crl_distribution_points =
+            vec![CrlDistributionPoint { uris: vec![format!("{url}/certs/crl/{issuer}")] }];
+        params.custom_extensions.push(whom_to_ask(url, issuer)?);
+    }
+    Ok(params)
+}
+
+/// What a request to another authority asks for: names and uses.
+pub(crate) fn wish(new: &NewCertificate, key: &impl PublicKeyData) -> Result<CertificateParams> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = subject(&new.subject)?;
     params.key_usages = key_usages(key);
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
@@ -37,12 +49,6 @@ pub(super) fn leaf(
             Host::Dns(name) => SanType::DnsName(ascii(name)?),
             Host::Ip(ip) => SanType::IpAddress(*ip),
         });
-    }
-    if let Some(url) = url {
-        let url = url.trim_end_matches('/');
-        params.crl_distribution_points =
-            vec![CrlDistributionPoint { uris: vec![format!("{url}/certs/crl/{issuer}")] }];
-        params.custom_extensions.push(whom_to_ask(url, issuer)?);
     }
     Ok(params)
 }

@@ -19,6 +19,7 @@ const MIN_RSA_BITS: usize = 2048;
 /// A request whose signature shows that the sender has the key.
 #[derive(Debug, Clone)]
 pub struct Request {
+    pem: String,
     key: SubjectPublicKeyInfo,
     subject: Option<Subject>,
     hosts: Vec<Host>,
@@ -47,10 +48,16 @@ impl Request {
         request.verify_signature().map_err(|error| refused("its signature does not hold").cause(error))?;
         let info = &request.certification_request_info;
         Ok(Self {
+            pem: pem.to_owned(),
             key: key(&info.subject_pki)?,
             subject: subject_of(&info.subject)?,
             hosts: hosts(&request)?,
         })
+    }
+
+    /// The request as it was sent.
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
     }
 
     /// The key to be certified.

@@ -17,7 +17,8 @@ use crate::{
     model::{Reason, Revocation, Serial},
 };
 use messages::{
-    CertId, CertStatus, OcspRequest, OcspResponse, OneResponse, ResponseStatus, RevokedInfo, RevokedReason,
+    CertId, CertStatus, OcspRequest, OcspResponse, OneRequest, OneResponse, ResponseStatus, RevokedInfo,
+    RevokedReason, TbsRequest,
 };
 pub(crate) use responder::Responder;
 use responder::{generalized, status_only};
@@ -76,8 +77,8 @@ impl Question {
     }
 
     /// About one certificate of this authority.
-    pub(crate) fn about(serial: &Serial, ca: &Ca) -> Result<Self> {
-        let hashes = ca.responder.hashes(SHA1).ok_or_else(|| Error::internal("SHA-1 is not known"))?;
+    pub(crate) fn about(serial: &Serial, of: &Responder) -> Result<Self> {
+        let hashes = of.hashes(SHA1).ok_or_else(|| Error::internal("SHA-1 is not known"))?;
         let mut bytes = serial.bytes();
         if bytes.first().is_some_and(|first| *first >= 0x80) {
             bytes.insert(0, 0);
@@ -89,6 +90,23 @@ impl Question {
             serial_number: der::asn1::Int::new(&bytes).map_err(Error::internal)?,
         };
         Ok(Self { certificates: vec![certificate], nonce: None })
+    }
+
+    /// The question in DER.
+    pub(crate) fn to_der(&self) -> Result<Vec<u8>> {
+        let one = |certificate: &CertId| OneRequest { certificate: certificate.clone(), extensions: None };
+        let tbs_request = TbsRequest {
+            version: None,
+            requestor_name: None,
+            request_list: self.certificates.iter().map(one).collect(),
+            extensions: self.nonce.clone().map(|nonce| vec![nonce]),
+        };
+        OcspRequest { tbs_request, signature: None }.to_der().map_err(Error::internal)
+    }
+
+    /// Whether it is about certificates that one of these authorities has signed.
+    pub(crate) fn is_for(&self, tree: &Tree) -> bool {
+        self.certificates.iter().any(|id| tree.issuers.iter().any(|ca| is_of(ca, id)))
     }
 
     /// The numbers that are asked for.

@@ -9,6 +9,7 @@ use crate::{
     authority::{Ca, revocation_list},
     model::Serial,
     ocsp::{Question, Standing},
+    openbao::ISSUER,
     store,
 };
 
@@ -28,6 +29,9 @@ impl Certs {
     ///
     /// NotFound for an authority that is none of ours.
     pub async fn revocation_list(&self, issuer: Option<&str>) -> Result<Arc<[u8]>> {
+        if let (Some(outside), None) = (&self.outside, issuer) {
+            return Ok(outside.revocation_list().await?.into());
+        }
         let ca = self.issuer(issuer)?;
         let now = self.access.clock().now();
         let revision = self.revoked.revision();
@@ -66,7 +70,11 @@ impl Certs {
 
     /// A signed answer in DER to a question in DER (RFC 6960).
     pub async fn answer(&self, question: &[u8]) -> Result<Vec<u8>> {
-        self.answer_to(Question::from_der(question)?).await
+        let read = Question::from_der(question)?;
+        match &self.outside {
+            Some(outside) if !read.is_for(&self.authority.tree()) => outside.answer(question.to_vec()).await,
+            _ => self.answer_to(read).await,
+        }
     }
 
     /// The same to a question for one certificate of ours.
@@ -77,9 +85,14 @@ impl Certs {
             .db()
             .read(move |tx| Box::pin(async move { store::certificates::issuer_of(tx, &wanted).await }));
         let issuer = read.await?;
+        if let Some(outside) = &self.outside
+            && issuer.as_deref() == Some(ISSUER)
+        {
+            return outside.answer(self.authority.question_outside(serial)?).await;
+        }
         let known = issuer.and_then(|issuer| self.issuer(Some(&issuer)).ok());
         let ca = known.map_or_else(|| self.authority.signing(), Ok)?;
-        self.answer_to(Question::about(serial, &ca)?).await
+        self.answer_to(Question::about(serial, &ca.responder)?).await
     }
 
     async fn answer_to(&self, question: Question) -> Result<Vec<u8>> {

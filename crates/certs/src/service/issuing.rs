@@ -5,11 +5,12 @@ use std::sync::Arc;
 use access::{Context, Object, Permit, RequestInfo};
 use clients::Clients;
 use kernel::{ClientId, DomainId, Error, Kind, Result, Secret, Timestamp};
+use rcgen::KeyPair;
 
 use super::Certs;
 use crate::{
-    authority::Request,
-    model::{Issued, NewCertificate, Serial, Ttl},
+    authority::{Request, making},
+    model::{Issued, KeyType, NewCertificate, Serial, Ttl},
     operations,
 };
 
@@ -33,7 +34,7 @@ impl Certs {
         (request, ttl): (Request, Option<Ttl>),
     ) -> Result<Issued> {
         let permit = cx.authorize(operations::ISSUE, Object::client(domain, client)).await?;
-        let issued = self.authority.issue_for(&request, asked(client, &request, ttl), permit.at())?;
+        let issued = self.certify(&request, asked(client, &request, ttl), permit.at()).await?;
         self.keep(&permit, &cx.request().id, domain, issued).await
     }
 
@@ -47,7 +48,7 @@ impl Certs {
     ) -> Result<Issued> {
         let known = self.clients.credentials(client).await?.ok_or_else(Error::not_found)?;
         let permit = Permit::of_service(info.at);
-        let issued = self.authority.issue_for(&request, asked(client, &request, ttl), info.at)?;
+        let issued = self.certify(&request, asked(client, &request, ttl), info.at).await?;
         self.keep(&permit, &info.id, known.domain, issued).await
     }
 
@@ -86,8 +87,17 @@ impl Certs {
         self.keep(&permit, &cx.request().id, domain, issued).await
     }
 
-    /// Makes a certificate; a slow key on a thread of its own, in its turn.
+    /// Makes a certificate and stores nothing; a slow key on a thread of its own, in its turn. What is not recorded after
+    /// all is to be given to [`Certs::abandon`].
+    ///
+    /// `Invalid` and `Unprocessable` for a name that may not stand there; `Unprocessable` for a time to live above the
+    /// limit, an authority that has expired, and a clock that is before its beginning; `Unavailable` where an authority
+    /// outside cannot be asked.
     pub async fn make(&self, new: NewCertificate, now: Timestamp) -> Result<Issued> {
+        if let Some(outside) = &self.outside {
+            let key = self.key(new.key).await?;
+            return outside.issue(new, key, self.authority.limits(), now).await;
+        }
         if !new.key.is_slow() {
             return self.authority.issue(new, now);
         }
@@ -100,6 +110,34 @@ impl Certs {
         made.await.map_err(Error::internal)?
     }
 
+    async fn certify(&self, request: &Request, new: NewCertificate, now: Timestamp) -> Result<Issued> {
+        let Some(outside) = &self.outside else { return self.authority.issue_for(request, new, now) };
+        let key = rcgen::PublicKeyData::subject_public_key_info(request.key());
+        outside.sign(request.pem(), key, new, self.authority.limits(), now).await
+    }
+
+    /// A new key.
+    async fn key(&self, kind: KeyType) -> Result<KeyPair> {
+        if !kind.is_slow() {
+            return making::key(kind);
+        }
+        let turn = Arc::clone(&self.slow).acquire_owned().await.map_err(Error::internal)?;
+        let made = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            making::key(kind)
+        });
+        made.await.map_err(Error::internal)?
+    }
+
+    /// Takes back what was made and is not kept, where somebody else may believe it.
+    pub async fn abandon(&self, made: &[Issued]) {
+        if let Some(outside) = &self.outside {
+            for issued in made {
+                outside.take_back(&issued.serial).await;
+            }
+        }
+    }
+
     /// Keeps what was signed, if its client is still there.
     async fn keep(
         &self,
@@ -109,6 +147,7 @@ impl Certs {
         issued: Issued,
     ) -> Result<Issued> {
         let (certs, permit, request) = (self.clone(), permit.clone(), Arc::clone(request));
+        let made = issued.clone();
         let write = self.access.db().write(move |tx| {
             Box::pin(async move {
                 if Clients::statuses(tx, domain, &[issued.client]).await?.is_empty() {
@@ -118,7 +157,11 @@ impl Certs {
                 Ok(issued)
             })
         });
-        write.await
+        let kept = write.await;
+        if kept.is_err() {
+            self.abandon(&[made]).await;
+        }
+        kept
     }
 }
 

@@ -7,6 +7,7 @@
 mod answering;
 mod download;
 mod issuing;
+mod outside;
 mod recording;
 mod revoking;
 mod serving;
@@ -20,7 +21,7 @@ use clients::Clients;
 use kernel::{ClientId, DomainId, Error, Result, Secret};
 use tokio::sync::Semaphore;
 
-use crate::{Authority, Revoked, model::Serial, operations, store};
+use crate::{Authority, Revoked, model::Serial, openbao::OpenBao, operations, store};
 
 pub use recording::on_client_removed;
 pub use revoking::Keep;
@@ -42,6 +43,8 @@ pub struct Certs {
     authority: Authority,
     revoked: Revoked,
     settings: Arc<Settings>,
+    /// What signs in place of our authority.
+    outside: Option<OpenBao>,
     /// RSA keys that are made at a time: each takes a core for tenths of a second.
     slow: Arc<Semaphore>,
     lists: Arc<Mutex<answering::Lists>>,
@@ -71,9 +74,19 @@ impl Certs {
             authority,
             revoked,
             settings: Arc::new(settings),
+            outside: None,
             slow: Arc::new(Semaphore::new(SLOW_KEYS)),
             lists: Arc::default(),
         }
+    }
+
+    /// The same with something else that signs.
+    #[must_use]
+    pub fn signed_outside(self, outside: Option<OpenBao>) -> Self {
+        if outside.is_some() {
+            self.authority.await_outside();
+        }
+        Self { outside, ..self }
     }
 
     /// What signs.

@@ -21,6 +21,22 @@ impl Certs {
         read.await?.map(|found| found.client).ok_or_else(Error::not_found)
     }
 
+    /// The client whose certificate a peer has proven to own, where the platform keeps that very certificate.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn owner_of(&self, shown: &tls::Certificate) -> Result<Option<ClientId>> {
+        let Ok(serial) = shown.serial.parse::<Serial>() else { return Ok(None) };
+        let read = self
+            .access
+            .db()
+            .read(move |tx| Box::pin(async move { store::certificates::find(tx, &serial).await }));
+        // Others may give the same number.
+        let found = read.await?.filter(|found| found.fingerprint == shown.fingerprint);
+        Ok(found.filter(|found| found.revoked.is_none()).map(|found| found.client))
+    }
+
     /// Takes all certificates of a client back; nothing where that was done already. Emits `certificate.revoke` for each.
     ///
     /// NotFound where the client never had any.

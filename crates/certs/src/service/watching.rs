@@ -61,14 +61,16 @@ impl Certs {
         let counts = count.await?;
         self.authority.refresh(&self.access).await?;
         self.revoked.load(self.access.db(), now).await?;
-        let left = self.authority.not_after()?.since(now);
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         {
             metrics::gauge!("certs_valid").set(counts.valid as f64);
             metrics::gauge!("certs_expiring").set(counts.ending as f64);
             metrics::gauge!("certs_revoked").set(counts.revoked as f64);
         }
-        metrics::gauge!("certs_authority_seconds_left").set(left.as_secs_f64());
+        // One outside may not have been reached yet.
+        if let Ok(end) = self.authority.not_after() {
+            metrics::gauge!("certs_authority_seconds_left").set(end.since(now).as_secs_f64());
+        }
         Ok(())
     }
 }

@@ -231,3 +231,22 @@ pub(crate) async fn counts(tx: &mut Tx, now: Timestamp, until: Timestamp) -> Res
     let number = |column| Ok::<_, kernel::Error>(row.get::<Option<u64>>(column)?.unwrap_or_default());
     Ok(Counts { valid: number("valid")?, ending: number("ending")?, revoked: number("revoked")? })
 }
+
+/// Revoked certificates of the authority outside that it has not been told of, the first to be revoked first.
+pub(crate) async fn untold(tx: &mut Tx, most: i64) -> Result<Vec<Serial>> {
+    let rows = tx
+        .all(
+            "SELECT id FROM certificates
+              WHERE issuer_id = 'openbao' AND revoked_at IS NOT NULL AND told_at IS NULL
+              ORDER BY revoked_at, id LIMIT $1",
+            params![most],
+        )
+        .await?;
+    rows.iter().map(|row| row.get("id")).collect()
+}
+
+/// Notes that it was told.
+pub(crate) async fn told(tx: &mut Tx, serial: &Serial, at: Timestamp) -> Result<()> {
+    tx.execute("UPDATE certificates SET told_at = $2 WHERE id = $1", &[serial.into(), at.into()]).await?;
+    Ok(())
+}

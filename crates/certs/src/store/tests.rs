@@ -158,6 +158,27 @@ both_databases! {
         assert!(!read!(scene, |tx| certificates::has_any(tx, other)));
     }
 
+    async fn an_authority_outside_is_told_once_in_the_order_of_revocation(db: TestDb) {
+        let scene = Scene::new(&db).await;
+        scene.db.write(|tx| Box::pin(async move {
+            tx.execute("UPDATE certificates SET issuer_id = 'first'", &[]).await
+        })).await.unwrap();
+        let own = scene.insert("01", 0, at(100), 1).await;
+        let (late, early) = (scene.insert("02", 0, at(100), 1).await, scene.insert("03", 0, at(100), 1).await);
+        scene.insert("04", 0, at(100), 1).await;
+        scene.db.write(|tx| Box::pin(async move {
+            tx.execute("UPDATE certificates SET issuer_id = 'openbao' WHERE id <> '01'", &[]).await
+        })).await.unwrap();
+        for (serial, seconds) in [(&own, 1), (&late, 9), (&early, 5)] {
+            assert!(scene.revoke(serial, seconds).await);
+        }
+        assert_eq!(read!(scene, |tx| certificates::untold(tx, 10)), [early.clone(), late.clone()]);
+        assert_eq!(read!(scene, |tx| certificates::untold(tx, 1)), [early.clone()]);
+        let told = scene.db.write(move |tx| Box::pin(async move { certificates::told(tx, &early, at(10)).await }));
+        told.await.unwrap();
+        assert_eq!(read!(scene, |tx| certificates::untold(tx, 10)), [late]);
+    }
+
     async fn what_ends_is_told_once_in_its_order_and_counted(db: TestDb) {
         let scene = Scene::new(&db).await;
         let later = scene.insert("01", 0, at(20), 1).await;

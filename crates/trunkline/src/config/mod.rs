@@ -6,6 +6,7 @@
 //! follow reference 07 §1; unknown names are errors with the nearest known one.
 
 mod callouts;
+mod certs;
 mod environment;
 mod error;
 mod example;
@@ -49,9 +50,9 @@ pub use settings::{
 pub use show::show;
 pub use source::Source;
 pub use value::{
-    Address, ByteSize, CalloutMethod, Capability, ClientCertificates, CommonName, Count, DatabaseUrl,
-    InstanceId, KeysAlgorithm, LogFormat, LogLevel, MailTls, MasterKey, Only, Pattern, Ports, StandaloneUser,
-    TlsMode, Words,
+    Address, ByteSize, CalloutMethod, Capability, CertsBackend, ClientCertificates, CommonName, Count,
+    DatabaseUrl, InstanceId, KeysAlgorithm, LogFormat, LogLevel, MailTls, MasterKey, Only, Pattern, Ports,
+    StandaloneUser, TlsMode, Words,
 };
 
 use environment::EnvironmentLayer;
@@ -193,6 +194,9 @@ impl Settings {
             return conflict(key, reason);
         }
         if let Some((key, reason)) = self.tls.contradiction(&self.grpc) {
+            return conflict(key, reason);
+        }
+        if let Some((key, reason)) = self.certs.contradiction() {
             return conflict(key, reason);
         }
         if self.grpc.server_cert.is_some() != self.grpc.server_key.is_some() {

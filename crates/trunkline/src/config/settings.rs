@@ -15,8 +15,9 @@ use super::proxied::ProxiedPorts;
 use super::rate::PerSecond;
 use super::setting::settings;
 use super::value::{
-    Address, ByteSize, ClientCertificates, CommonName, Count, DatabaseUrl, InstanceId, KeysAlgorithm,
-    LogFormat, LogLevel, MailTls, MasterKey, NatsUrls, Only, Pattern, Ports, StandaloneUser, TlsMode, Words,
+    Address, ByteSize, CertsBackend, ClientCertificates, CommonName, Count, DatabaseUrl, InstanceId,
+    KeysAlgorithm, LogFormat, LogLevel, MailTls, MasterKey, NatsUrls, Only, Pattern, Ports, StandaloneUser,
+    TlsMode, Words,
 };
 
 settings! {
@@ -377,6 +378,33 @@ settings! {
 
     /// How long before its end a certificate is announced by an event.
     warn_before: Duration = "168h";
+
+    /// What signs: the `builtin` authority, or the PKI of an OpenBao or Vault: `openbao`.
+    backend: CertsBackend = "builtin";
+
+    /// Address of OpenBao.
+    openbao_host: String = "http://localhost:8200" ["CERTS_OPENBAO_HOST"] also "AM_CERTS_OPENBAO_HOST";
+
+    /// Role id of AppRole.
+    openbao_app_role: Option<Secret<String>> = "" ["CERTS_OPENBAO_APP_ROLE"] also "AM_CERTS_OPENBAO_APP_ROLE";
+
+    /// Secret id of AppRole.
+    openbao_app_secret: Option<Secret<String>> = "" ["CERTS_OPENBAO_APP_SECRET"] also "AM_CERTS_OPENBAO_APP_SECRET";
+
+    /// File with the secret id, read at each login: for one that is replaced from outside.
+    openbao_secret_id_path: Option<PathBuf> = "" ["CERTS_SECRET_ID_PATH"] also "AM_CERTS_SECRET_ID_PATH";
+
+    /// Namespace.
+    openbao_namespace: Option<String> = "" ["CERTS_OPENBAO_NAMESPACE"] also "AM_CERTS_OPENBAO_NAMESPACE";
+
+    /// Mount of the root; the one that signs is named the same with `_int` behind it.
+    openbao_pki_path: String = "pki" ["CERTS_OPENBAO_PKI_PATH"] also "AM_CERTS_OPENBAO_PKI_PATH";
+
+    /// Role of the PKI.
+    openbao_role: String = "certs" ["CERTS_OPENBAO_ROLE"] also "AM_CERTS_OPENBAO_ROLE";
+
+    /// File with authorities (PEM) that have signed OpenBao's own certificate, beside the usual ones.
+    openbao_ca_certs: Option<PathBuf> = "";
 }
 
 settings! {

@@ -267,6 +267,11 @@ fn settings_that_do_not_fit_each_other_are_refused() {
          never"
     );
     assert_eq!(
+        problems_of(&[("TRUNKLINE_CERTS_BACKEND", "openbao"), ("MG_CERTS_OPENBAO_APP_ROLE", "platform")]),
+        "environment TRUNKLINE_CERTS_BACKEND: `certs.backend` `openbao` needs `certs.openbao_app_role`, and \
+         `certs.openbao_app_secret` or `certs.openbao_secret_id_path`"
+    );
+    assert_eq!(
         problems_of(&[("MG_USERS_ADMIN_PASSWORD", "short")]),
         "environment MG_USERS_ADMIN_PASSWORD: `admin.password` does not match `users.password_regex`; choose another"
     );

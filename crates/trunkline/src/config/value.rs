@@ -363,6 +363,16 @@ words! {
 }
 
 words! {
+    /// What signs certificates of clients.
+    CertsBackend, "`builtin` or `openbao`" {
+        /// The platform's own authority.
+        Builtin = "builtin";
+        /// The PKI of an OpenBao or Vault.
+        OpenBao = "openbao" | "vault";
+    }
+}
+
+words! {
     /// What stands in the common name of a client's certificate.
     CommonName, "`id` or `secret`" {
         /// The client's id.

@@ -16,6 +16,7 @@ mod bulk;
 mod callouts;
 mod callouts_everywhere;
 mod certs;
+mod certs_openbao;
 mod changes;
 mod channels;
 mod clients;

@@ -20,7 +20,7 @@ use web::{App, AppInfo};
 const MASTER: [u8; 32] = [7; 32];
 
 /// 2026-01-02T03:04:05Z.
-const START: Timestamp = Timestamp::from_micros(1_767_323_045_000_000);
+pub(crate) const START: Timestamp = Timestamp::from_micros(1_767_323_045_000_000);
 
 pub(crate) const PASSWORD: &str = "correct horse";
 
@@ -64,12 +64,23 @@ impl Plant {
         Self::with_settings(db, settings, |_| {}).await
     }
 
+    /// A platform whose certificates somebody else signs.
+    pub(crate) async fn signed_outside(db: TestDb, outside: certs::OpenBao) -> Self {
+        let certificates = certs::Setup { outside: Some(outside), ..certs_setup() };
+        let clock = Clock::manual(START);
+        let settings = access::Settings::default();
+        let (app, registry) = Self::open(&db, settings, |_| {}, &clock, 1, certificates).await;
+        let nobody = Caller { app: app.clone(), token: None, device_key: None, id: String::new() };
+        let admin = nobody.logged_in("admin").await;
+        Self { app, db, clock, registry, admin }
+    }
+
     /// A platform in stand-alone mode, and its one user.
     pub(crate) async fn standalone(db: TestDb, user: &str, token: &str) -> (Self, Caller) {
         let clock = Clock::manual(START);
         let standalone = Standalone { user: user.parse().unwrap(), token: Secret::new(token.to_owned()) };
         let settings = access::Settings { standalone: Some(standalone), ..access::Settings::default() };
-        let (app, registry) = Self::open(&db, settings, |_| {}, &clock, 1).await;
+        let (app, registry) = Self::open(&db, settings, |_| {}, &clock, 1, certs_setup()).await;
         let nobody = Caller { app: app.clone(), token: None, device_key: None, id: user.to_owned() };
         let admin = nobody.with_token(token);
         (Self { app, db, clock, registry, admin: admin.clone() }, admin)
@@ -82,7 +93,7 @@ impl Plant {
         change: impl FnOnce(&mut users::Settings),
     ) -> Self {
         let clock = Clock::manual(START);
-        let (app, registry) = Self::open(&db, settings, change, &clock, 1).await;
+        let (app, registry) = Self::open(&db, settings, change, &clock, 1, certs_setup()).await;
         let nobody = Caller { app: app.clone(), token: None, device_key: None, id: String::new() };
         let admin = nobody.logged_in("admin").await;
         Self { app, db, clock, registry, admin }
@@ -93,7 +104,7 @@ impl Plant {
     pub(crate) async fn restarted(self, settings: access::Settings) -> Self {
         let Self { mut db, clock, admin, .. } = self;
         db.reopen().await;
-        let (app, registry) = Self::open(&db, settings, |_| {}, &clock, 2).await;
+        let (app, registry) = Self::open(&db, settings, |_| {}, &clock, 2, certs_setup()).await;
         Self { admin: Caller { app: app.clone(), ..admin }, app, db, clock, registry }
     }
 
@@ -104,6 +115,7 @@ impl Plant {
         change: impl FnOnce(&mut users::Settings),
         clock: &Clock,
         run: u64,
+        certificates: certs::Setup,
     ) -> (App, Registry) {
         let ground = Ground {
             db: db.db(),
@@ -114,7 +126,7 @@ impl Plant {
         };
         let mut rules = users::Settings::with_password_rule(regex::Regex::new("^.{8,}$").unwrap());
         change(&mut rules);
-        let registry = Registry::open(ground, settings, rules, cipher(), certs_setup()).await.unwrap();
+        let registry = Registry::open(ground, settings, rules, cipher(), certificates).await.unwrap();
         let made = registry
             .users
             .ensure_admin(FirstAdmin {
@@ -434,6 +446,7 @@ fn certs_setup() -> certs::Setup {
             agent_secret: Some(Secret::new("agents-12345678".to_owned())),
             warn_before: Duration::from_secs(168 * 3600),
         },
+        outside: None,
         revoked: certs::Revoked::default(),
         callers: certs::Callers::default(),
     }

@@ -88,7 +88,7 @@ impl Client {
             response = ask(&self.token().await?).await?;
         }
         let bytes = good(response).await?;
-        let answer: Answer<T> = serde_json::from_slice(&bytes).map_err(unreadable)?;
+        let answer: Answer<T> = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
         Ok(answer.data)
     }
 
@@ -137,7 +137,7 @@ impl Client {
             }
             _ => error,
         })?;
-        let login: Login = serde_json::from_slice(&bytes).map_err(unreadable)?;
+        let login: Login = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
         let Auth { client_token: value, lease_duration } = login.auth;
         let lasts = if lease_duration == 0 { FOR_EVER } else { lease_duration };
         let until = Instant::now() + Duration::from_secs(lasts) * 2 / 3;
@@ -157,7 +157,7 @@ fn refused(why: &'static str) -> Error {
     Error::new(Kind::Unavailable, why)
 }
 
-fn unreadable(error: serde_json::Error) -> Error {
+fn unreadable(error: &serde_json::Error) -> Error {
     Error::unavailable(format!("OpenBao has answered in a way that is not understood: {error}"))
 }
 

@@ -173,7 +173,7 @@ both_databases! {
             assert!(scene.revoke(serial, seconds).await);
         }
         assert_eq!(read!(scene, |tx| certificates::untold(tx, 10)), [early.clone(), late.clone()]);
-        assert_eq!(read!(scene, |tx| certificates::untold(tx, 1)), [early.clone()]);
+        assert_eq!(read!(scene, |tx| certificates::untold(tx, 1)), std::slice::from_ref(&early));
         let told = scene.db.write(move |tx| Box::pin(async move { certificates::told(tx, &early, at(10)).await }));
         told.await.unwrap();
         assert_eq!(read!(scene, |tx| certificates::untold(tx, 10)), [late]);

@@ -11,7 +11,7 @@ use super::Part;
 
 /// A layout as it is written. Unknown keys are ignored, as files of older generations have many; [`unknown`] names them.
 ///
-/// [`unknown`]: super::unknown
+/// [`unknown`]: super::unknown()
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct File {

@@ -3,7 +3,7 @@
 //! The list is `seeds.txt`. Each is run by a shell with the real curl, at the port that it names; names that stand for
 //! something are filled in. One that is listed and not run fails the test.
 //!
-//! Left out are the documents of the provision service and of the MQTT policy service. A password that is reset with the
+//! Left out is the document of the MQTT policy service. A password that is reset with the
 //! token in the body needs a mail: the API tests of users do it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use crate::platform::{Platform, log_in, text};
 const LIST: &str = include_str!("seeds.txt");
 
 /// The ports that the documents name, and the settings that open them.
-const PORTS: [(&str, &[u16]); 8] = [
+const PORTS: [(&str, &[u16]); 9] = [
     ("AUTH", &[9001, 8189]),
     ("USERS", &[9002]),
     ("DOMAINS", &[9003]),
@@ -25,6 +25,7 @@ const PORTS: [(&str, &[u16]); 8] = [
     ("CHANNELS", &[9005]),
     ("CLIENTS", &[9006]),
     ("CERTS", &[9010, 9019]),
+    ("PROVISION", &[9016]),
     ("HTTP_ADAPTER", &[8008]),
 ];
 
@@ -68,6 +69,19 @@ impl Reader {
             launch = launch.env(&format!("TRUNKLINE_COMPAT_PORTS_{service}"), &value);
             mapped.extend(real);
         }
+        // As the documents of the provision service start it; the file that they name is not there.
+        let prefix = if storage == Storage::Sqlite { "SMQ" } else { "MG" };
+        for (name, value) in [
+            ("BS_SVC_URL", "http://localhost:9013"),
+            ("CLIENTS_LOCATION", "http://localhost:9006"),
+            ("USERS_LOCATION", "http://localhost:9002"),
+            ("CONFIG_FILE", "provision/configs/config.toml"),
+            ("USERNAME", "owner"),
+            ("PASS", "a-long-password"),
+            ("BS_CONTENT", r#"{"agent":{"log":{"level":"info"}}}"#),
+        ] {
+            launch = launch.env(&format!("{prefix}_PROVISION_{name}"), value);
+        }
         let platform = Platform::of_a_user(launch.start());
         let admin = log_in(&platform.server);
         let variables = BTreeMap::from([
@@ -78,6 +92,9 @@ impl Reader {
             ("<your_token>", platform.token.clone()),
             ("user_access_token", platform.token.clone()),
             ("<admin_token>", admin.clone()),
+            ("<token|api_key>", platform.token.clone()),
+            ("<SMQ_PROVISION_HTTP_PORT>", "9016".to_owned()),
+            ("<MG_PROVISION_HTTP_PORT>", "9016".to_owned()),
         ]);
         let (examples, run) = (examples(), BTreeSet::new());
         Self { platform, admin, ports: mapped, variables, examples, run }
@@ -348,6 +365,40 @@ fn certificates(reader: &mut Reader) {
     }
 }
 
+fn readmes_of_provision(reader: &mut Reader) {
+    reader.set(&["<external_key>"], "a-key");
+    for (without, with, read, id) in [
+        (
+            "001 provision a gateway without a token",
+            "001 provision a gateway with a token",
+            "001 read the bootstrap mapping",
+            "44:01",
+        ),
+        (
+            "004 provision a gateway without a token",
+            "004 provision a gateway with a token",
+            "004 read the bootstrap mapping",
+            "44:04",
+        ),
+    ] {
+        reader.set(&["<external_id>"], id);
+        for (name, external_id) in [(without, "33:52:77:99:43"), (with, id)] {
+            let made = reader.run(name).json();
+            let (client, channels) = (&made["clients"][0], &made["channels"]);
+            assert_eq!(client["metadata"]["external_id"], external_id);
+            let types = [0, 1].map(|index| &channels[index]["metadata"]["type"]);
+            assert_eq!(types, [&json!("control"), &json!("data")]);
+            let (client, _) = (text(client, "id"), text(client, "key"));
+            assert_eq!(made["whitelisted"], json!({ &*client: true }));
+            // The name is taken while the configuration is there.
+            reader.run_for(name, 409);
+            let path = format!("/{{domain}}/clients/configs/{client}");
+            assert_eq!(reader.platform.request("DELETE", &path).send().status, 204);
+        }
+        assert_eq!(reader.run(read).json(), json!({"agent": {"log": {"level": "info"}}}));
+    }
+}
+
 #[test]
 fn the_command_lines_of_the_documents_work() {
     for storage in Storage::ALL {
@@ -359,6 +410,7 @@ fn the_command_lines_of_the_documents_work() {
         a_leaving_employee(&mut reader);
         readme_of_channels(&mut reader);
         certificates(&mut reader);
+        readmes_of_provision(&mut reader);
         reader.end();
     }
 }

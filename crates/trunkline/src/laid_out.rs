@@ -59,3 +59,89 @@ fn credentials(settings: &Settings, file: Option<&File>) -> Credentials {
         _ => Credentials::None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::config::{self, Environment, Layers};
+
+    const PROFILE: &str = "5f0b4e1c-7c3a-4a8e-9d53-0d8b9f3c2a11";
+
+    fn of(variables: &[(String, &str)]) -> (Layout, Credentials) {
+        let pairs = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let loaded = config::load(&Layers::new(Environment::from_iter(pairs))).unwrap();
+        laid_out(&loaded.settings).unwrap()
+    }
+
+    /// Variables of the provision service under a prefix of either generation.
+    fn named<'a>(prefix: &str, rows: &[(&str, &'a str)]) -> Vec<(String, &'a str)> {
+        rows.iter().map(|(name, value)| (format!("{prefix}_PROVISION_{name}"), *value)).collect()
+    }
+
+    #[test]
+    fn every_variable_of_the_service_counts_in_both_generations() {
+        for prefix in ["SMQ", "MG"] {
+            let (layout, credentials) = of(&named(
+                prefix,
+                &[
+                    ("X509_PROVISIONING", "true"),
+                    ("BS_CONFIG_PROVISIONING", "true"),
+                    ("BS_AUTO_WHITELIST", "false"),
+                    ("BS_PROFILE_ID", PROFILE),
+                    ("BS_CONTENT", r#"{"a":1}"#),
+                    ("CERTS_HOURS_VALID", "48h"),
+                    ("USERNAME", "olga"),
+                    ("PASS", "a-long-password"),
+                ],
+            ));
+            assert!(layout.certificates && layout.configuration && !layout.whitelist, "{prefix}");
+            assert_eq!(layout.profile, Some(PROFILE.parse().unwrap()));
+            assert_eq!(layout.content.as_ref().map(|content| content["a"].clone()), Some(1.into()));
+            assert_eq!(layout.ttl().0.as_secs(), 48 * 3600);
+            assert!(matches!(&credentials, Credentials::Login(name, _) if name == "olga"), "{credentials:?}");
+            let (_, credentials) = of(&named(prefix, &[("API_KEY", "t"), ("USERNAME", "u"), ("PASS", "p")]));
+            assert!(matches!(credentials, Credentials::Token(_)), "a token goes before a login");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_gives_the_built_in_layout_and_the_credentials_of_the_settings() {
+        let home = tempfile::tempdir().unwrap();
+        let missing = home.path().join("missing.toml");
+        let broken = home.path().join("broken.toml");
+        // The sample of upstream has a text where a table is needed.
+        std::fs::write(&broken, "[server]\nmg_api_key = \"of-the-file\"\n[bootstrap]\ncontent = \"\"\n")
+            .unwrap();
+        for path in [missing, broken] {
+            let (layout, credentials) = of(&named(
+                "MG",
+                &[("CONFIG_FILE", path.to_str().unwrap()), ("USERNAME", "olga"), ("PASS", "a-long-password")],
+            ));
+            assert_eq!((layout.clients.len(), layout.channels.len()), (1, 2));
+            assert!(matches!(credentials, Credentials::Login(..)), "{credentials:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_of_the_file_go_before_those_of_the_settings() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("layout.toml");
+        let settings =
+            [("CONFIG_FILE", path.to_str().unwrap()), ("USERNAME", "olga"), ("PASS", "a-long-password")];
+        for prefix in ["mg", "smq"] {
+            std::fs::write(&path, format!("[server]\n{prefix}_username = \"paul\"\n{prefix}_pass = \"\"\n"))
+                .unwrap();
+            let (_, credentials) = of(&named("MG", &settings));
+            let Credentials::Login(name, password) = credentials else { panic!("no login") };
+            assert_eq!((&*name, password.expose().as_str()), ("paul", "a-long-password"));
+            std::fs::write(&path, format!("[server]\n{prefix}_api_key = \"t\"\n")).unwrap();
+            let (_, credentials) = of(&named("SMQ", &settings));
+            assert!(
+                matches!(&credentials, Credentials::Token(token) if token.expose() == "t"),
+                "{credentials:?}"
+            );
+        }
+    }
+}

@@ -18,7 +18,7 @@ mod corpus;
 mod open;
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -103,22 +103,23 @@ struct Fuzz {
 
 impl Fuzz {
     fn new(server: SocketAddr, stats: Arc<Stats>, seed: u64) -> io::Result<Self> {
-        let open = || -> io::Result<UdpSocket> {
-            let socket = UdpSocket::bind(("127.0.0.1", 0))?;
+        // Failures are counted by address, so each has one of its own.
+        let open = |address| -> io::Result<UdpSocket> {
+            let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, address), 0))?;
             socket.connect(server)?;
             Ok(socket)
         };
-        let attacker = |is_known| -> io::Result<Attacker> {
-            let socket = open()?;
+        let attacker = |address, is_known| -> io::Result<Attacker> {
+            let socket = open(address)?;
             socket.set_nonblocking(true)?;
             Ok(Attacker { socket, is_known, sent: 0, received: 0 })
         };
-        let witness = open()?;
+        let witness = open(4)?;
         witness.set_read_timeout(Some(PATIENCE))?;
         Ok(Self {
             dice: Dice::new(seed),
             corpus: Corpus::new(),
-            attackers: [attacker(true)?, attacker(false)?],
+            attackers: [attacker(2, true)?, attacker(3, false)?],
             witness,
             last_id: 0,
             stats,
@@ -146,6 +147,12 @@ impl Fuzz {
                 attacker.received += length as u64;
                 let code = judge(answer)?;
                 *self.codes.entry(code).or_default() += 1;
+                if let [0x40, 0, high, low] = *answer
+                    && attacker.is_known
+                {
+                    // It shows that it is there, so that its next attempts count.
+                    let _lost_or_not = attacker.socket.send(&[0x70, 0, high, low]);
+                }
                 self.corpus.answered(&mut self.dice, answer);
             }
             if !attacker.is_known && attacker.received > 3 * attacker.sent {
@@ -169,19 +176,28 @@ impl Fuzz {
     /// The witness publishes a message and is told that it has been accepted.
     fn is_answered(&mut self) -> Outcome<()> {
         self.last_id = self.last_id.wrapping_add(1);
-        let request = corpus::publish(self.last_id, SECRET, b"witness");
-        let mut buffer = [0; 2_048];
+        let mut request = corpus::publish(self.last_id, SECRET, b"witness");
+        let (mut buffer, mut last) = ([0; 2_048], String::new());
         for _ in 0..TRIES {
             self.witness.send(&request).map_err(|error| error.to_string())?;
             while let Ok(length) = self.witness.recv(&mut buffer) {
-                let answer = Packet::from_bytes(buffer.get(..length).unwrap_or_default());
+                let answer = buffer.get(..length).unwrap_or_default();
+                if let [0x40, 0, high, low] = *answer {
+                    // So many attempts from this address have failed that who is behind it must show that it is there.
+                    self.witness.send(&[0x70, 0, high, low]).map_err(|error| error.to_string())?;
+                    continue;
+                }
+                let answer = Packet::from_bytes(answer);
                 let answer = answer.map_err(|error| format!("the witness got no CoAP: {error}"))?;
                 if answer.header.message_id == self.last_id && answer.header.code.to_string() == "2.01" {
                     return Ok(());
                 }
+                last = answer.header.code.to_string();
             }
+            self.last_id = self.last_id.wrapping_add(1);
+            request = corpus::publish(self.last_id, SECRET, b"witness");
         }
-        Err("the witness is not answered any more".to_owned())
+        Err(format!("the witness is not answered any more; the last that it got was `{last}`"))
     }
 
     fn report(&self) {

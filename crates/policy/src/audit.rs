@@ -1,11 +1,11 @@
 //! The record of every decision: a line of JSON in a file, or a line of the log (reference 08 §9).
 //!
 //! A record names the subject and never holds a token or password. A file that is slow slows decisions down; nothing is
-//! left out.
+//! left out while the process lives, and what waits when it is told to end is written first.
 
 use std::{
     fs::{File, OpenOptions},
-    io::{BufWriter, Write},
+    io::{BufWriter, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -14,7 +14,7 @@ use std::{
 use kernel::{Error, Result, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::Subject;
 
@@ -79,7 +79,15 @@ pub(crate) struct Audit {
 enum Sink {
     Off,
     Log,
-    File(mpsc::Sender<Vec<u8>>),
+    File(mpsc::Sender<Job>),
+}
+
+/// What the writer is to do.
+#[derive(Debug)]
+enum Job {
+    Write(Vec<u8>),
+    /// Say when all before this is in the file.
+    Settle(oneshot::Sender<()>),
 }
 
 impl Audit {
@@ -110,8 +118,17 @@ impl Audit {
                 let mut line = serde_json::to_vec(record).unwrap_or_default();
                 line.push(b'\n');
                 // It ends with the process alone.
-                let _ = queue.send(line).await;
+                let _ = queue.send(Job::Write(line)).await;
             }
+        }
+    }
+
+    /// Waits until what was recorded is in the file.
+    pub(crate) async fn settle(&self) {
+        let Sink::File(queue) = &self.sink else { return };
+        let (done, settled) = oneshot::channel();
+        if queue.send(Job::Settle(done)).await.is_ok() {
+            let _ = settled.await;
         }
     }
 }
@@ -137,11 +154,12 @@ fn log(record: &Record<'_>) {
 }
 
 /// A thread that brings lines to the file, many at a time under load.
-fn writer(path: &Path) -> Result<mpsc::Sender<Vec<u8>>> {
+fn writer(path: &Path) -> Result<mpsc::Sender<Job>> {
     let refused = |error: std::io::Error| {
         Error::invalid(format!("the audit file `{}` cannot be written ({error})", path.display()))
     };
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(refused)?;
+    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(refused)?;
+    end_line(path, &mut file).map_err(refused)?;
     let (queue, lines) = mpsc::channel(QUEUE);
     let name = path.display().to_string();
     std::thread::Builder::new()
@@ -151,12 +169,30 @@ fn writer(path: &Path) -> Result<mpsc::Sender<Vec<u8>>> {
     Ok(queue)
 }
 
-fn write_all(name: &str, mut out: BufWriter<File>, mut lines: mpsc::Receiver<Vec<u8>>) {
+/// A crash may have cut the last line; the next one is not to be its end.
+fn end_line(path: &Path, file: &mut File) -> std::io::Result<()> {
+    // What is no file, such as a pipe, is not read.
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() == 0 {
+        return Ok(());
+    }
+    let (mut written, mut last) = (File::open(path)?, [0]);
+    written.seek(SeekFrom::End(-1))?;
+    written.read_exact(&mut last)?;
+    if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
+}
+
+fn write_all(name: &str, mut out: BufWriter<File>, mut jobs: mpsc::Receiver<Job>) {
     let mut is_failing = false;
-    while let Some(line) = lines.blocking_recv() {
-        let mut written = out.write_all(&line);
-        while let (Ok(()), Ok(line)) = (&written, lines.try_recv()) {
-            written = out.write_all(&line);
+    while let Some(job) = jobs.blocking_recv() {
+        let (mut written, mut waiting) = (Ok(()), Vec::new());
+        let mut next = Some(job);
+        while let Some(job) = next {
+            match job {
+                Job::Write(line) => written = written.and_then(|()| out.write_all(&line)),
+                Job::Settle(done) => waiting.push(done),
+            }
+            next = jobs.try_recv().ok();
         }
         match written.and_then(|()| out.flush()) {
             Ok(()) => is_failing = false,
@@ -165,6 +201,9 @@ fn write_all(name: &str, mut out: BufWriter<File>, mut lines: mpsc::Receiver<Vec
                 tracing::error!(file = name, %error, "decisions are made that the audit file does not hold");
             }
             Err(_) => {}
+        }
+        for done in waiting {
+            let _ = done.send(());
         }
     }
 }

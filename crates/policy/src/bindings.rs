@@ -29,6 +29,9 @@ const MAX: usize = 200_000;
 /// The most of one subject.
 const MAX_OF_ONE: usize = 10_000;
 
+/// The most bytes of the names of one, its broker's included: clients choose them.
+const MAX_NAMES: usize = 2048;
+
 /// Why a login is not bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unbound {
@@ -36,6 +39,8 @@ pub(crate) enum Unbound {
     NameInUse,
     /// There are too many.
     Full,
+    /// Its names are too long.
+    TooLong,
 }
 
 /// All bindings of all brokers.
@@ -101,6 +106,9 @@ impl Bindings {
         identity: &Identity,
         now: Timestamp,
     ) -> Result<(), Unbound> {
+        if broker.len() + username.len() + clientid.len() > MAX_NAMES {
+            return Err(Unbound::TooLong);
+        }
         let claim = identity.claim_to(username);
         let longest = match identity {
             Identity::Subject(_) => MAX_LIFE,

@@ -51,8 +51,8 @@ const STATUSES: [StatusCode; 5] = [
 ];
 
 impl Counts {
-    pub(crate) fn new() -> Self {
-        let decisions = |allowed: &'static str| metrics::counter!("policy_decisions_total", "policy" => "celine.mqtt.acl", "allowed" => allowed);
+    pub(crate) fn new(policy: &'static str) -> Self {
+        let decisions = |allowed: &'static str| metrics::counter!("policy_decisions_total", "policy" => policy, "allowed" => allowed);
         Self {
             allowed: decisions("true"),
             denied: decisions("false"),

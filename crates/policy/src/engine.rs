@@ -32,7 +32,19 @@ pub(crate) enum Engine {
     Rego(Box<Rego>),
 }
 
+/// The names, lengths and times of files.
+pub(crate) type Stamp = Vec<(PathBuf, u64, Option<SystemTime>)>;
+
 impl PolicySource {
+    /// What it is called in records and metrics.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Rules(..) => "celine.mqtt.acl",
+            Self::Convention(_) => "celine.mqtt.convention",
+            Self::Rego(_) => "rego",
+        }
+    }
+
     /// Reads it.
     pub(crate) fn load(&self) -> Result<Engine, Fault> {
         match self {
@@ -44,7 +56,7 @@ impl PolicySource {
     }
 
     /// What changes when one of its files, or the list of the denied, does: their names, lengths and times.
-    pub(crate) fn stamp(&self, denied: Option<&Path>) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    pub(crate) fn stamp(&self, denied: Option<&Path>) -> Stamp {
         let mut stamp = Vec::new();
         match self {
             Self::Rules(path, _) => path.iter().for_each(|path| note(path, 0, &mut stamp)),

@@ -32,7 +32,7 @@ use crate::{
     cache::{About, CacheOptions, DecisionCache},
     counts::Counts,
     denied::Denied,
-    engine::{Engine, PolicySource},
+    engine::{Engine, PolicySource, Stamp},
     identity::{Identity, Login, Member, Platform, Principal},
     limits::{LimitOptions, Limits},
     oidc::{Issuers, OidcOptions, looks_like_token},
@@ -72,6 +72,8 @@ pub struct Policy(Arc<Inner>);
 struct Inner {
     source: PolicySource,
     denied: Option<PathBuf>,
+    /// How the files were when they were read first.
+    opened: Stamp,
     loaded: ArcSwap<Loaded>,
     versions: AtomicU64,
     reloading: Mutex<()>,
@@ -107,6 +109,8 @@ impl Policy {
     /// An error says what in the files is wrong. Nothing is asked of the issuers before [`Policy::start`].
     pub fn open(options: PolicyOptions, platform: Option<Arc<dyn Platform>>, clock: Clock) -> Result<Self> {
         let wrong = |fault: Fault| kernel::Error::invalid(fault.to_string());
+        // Before they are read, so that no change is missed.
+        let opened = options.source.stamp(options.denied.as_deref());
         let engine = options.source.load().map_err(wrong)?;
         let denied = Denied::load(options.denied.as_deref()).map_err(wrong)?;
         for warning in engine.warnings() {
@@ -139,18 +143,19 @@ impl Policy {
             versions: AtomicU64::new(1),
             reloading: Mutex::default(),
             is_outdated: AtomicBool::new(false),
-            source: options.source,
-            denied: options.denied,
             issuers,
             platform,
             bindings: Arc::new(bindings),
             cache: DecisionCache::new(options.cache),
             audit: Audit::open(&options.audit)?,
-            counts: Counts::new(),
+            counts: Counts::new(options.source.name()),
             limits: Limits::new(options.limits),
             clock,
             require_verified_username: options.require_verified_username,
             version: options.version,
+            source: options.source,
+            denied: options.denied,
+            opened,
         })))
     }
 
@@ -202,6 +207,7 @@ impl Policy {
                 |unbound| match unbound {
                     Unbound::NameInUse => Outcome::denied("username in use"),
                     Unbound::Full => Outcome::Unavailable,
+                    Unbound::TooLong => Outcome::denied("the user name and client id are too long"),
                 },
             )?;
         }

@@ -195,6 +195,7 @@ pub(crate) struct Platform {
     pub(crate) coap: Arc<coap::Stats>,
     /// The policy service for other brokers.
     pub(crate) policy: App,
+    brokers: Policy,
     db: Db,
     relay: Relay,
     background: Background,
@@ -272,7 +273,7 @@ impl Platform {
         if serves(Capability::Policy) {
             brokers.start(shutdown);
         }
-        let policy = policy_app(settings, brokers, app_info(settings, &rng))?;
+        let policy = policy_app(settings, brokers.clone(), app_info(settings, &rng))?;
         let app = App::with_options(routes, app_info(settings, &rng), options);
         let services = registry.grpc();
         let grace = settings.node.shutdown_grace;
@@ -283,6 +284,7 @@ impl Platform {
             authority: registry.certs.authority().clone(),
             engine,
             policy,
+            brokers,
             coap,
             db,
             relay,
@@ -294,6 +296,7 @@ impl Platform {
 
     /// Brings everything to disk after the last request and the last connection have ended.
     pub(crate) async fn close(self) {
+        self.brokers.close().await;
         self.background.stop().await;
         self.relay.stop().await;
         if let Some(outside) = self.outside {

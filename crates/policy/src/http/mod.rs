@@ -65,6 +65,12 @@ impl HttpOptions {
     }
 }
 
+/// Which broker asks: the one of an address, or by the name that the address it asks at has in its query. A name is marked, so that
+/// it is never taken for an address or for what is known by other means.
+fn broker(query: &str, from: IpAddr) -> String {
+    parameter(query, "broker").map_or_else(|| from.to_string(), |name| format!("?{name}"))
+}
+
 /// One parameter of the query.
 pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
     if query.is_empty() {

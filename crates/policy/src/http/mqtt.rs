@@ -14,7 +14,7 @@ use web::{Connection, Guard, Payload, Route, Routes, Rule};
 use super::{
     Served,
     body::{Fields, bearer},
-    parameter,
+    broker, parameter,
 };
 use crate::{
     Actions,
@@ -114,7 +114,7 @@ impl Served {
         let peer = from.peer.ip();
         let outcome = match self.admits(peer, headers, query) {
             Ok(()) => {
-                let broker = parameter(query, "broker").unwrap_or_else(|| peer.to_string());
+                let broker = broker(query, peer);
                 let request_id = guard.request_id().as_str();
                 let asking = Asking { broker: &broker, peer, request_id, source: "mosquitto" };
                 self.outcome(endpoint, &asking, headers, query, body).await

@@ -281,3 +281,57 @@ fn a_token_is_known_by_its_form() {
         assert!(!looks_like_token(text), "{text}");
     }
 }
+
+/// An issuer that answers each connection with this, and goes on as `then` says.
+fn odd_issuer(answer: &'static str, then: fn(&mut std::net::TcpStream)) -> String {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(answer.as_bytes());
+                then(&mut stream);
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn an_issuer_whose_answer_does_not_end_or_does_not_come_is_one_that_is_away() {
+    use std::io::{Read, Write};
+    let endless =
+        odd_issuer("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"keys\":[", |stream| {
+            while stream.write_all(&[b' '; 65_536]).is_ok() {}
+        });
+    let silent = odd_issuer("", |stream| {
+        let _ = stream.read(&mut [0; 1]);
+    });
+    let moved = odd_issuer("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n", |_| {});
+    for url in [endless, silent, moved] {
+        let own = key("k");
+        let world = World::new(&[], |options| options.jwks_uri = Some(format!("{url}/jwks")));
+        let outcome = world.verify(&own.sign(&world.claims())).await;
+        assert_eq!(outcome.unwrap_err(), Refused::Unavailable, "{url}");
+        assert!(!world.issuers.is_ready());
+    }
+}
+
+#[test]
+fn of_thousands_of_keys_some_count_and_the_rest_cost_nothing() {
+    let named = |kid: String| {
+        let mut own = key("own");
+        own.public_mut()["kid"] = json!(kid);
+        own.public_mut().clone()
+    };
+    let one = named("k".to_owned());
+    let mut keys: Vec<Value> = vec![one; 5_000];
+    keys.insert(3, named("own".to_owned()));
+    keys.push(named("last".to_owned()));
+    let read = KeySet::read(json!({"keys": keys}).to_string().as_bytes()).unwrap();
+    assert!(read.find(Some("own"), Algorithm::ES256).is_some());
+    assert!(read.find(Some("last"), Algorithm::ES256).is_none());
+}

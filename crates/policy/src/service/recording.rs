@@ -5,11 +5,15 @@ use kernel::Timestamp;
 use super::{Asking, Outcome, Policy};
 use crate::{
     audit::{self, Record},
-    engine::PolicySource,
     identity::Identity,
 };
 
 impl Policy {
+    /// Waits until every decision is on record; to be called when no more questions come.
+    pub async fn close(&self) {
+        self.0.audit.settle().await;
+    }
+
     /// Puts a decision on record.
     pub(crate) async fn record(
         &self,
@@ -47,7 +51,7 @@ impl Policy {
             resource_type,
             resource_id: audit::cut(resource_id),
             action,
-            source_service: Some(asking.source).filter(|source| !source.is_empty()),
+            source_service: Some(audit::cut(asking.source)).filter(|source| !source.is_empty()),
             input: self.0.audit.input(subject),
             level: if is_error {
                 "error"
@@ -62,10 +66,6 @@ impl Policy {
     }
 
     pub(crate) fn policy_name(&self) -> &'static str {
-        match self.0.source {
-            PolicySource::Rules(..) => "celine.mqtt.acl",
-            PolicySource::Convention(_) => "celine.mqtt.convention",
-            PolicySource::Rego(_) => "rego",
-        }
+        self.0.source.name()
     }
 }

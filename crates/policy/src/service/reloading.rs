@@ -38,7 +38,7 @@ impl Policy {
                 .await
                 .unwrap_or_default()
         };
-        let mut known = look(self.clone()).await;
+        let mut known = self.0.opened.clone();
         let mut every = tokio::time::interval(Duration::from_secs(1));
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

@@ -182,9 +182,10 @@ async fn served(settings: &Settings) -> anyhow::Result<()> {
     tokio::spawn(web::Metrics::install()?.upkeep(shutdown.clone()));
     let policy = Policy::open(settings.policy.options(logins(settings)), None, Clock::system())?;
     policy.start(&shutdown);
-    let app = compose::policy_app(settings, policy, compose::app_info(settings, &Rng::system()))?;
+    let app = compose::policy_app(settings, policy.clone(), compose::app_info(settings, &Rng::system()))?;
     say(&format!("listening policy {}\nready\n", listener.local_addr()))?;
     listener.serve(app, shutdown).await;
+    policy.close().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -56,8 +56,10 @@ struct Right {
     reason: &'static str,
 }
 
-/// All handles are of one kind, whichever broker asks.
+/// Those who log in this way are the clients of one broker, whichever asks.
 const BROKER: &str = "callout";
+/// Where handles are known: a name of somebody who has logged in is none.
+const HANDLES: &str = "handles";
 /// "Not authorized", of MQTT 5.
 const NOT_AUTHORIZED: u8 = 0x87;
 
@@ -83,7 +85,7 @@ async fn authenticate(
         return Ok(Json(refused));
     };
     let handle = Rng::system().uuid().to_string();
-    if !served.policy.hand_out(BROKER, &handle, &identity) {
+    if !served.policy.hand_out(HANDLES, &handle, &identity) {
         return answer(&Outcome::Unavailable, refused);
     }
     Ok(Json(Login { authenticated: true, id: handle, ..Login::default() }))
@@ -107,7 +109,7 @@ async fn authorize(
         Ok(question) => question,
         Err(outcome) => return answer(&outcome, refused),
     };
-    BROKER.clone_into(&mut question.broker);
+    HANDLES.clone_into(&mut question.broker);
     let action = match question.get("action") {
         "publish" => Action::Publish,
         "subscribe" => Action::Subscribe,

@@ -51,7 +51,7 @@ impl<'a> Question<'a> {
     ) -> Result<Self, Outcome> {
         let query = uri.query().unwrap_or_default();
         served.admits(from.peer.ip(), headers, query)?;
-        let broker = super::parameter(query, "broker").unwrap_or_else(|| from.peer.ip().to_string());
+        let broker = super::broker(query, from.peer.ip());
         let unread = || Outcome::Malformed("the question cannot be read".into());
         let params = Params::read(headers, query, body).ok_or_else(unread)?;
         Ok(Self { served, guard, from, source, broker, params })

@@ -9,10 +9,11 @@ use crate::RegoOptions;
 async fn a_changed_file_is_noticed() {
     let world = World::new();
     let shutdown = tokio_util::sync::CancellationToken::new();
-    world.policy.start(&shutdown);
     world.log_in("svc-digital-twin", &world.service(), "c").await;
     assert_eq!(world.publish("svc-digital-twin", "c").await.0, 200);
+    // Also if it was changed after it was read and before anybody looks.
     std::fs::write(world.directory.path().join("rules.json"), "{}").unwrap();
+    world.policy.start(&shutdown);
     testkit::wait_until_async("the rules are read anew", async || {
         world.publish("svc-digital-twin", "c").await.0 == 403
     })

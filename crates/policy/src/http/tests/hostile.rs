@@ -97,3 +97,41 @@ async fn a_file_of_twenty_thousand_rules_is_read_and_decides() {
         assert_eq!(world.ask(with_header(question, &header)).await.0, status);
     }
 }
+
+#[tokio::test]
+async fn a_broker_that_is_named_is_none_that_is_known_by_its_address_or_its_handles() {
+    let world = World::new();
+    let token = world.service();
+    assert_eq!(world.log_in("svc-digital-twin", &token, "c").await.0, 200);
+    let form = format!("acc=2&clientid=c&topic={}&username=svc-digital-twin", TOPIC.replace('/', "%2F"));
+    let ask = async |path: &str| world.send_from("10.0.0.9:1", post(path, FORM, form.clone())).await.0;
+    assert_eq!(ask("/mqtt/acl?broker=127.0.0.1").await, StatusCode::FORBIDDEN);
+
+    // Whoever knows the name of somebody who has logged in has no handle of it.
+    let login = json!({"client_id": "c", "username": "svc-digital-twin", "password": token});
+    let (_, answer) = world.send(post("/auth/authenticate", JSON, login.to_string())).await;
+    assert!(answer.contains("true"), "{answer}");
+    for path in ["/mqtt/user?broker=callout", "/mqtt/user?broker=handle"] {
+        let form = format!("clientid=&username=svc-digital-twin&password={token}");
+        assert_eq!(world.post(path, FORM, form).await.0, 200);
+    }
+    let question = json!({"external_id": "svc-digital-twin", "topic": TOPIC, "action": "publish"});
+    let (_, answer) = world.send(post("/auth/authorize", JSON, question.to_string())).await;
+    assert!(answer.contains(r#""authorized":false"#), "{answer}");
+}
+
+#[tokio::test]
+async fn names_of_any_length_take_no_memory_for_a_day() {
+    let world = World::new();
+    let token = world.service();
+    for (broker, username, clientid) in [(1, 1, 60_000), (1, 60_000, 1), (3000, 1, 1), (1000, 1000, 1000)] {
+        let text = |length| "n".repeat(length);
+        let form = format!("clientid={}&username={}&password={token}", text(clientid), text(username));
+        let path = format!("/mqtt/user?broker={}", text(broker));
+        let (status, reason) = world.post(&path, FORM, form).await;
+        assert!(status == 403 && reason.contains("too long"), "{status} {reason}");
+    }
+    let kept = std::fs::read_to_string(world.directory.path().join("bindings.jsonl")).unwrap();
+    assert!(kept.len() < 10_000, "{}", kept.len());
+    assert_eq!(world.log_in(&"n".repeat(1000), &token, &"c".repeat(1000)).await.0, 200);
+}

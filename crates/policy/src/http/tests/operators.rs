@@ -143,3 +143,74 @@ async fn programs_ask_about_other_things_than_topics() {
         "missing userdata scope for requesting client"
     );
 }
+
+/// What is on record in this file.
+fn recorded(file: &std::path::Path) -> Vec<String> {
+    std::fs::read_to_string(file).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_record_that_a_crash_has_cut_takes_no_other_along() {
+    let mut file = std::path::PathBuf::new();
+    let world = World::with(|options, _| {
+        file = options.bindings.as_ref().unwrap().with_file_name("audit.jsonl");
+        std::fs::write(&file, "{\"event\":\"policy_decision\"}\n{\"event\":\"polic").unwrap();
+        options.audit = AuditOptions { enabled: true, file: Some(file.clone()), inputs: false };
+    });
+    world.log_in("x", "no-token-at-all", "c1").await;
+    world.policy.close().await;
+    let lines = recorded(&file);
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let last: Value = serde_json::from_str(&lines[2]).unwrap();
+    assert_eq!(last["reason"], "invalid credentials");
+}
+
+#[tokio::test]
+async fn when_the_service_ends_every_decision_is_on_record() {
+    let mut file = std::path::PathBuf::new();
+    let world = World::with(|options, _| {
+        file = options.bindings.as_ref().unwrap().with_file_name("audit.jsonl");
+        options.audit = AuditOptions { enabled: true, file: Some(file.clone()), inputs: false };
+    });
+    let source = "s".repeat(20_000);
+    for _ in 0..500 {
+        world.log_in("x", "no-token-at-all", "c1").await;
+    }
+    let mut request =
+        post("/dataset/access", JSON, json!({"dataset_id": "d", "access_level": "open"}).to_string());
+    request.headers_mut().insert("x-source-service", source.parse().unwrap());
+    assert_eq!(world.send(request).await.0, StatusCode::OK);
+    world.policy.close().await;
+    let lines = recorded(&file);
+    assert_eq!(lines.len(), 501);
+    assert!(lines[500].len() < 10_000, "what a stranger chooses is cut");
+}
+
+#[tokio::test]
+async fn a_plugin_that_reads_the_token_itself_sends_the_name_along() {
+    // `jwt_parse_token`: the header, and the name in a body.
+    let world = World::new();
+    let (admin, service) = (world.admin(), world.service());
+    for (content_type, user, acl) in [
+        (
+            JSON,
+            json!({"username": "svc-digital-twin"}).to_string(),
+            json!({"acc": 2, "clientid": "c", "topic": TOPIC, "username": "svc-digital-twin"}).to_string(),
+        ),
+        (
+            FORM,
+            "username=svc-digital-twin".to_owned(),
+            format!("acc=2&clientid=c&topic={}&username=svc-digital-twin", TOPIC.replace('/', "%2F")),
+        ),
+    ] {
+        let ask = async |path: &str, token: &str, body: &str| {
+            world.ask(with_header(post(path, content_type, body), &format!("Bearer {token}"))).await.0
+        };
+        assert_eq!(ask("/mqtt/user", &service, &user).await, 200);
+        assert_eq!(ask("/mqtt/acl", &service, &acl).await, 200);
+        assert_eq!(ask("/mqtt/superuser", &service, &user).await, 403);
+        // The token decides, whatever the name.
+        assert_eq!(ask("/mqtt/superuser", &admin, &user).await, 200);
+        assert_eq!(ask("/mqtt/acl", &admin, &acl).await, 200);
+    }
+}

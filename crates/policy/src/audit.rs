@@ -20,6 +20,8 @@ use crate::Subject;
 
 /// Records that wait for the file.
 const QUEUE: usize = 8192;
+/// How long the end of the process waits for it.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// Where records go.
 #[derive(Debug, Clone, Default)]
@@ -123,12 +125,17 @@ impl Audit {
         }
     }
 
-    /// Waits until what was recorded is in the file.
+    /// Waits until what was recorded is in the file; [`SETTLING`] at most, as a file may take nothing any more.
     pub(crate) async fn settle(&self) {
         let Sink::File(queue) = &self.sink else { return };
         let (done, settled) = oneshot::channel();
-        if queue.send(Job::Settle(done)).await.is_ok() {
-            let _ = settled.await;
+        let settling = async {
+            if queue.send(Job::Settle(done)).await.is_ok() {
+                let _ = settled.await;
+            }
+        };
+        if tokio::time::timeout(SETTLING, settling).await.is_err() {
+            tracing::error!("the audit file takes nothing: its last records are lost");
         }
     }
 }

@@ -126,7 +126,8 @@ fn the_issuer_of_the_guide_is_started_and_asked_as_the_guide_says() {
         let mut bash = Command::new("bash");
         bash.args(["-c", text]).current_dir(directory.path());
         let bin = testkit::program().parent().unwrap().display().to_string();
-        bash.env("PATH", format!("{bin}:{}", std::env::var("PATH").unwrap()));
+        // A reader's shell has none of the variables of a test.
+        bash.env_clear().env("PATH", format!("{bin}:{}", std::env::var("PATH").unwrap()));
         bash
     };
     let [issuer, service, questions] = blocks(&guide, "bash").collect::<Vec<_>>()[..] else {

@@ -309,15 +309,19 @@ fn part(token: &str, place: usize) -> Option<Map<String, Value>> {
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
 }
 
-/// Whether a text has the form of a token: three parts in the alphabet of URLs.
+/// The longest header of what is taken for a token, encoded.
+const HEADER_MAX: usize = 4096;
+
+/// Whether a text has the form of a token: three parts in the alphabet of URLs, of which the first says how it is signed.
+/// Names may have dots, too (`plant.line.sensor`).
 pub(crate) fn looks_like_token(text: &str) -> bool {
     let in_alphabet = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let mut parts = 0;
     for part in text.split('.') {
-        if part.is_empty() || !part.bytes().all(in_alphabet) {
+        if part.is_empty() || !part.bytes().all(in_alphabet) || (parts == 0 && part.len() > HEADER_MAX) {
             return false;
         }
         parts += 1;
     }
-    parts == 3
+    parts == 3 && part(text, 0).is_some_and(|header| header.contains_key("alg"))
 }

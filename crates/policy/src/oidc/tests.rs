@@ -274,11 +274,22 @@ fn secrets_are_no_public_keys() {
 
 #[test]
 fn a_token_is_known_by_its_form() {
-    for token in ["a.b.c", "eyJ_-.x.y"] {
-        assert!(looks_like_token(token));
+    let header = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+    let signed = header(r#"{"alg":"none"}"#);
+    for token in [format!("{signed}.b.c"), format!("{signed}._-.y")] {
+        assert!(looks_like_token(&token));
     }
-    for text in ["", "a", "a.b", "a.b.", ".b.c", "a.b.c.d", "a b.c.d", "192.168.0.1/x"] {
+    let unsigned = format!("{}.b.c", header(r#"{"typ":"JWT"}"#));
+    let long = format!("{}.b.c", header(&format!(r#"{{"alg":"{}"}}"#, "x".repeat(5000))));
+    for text in
+        [&format!("{signed}.b"), &format!("{signed}.b."), &format!("{signed}.b.c.d"), &unsigned, &long]
+    {
         assert!(!looks_like_token(text), "{text}");
+    }
+    for name in
+        ["", "a", "a.b", ".b.c", "a b.c.d", "192.168.0.1/x", "a.b.c", "plant.line.sensor", "anna.maria.rossi"]
+    {
+        assert!(!looks_like_token(name), "{name}");
     }
 }
 

@@ -84,9 +84,15 @@ const SCOPES: [(&str, &[Action]); 3] = [
 ];
 
 impl RuleList {
-    /// Reads a file, or all `*.json` files below a directory.
+    /// Reads a file, or all `*.json` files below a directory. A directory without any is a fault: rules that are moved away
+    /// must not deny everybody.
     pub fn load(path: &Path, options: RuleOptions) -> Result<Self, Fault> {
-        Self::of_files(&files::read(path, "json")?, options)
+        let files = files::read(path, "json")?;
+        if files.is_empty() {
+            let what = "there is no file `*.json` here".to_owned();
+            return Err(Fault { file: path.display().to_string(), line: 0, column: 0, what });
+        }
+        Self::of_files(&files, options)
     }
 
     /// Reads texts with the names of their files.

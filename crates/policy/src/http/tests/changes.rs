@@ -92,6 +92,26 @@ async fn who_is_on_the_list_of_the_denied_is_refused_whatever_is_remembered() {
 }
 
 #[tokio::test]
+async fn rules_that_are_moved_away_deny_nobody() {
+    let mut place = std::path::PathBuf::new();
+    let world = World::with(|options, _| {
+        let PolicySource::Rules(Some(rules), _) = &options.source else { panic!("rules in a file") };
+        place = rules.with_file_name("policies");
+        std::fs::create_dir(&place).unwrap();
+        std::fs::rename(rules, place.join("rules.json")).unwrap();
+        options.source = PolicySource::Rules(Some(place.clone()), RuleOptions::default());
+    });
+    world.log_in("plant.line.sensor", &world.service(), "c").await;
+    std::fs::rename(place.join("rules.json"), place.join("rules.old")).unwrap();
+    let reload = with_header(post("/reload", "", ""), &format!("Bearer {}", world.admin()));
+    let (status, body) = world.send(reload).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(body.contains("there is no file `*.json` here"), "{body}");
+    // A name with two dots is a name.
+    assert_eq!(world.publish("plant.line.sensor", "c").await.0, 200);
+}
+
+#[tokio::test]
 async fn rules_are_read_anew_by_administrators_and_broken_ones_change_nothing() {
     let world = World::new();
     let reload = |token: &str| with_header(post("/reload", "", ""), &format!("Bearer {token}"));
